@@ -1,0 +1,112 @@
+/**
+ * Reads what is to be done from the input: a stream of requests and bad lines, without those already answered.
+ */
+import { Effect, FileSystem, Option, Result, Stdio, Stream } from "effect"
+import type { PlatformError } from "effect"
+import { BatchError, InputUnreadable, problemOf } from "./BatchError.ts"
+import { type BatchRequest, InvalidLine, parse } from "./BatchRequest.ts"
+import type { Counts } from "./Counts.ts"
+import * as IdSet from "./IdSet.ts"
+import * as Lines from "./Lines.ts"
+
+/** What one line of the input asks for. */
+export type Task = Result.Result<BatchRequest, InvalidLine>
+
+export interface Options {
+  /** Used where a line names none. */
+  readonly model: string | undefined
+  /** How many requests to read before the rest is left for another run. */
+  readonly limit: number | undefined
+  /** Where the answered ids are marked, and those that are read. */
+  readonly ids: IdSet.IdSet
+  readonly counts: Counts
+}
+
+/** Opens the input's bytes. Fails at once when there is no such file. */
+export const open = Effect.fn("BatchInput.open")(function* (input: string) {
+  if (input === "-") {
+    const stdio = yield* Stdio.Stdio
+    return unreadable("standard input", stdio.stdin)
+  }
+  const fs = yield* FileSystem.FileSystem
+  const info = yield* unreadable(input, Stream.fromEffect(fs.stat(input))).pipe(Stream.runHead)
+  if (Option.isSome(info) && info.value.type === "Directory") {
+    return yield* new BatchError({ reason: new InputUnreadable({ path: input, problem: "it is a folder" }) })
+  }
+  return unreadable(input, fs.stream(input))
+})
+
+/**
+ * Turns the input's bytes into tasks, in order. Blank lines are passed over; answered requests are counted as skipped.
+ *
+ * A `custom_id` that an earlier line has is an invalid line: its request is not sent a second time.
+ */
+export const tasks = <R>(bytes: Stream.Stream<Uint8Array, BatchError, R>, options: Options) => {
+  let accepted = 0
+  const isOpen = () => options.limit === undefined || accepted < options.limit
+  return Lines.split(bytes).pipe(
+    Stream.takeWhile(isOpen),
+    Stream.filterMap((line) => {
+      const task = isOpen() ? read(line, options) : undefined
+      if (task === undefined) return Result.fail(line)
+      if (Result.isSuccess(task)) accepted += 1
+      options.counts.read += 1
+      return Result.succeed(task)
+    })
+  )
+}
+
+/** Counts the lines of a file that hold anything, while the run goes on. Standard input cannot be read twice. */
+export const countLines = <R>(bytes: Stream.Stream<Uint8Array, BatchError, R>): Effect.Effect<number, BatchError, R> =>
+  Stream.runFold(
+    bytes,
+    () => ({ lines: 0, open: false }),
+    ({ lines, open }, chunk) => {
+      let from = 0
+      for (let at = chunk.indexOf(newline); at !== -1; at = chunk.indexOf(newline, from)) {
+        if (open || hasContent(chunk, from, at)) lines += 1
+        open = false
+        from = at + 1
+      }
+      return { lines, open: open || hasContent(chunk, from, chunk.length) }
+    }
+  ).pipe(Effect.map(({ lines, open }) => lines + (open ? 1 : 0)))
+
+const read = (line: Lines.Line, { counts, ids, model }: Options): Task | undefined => {
+  if (line.problem === undefined && line.text.trim() === "") return undefined
+  const task = parse(line, model)
+  if (Result.isFailure(task)) return task
+  const { customId } = task.success
+  const marks = ids.mark(customId, IdSet.read)
+  if ((marks & IdSet.read) !== 0) {
+    return Result.fail(
+      new InvalidLine({
+        line: line.number,
+        customId,
+        field: "custom_id",
+        problem: `${JSON.stringify(customId)} is that of an earlier line`
+      })
+    )
+  }
+  if ((marks & IdSet.answered) !== 0) {
+    counts.skipped += 1
+    return undefined
+  }
+  return task
+}
+
+const newline = 0x0a
+
+const hasContent = (chunk: Uint8Array, from: number, to: number): boolean => {
+  for (let at = from; at < to; at++) {
+    const byte = chunk[at] ?? 0
+    if (byte !== 0x20 && byte !== 0x0d && byte !== 0x09) return true
+  }
+  return false
+}
+
+const unreadable = <A, R>(
+  path: string,
+  self: Stream.Stream<A, PlatformError.PlatformError, R>
+): Stream.Stream<A, BatchError, R> =>
+  Stream.mapError(self, (error) => new BatchError({ reason: new InputUnreadable({ path, problem: problemOf(error) }) }))

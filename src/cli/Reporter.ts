@@ -1,0 +1,121 @@
+/**
+ * Tells on standard error how a batch run goes: as a bar on a terminal, as lines in a log, or as events for a program.
+ */
+import { Clock, Effect, Fiber, Schedule, Stdio, Stream } from "effect"
+import type { Scope } from "effect"
+import type { BatchEvent } from "./BatchEvent.ts"
+import type * as Counts from "./Counts.ts"
+import * as ProgressBar from "./ProgressBar.ts"
+import * as Summary from "./Summary.ts"
+
+/**
+ * How to tell: a bar that is redrawn in place, a line now and then, every event as JSON, or no more than failures and
+ * the summary.
+ */
+export type Style = "terminal" | "log" | "json" | "quiet"
+
+export interface Reporter {
+  readonly onEvent: (event: BatchEvent) => Effect.Effect<void>
+  /** Tells the end of the run. */
+  readonly end: (stopped: boolean) => Effect.Effect<void>
+}
+
+export const defaults = {
+  redraw: "100 millis",
+  logEvery: "5 seconds",
+  jsonEvery: "1 second",
+  /** Failures that are named one by one; the errors file has all. */
+  failuresShown: 10
+} as const
+
+/** Starts telling, for the current scope. `resume` is the command that goes on after a stop. */
+export const make = Effect.fn("Reporter.make")(function* (options: {
+  readonly style: Style
+  readonly counts: Counts.Counts
+  readonly files: Summary.Files
+  readonly resume: string
+}): Effect.fn.Return<Reporter, never, Stdio.Stdio | Scope.Scope> {
+  const { counts, files, resume, style } = options
+  const stdio = yield* Stdio.Stdio
+  const startedAt = yield* Clock.currentTimeMillis
+  const elapsed = Effect.map(Clock.currentTimeMillis, (now) => now - startedAt)
+  const write = (text: string) => Effect.ignore(Stream.run(Stream.succeed(text), stdio.stderr()))
+
+  let isStopping = false
+  let isDrawn = false
+  let failuresShown = 0
+  const look = Effect.map(elapsed, (millis) => ProgressBar.snapshot(counts, millis, isStopping))
+  const erase = () => {
+    const was = isDrawn
+    isDrawn = false
+    return was ? eraseBar : ""
+  }
+  const draw = Effect.flatMap(look, (now) => {
+    const text = `${erase()}${ProgressBar.render(now, columns()).join("\n")}\n`
+    isDrawn = true
+    return write(text)
+  })
+  const say = (text: string) => Effect.suspend(() => write(`${erase()}${text}\n`))
+  const emit = (event: BatchEvent) => write(`${JSON.stringify(event)}\n`)
+
+  const tick = {
+    terminal: Effect.repeat(draw, Schedule.spaced(defaults.redraw)),
+    log: Effect.delay(
+      Effect.flatMap(look, (now) => say(ProgressBar.renderLine(now))),
+      defaults.logEvery
+    ).pipe(Effect.forever),
+    json: Effect.delay(
+      Effect.flatMap(look, (now) => emit({ event: "RunProgressed", ...now })),
+      defaults.jsonEvery
+    ).pipe(Effect.forever),
+    quiet: Effect.void
+  }
+  yield* Effect.addFinalizer(() => Effect.suspend(() => write(erase())))
+  const ticking = yield* Effect.forkScoped(tick[style])
+
+  const tell = (event: BatchEvent): Effect.Effect<void> => {
+    switch (event.event) {
+      case "RunStarted":
+        return style === "quiet" ? Effect.void : Effect.forEach(startNotes(event, files), say, { discard: true })
+      case "RequestFailed":
+        failuresShown += 1
+        if (failuresShown > defaults.failuresShown) return Effect.void
+        return Effect.andThen(
+          say(`failed: ${event.customId === null ? "" : `${event.customId}, `}${event.message}`),
+          failuresShown === defaults.failuresShown ? say(`further failures: see ${files.errors}`) : Effect.void
+        )
+      case "RunStopping":
+        isStopping = true
+        return style === "quiet"
+          ? Effect.void
+          : say(`stopping: ${event.inFlight} requests in flight may finish; press Ctrl-C again to stop at once`)
+      default:
+        return Effect.void
+    }
+  }
+
+  return {
+    onEvent: style === "json" ? emit : tell,
+    end: (stopped) =>
+      Effect.gen(function* () {
+        yield* Fiber.interrupt(ticking)
+        const summary = Summary.make(counts, yield* elapsed, stopped)
+        if (style === "json") return yield* emit({ event: "RunEnded", ...summary })
+        yield* Effect.forEach(Summary.render(summary, files), say, { discard: true })
+        if (stopped) yield* say(`stopped; to resume, run the same command again: ${resume}`)
+      })
+  }
+})
+
+const startNotes = (
+  { answeredBefore, cutBytes }: Extract<BatchEvent, { event: "RunStarted" }>,
+  { output }: Summary.Files
+): ReadonlyArray<string> => [
+  ...(answeredBefore === 0 ? [] : [`${ProgressBar.group(answeredBefore)} answers are in ${output} already`]),
+  ...(cutBytes === 0 ? [] : [`removed ${cutBytes} bytes of an unfinished last line from ${output}`])
+]
+
+// One line up, to its start, and everything below it gone; twice, for the bar has two lines.
+const eraseBar = "\u001B[2F\u001B[J"
+
+const columns = (): number => (process.stderr.columns ?? 80) - 1

@@ -1,0 +1,5 @@
+export * from "./core/index.ts"
+export * from "./model/index.ts"
+export * from "./policy/index.ts"
+export * from "./provider/index.ts"
+export * from "./supervisor/index.ts"

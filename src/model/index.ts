@@ -1,0 +1,1 @@
+export * as Model from "./Model.ts"

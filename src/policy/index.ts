@@ -1,0 +1,3 @@
+export * as Bulkhead from "./Bulkhead.ts"
+export * as Retry from "./Retry.ts"
+export * as Timeout from "./Timeout.ts"

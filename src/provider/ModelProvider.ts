@@ -1,0 +1,42 @@
+/**
+ * The seam through which a model is reached: two functions over plain data, the ones `LanguageModel.make` takes.
+ *
+ * Whatever answers prompts becomes a `ModelProvider` once (`AiSdk.provider`, `EffectAi.provider`), and every policy is
+ * a function from one provider to another. Tools are resolved above this seam, so no retry, hedge or cache ever runs a
+ * tool twice.
+ */
+import type { Effect, Scope, Stream } from "effect"
+import type { AiError, IdGenerator, LanguageModel, Response } from "effect/ai"
+
+export interface ModelProvider {
+  /** Who answers, for logs, metrics and keys: `"openai"`. */
+  readonly name: string
+  /** Which model answers: `"gpt-5-mini"`. */
+  readonly model: string
+  /**
+   * Sends one request and returns the whole answer as encoded parts.
+   *
+   * Response headers travel in the `finish` part (`response.headers`) and, on failure, in the error's `http` context.
+   * Interrupting closes the connection.
+   */
+  readonly generateText: (
+    options: LanguageModel.ProviderOptions
+  ) => Effect.Effect<Array<Response.PartEncoded>, AiError.AiError, IdGenerator.IdGenerator>
+  /**
+   * Sends one request and streams the answer as encoded parts: well-formed (every `*-start` has its `*-end`), ending
+   * with one `finish` part or a failure. Leaving the stream early, or never reading it, closes the connection.
+   */
+  readonly streamText: (
+    options: LanguageModel.ProviderOptions
+  ) => Stream.Stream<Response.StreamPartEncoded, AiError.AiError, IdGenerator.IdGenerator>
+  /** Adapts schemas for structured output to what this model's API accepts. Default: Effect's own. */
+  readonly codecTransformer?: LanguageModel.CodecTransformer | undefined
+}
+
+/**
+ * Keeps the calls of one provider within bounds: provider in, provider out.
+ *
+ * The effect runs once, when the layer is built; state it makes (permits, breakers, counters) lives in that layer's
+ * scope and is shared by all calls. Policies stack: `Model.layer({ provider, policies })` applies them outermost first.
+ */
+export type Policy<R = never> = (next: ModelProvider) => Effect.Effect<ModelProvider, never, R | Scope.Scope>

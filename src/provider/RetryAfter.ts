@@ -1,0 +1,76 @@
+/**
+ * Reads how long a provider asks to wait before the next attempt.
+ *
+ * Zero, negative and unreadable values mean "not said", never "now", so a broken gateway cannot turn a back-off into a
+ * hot loop. Waits are rounded up to whole milliseconds.
+ */
+import { Array, DateTime, Duration, Option } from "effect"
+
+/**
+ * Reads the wait from response headers: `retry-after-ms` first, then `x-ms-retry-after-ms`, then `retry-after` as
+ * seconds or as an HTTP date.
+ *
+ * Header names are in lower case, as `fetch` gives them. A date counts from the response's own `date` header, so a wrong
+ * local clock does no harm; without that header from `nowMillis` (milliseconds since 1970); without both it is not said.
+ *
+ * **Example**
+ *
+ * ```ts run
+ * import { Duration, Option } from "effect"
+ * import { RetryAfter } from "holdfast/provider"
+ *
+ * RetryAfter.fromHeaders({ "retry-after": "20", "retry-after-ms": "1500" }) // => Option.some(Duration.millis(1500))
+ * RetryAfter.fromHeaders({ "retry-after": "-1" }) // => Option.none()
+ * ```
+ */
+export const fromHeaders = (
+  headers: Readonly<Record<string, string>>,
+  nowMillis?: number | undefined
+): Option.Option<Duration.Duration> =>
+  Option.firstSomeOf([
+    fromNumber(headers["retry-after-ms"], 1),
+    fromNumber(headers["x-ms-retry-after-ms"], 1),
+    fromNumber(headers["retry-after"], 1_000),
+    fromDate(headers["retry-after"], headers["date"], nowMillis)
+  ])
+
+/**
+ * Reads the wait a text asks for, such as "Please try again in 1m9.696s", "Try again in 2 seconds" or "39s".
+ *
+ * Use it only where headers say nothing: behind gateways that drop them, and for errors inside a stream.
+ */
+export const fromText = (text: string): Option.Option<Duration.Duration> => {
+  const parts = Array.fromIterable((asked.exec(text)?.[1] ?? "").matchAll(amountAndUnit))
+  return positive(parts.reduce((sum, [, amount, unit = ""]) => sum + Number(amount) * millisPer(unit.toLowerCase()), 0))
+}
+
+const fromNumber = (value: string | undefined, unit: number): Option.Option<Duration.Duration> =>
+  value !== undefined && decimal.test(value) ? positive(Number(value) * unit) : Option.none()
+
+const fromDate = (
+  value: string | undefined,
+  sentAt: string | undefined,
+  nowMillis: number | undefined
+): Option.Option<Duration.Duration> => {
+  const now = Option.orElse(dateMillis(sentAt), () => Option.fromUndefinedOr(nowMillis))
+  return Option.flatMap(Option.all([dateMillis(value), now]), ([until, now]) => positive(until - now))
+}
+
+const positive = (millis: number): Option.Option<Duration.Duration> =>
+  Number.isFinite(millis) && millis > 0 ? Option.some(Duration.millis(Math.ceil(millis))) : Option.none()
+
+const dateMillis = (value: string | undefined): Option.Option<number> =>
+  value !== undefined && httpDate.test(value) ? Option.map(DateTime.make(value), DateTime.toEpochMillis) : Option.none()
+
+const decimal = /^\s*\d+(?:\.\d+)?\s*$/
+
+/** The one date format senders may use (RFC 9110, IMF-fixdate). The two older ones carry no usable year or zone. */
+const httpDate =
+  /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{2} (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) \d{4} \d{2}:\d{2}:\d{2} GMT$/
+
+const asked =
+  /(?:^|\b(?:try again|retry) (?:in|after) )((?:\d+(?:\.\d+)?\s*(?:ms|milliseconds?|seconds?|minutes?|hours?|[smh])(?![a-z])\s*)+)/i
+const amountAndUnit = /(\d+(?:\.\d+)?)\s*([a-z]+)/gi
+
+const millisPer = (unit: string): number =>
+  unit === "ms" || unit.startsWith("milli") ? 1 : ({ s: 1_000, m: 60_000, h: 3_600_000 }[unit.charAt(0)] ?? 0)

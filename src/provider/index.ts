@@ -1,0 +1,6 @@
+export * as AiSdk from "./AiSdk.ts"
+export * as AiSdkError from "./AiSdkError.ts"
+export * as EffectAi from "./EffectAi.ts"
+export * as Fetch from "./Fetch.ts"
+export * as ModelProvider from "./ModelProvider.ts"
+export * as RetryAfter from "./RetryAfter.ts"

@@ -1,0 +1,151 @@
+/**
+ * Follows one submitted job: ask how it is, wait for it, cancel it.
+ *
+ * A handle stays good for as long as you hold it, also after the supervisor has dropped the job's record.
+ */
+import { Duration, Effect, Exit, Stream } from "effect"
+import { JobError, StillRunning } from "./JobError.ts"
+import { CurrentJob, type JobHandle } from "./JobHandle.ts"
+import type { JobRecord, JobStatus, Progress } from "./JobRecord.ts"
+import type { Lifecycle } from "./Lifecycle.ts"
+
+export type { JobStatus, Progress } from "./JobRecord.ts"
+
+/** A job that gives `A` or fails with `E`. `id` finds it again through the supervisor, `name` says what it does. */
+export interface Job<out A, out E> extends JobHandle<A, E> {}
+
+/** Tells how the job is right now. */
+export const status = <A, E>(job: Job<A, E>): Effect.Effect<JobStatus> => Effect.sync(() => job.record.status())
+
+/**
+ * Waits for the job and gives its result, or fails as it failed.
+ *
+ * A timeout or a cancellation arrives as a `JobError` with reason `TimedOut` or `Cancelled`; a defect dies here too.
+ * Interrupting the wait does not touch the job.
+ */
+export const join = <A, E>(job: Job<A, E>): Effect.Effect<A, E | JobError> => Effect.flatten(exitOf(job))
+
+/**
+ * Waits for the job's end and gives it as an `Exit`, at most for `limit` when there is one.
+ *
+ * Fails with a `JobError` of reason `StillRunning` when the limit passes first. Neither that nor interrupting the wait
+ * touches the job.
+ */
+const await_ = <A, E>(
+  job: Job<A, E>,
+  options?: { readonly limit?: Duration.Input | undefined }
+): Effect.Effect<Exit.Exit<A, E | JobError>, JobError> => {
+  if (options?.limit === undefined) return exitOf(job)
+  const waited = Duration.fromInputUnsafe(options.limit)
+  return Effect.timeoutOrElse(exitOf(job), {
+    duration: waited,
+    orElse: () => Effect.fail(new JobError({ id: job.id, reason: new StillRunning({ waited }) }))
+  })
+}
+export { await_ as await }
+
+/**
+ * Cancels the job and waits until it has ended, finalizers included; gives its final status.
+ *
+ * A pending job never starts; a running one is interrupted. Of several cancellations the first reason counts, and a job
+ * that has ended stays as it is. A job that cancels itself, or the job that owns it, does not wait. Interrupting the
+ * wait does not take the cancellation back.
+ */
+export const cancel = <A, E>(
+  job: Job<A, E>,
+  options?: { readonly reason?: string | undefined }
+): Effect.Effect<JobStatus> =>
+  Effect.gen(function* () {
+    const { lifecycle, record } = job
+    const current = yield* CurrentJob
+    lifecycle.stop(record, { _tag: "Cancel", reason: options?.reason ?? "cancelled" })
+    if (current?.record.isWithin(record) !== true) yield* lifecycle.awaitEnd(record)
+    return record.status()
+  })
+
+/**
+ * Waits until all jobs have ended, at most for `limit` when there is one. Fails with the `JobError` `StillRunning` of one
+ * that has not ended by then. Neither that nor interrupting the wait touches a job.
+ */
+export const awaitAll = (
+  jobs: Iterable<Job<unknown, unknown>>,
+  options?: { readonly limit?: Duration.Input | undefined }
+): Effect.Effect<void, JobError> => {
+  const pending = new Set(jobs)
+  const each = (job: Job<unknown, unknown>) => Effect.map(await_(job), () => pending.delete(job))
+  const all = Effect.asVoid(Effect.forEach(Array.from(pending), each, { discard: true }))
+  if (options?.limit === undefined) return all
+  const waited = Duration.fromInputUnsafe(options.limit)
+  return Effect.timeoutOrElse(all, {
+    duration: waited,
+    orElse: () => {
+      const late = Array.from(pending).find((job) => job.record.endedAtMillis === undefined)
+      return late === undefined
+        ? Effect.void
+        : Effect.fail(new JobError({ id: late.id, reason: new StillRunning({ waited }) }))
+    }
+  })
+}
+
+/**
+ * Reports, from inside a job, how far it is: a fraction from 0 to 1, or so many done of a total. Outside of a job it does
+ * nothing.
+ *
+ * **Example**
+ *
+ * ```ts run
+ * import { Effect } from "effect"
+ * import { Job, Supervisor } from "holdfast/supervisor"
+ *
+ * const work = Job.report({ done: 3, total: 4 }, "pages read")
+ * const program = Effect.gen(function* () {
+ *   const job = yield* Supervisor.submit(work)
+ *   yield* Job.join(job)
+ *   return (yield* Job.status(job)).progress
+ * })
+ * await Effect.runPromise(Effect.provide(program, Supervisor.layer())) // => { fraction: 0.75, message: "pages read" }
+ * ```
+ */
+export const report = (
+  progress: { readonly fraction: number } | { readonly done: number; readonly total: number },
+  message?: string
+): Effect.Effect<void> =>
+  Effect.map(CurrentJob, (current) => {
+    if (current === undefined) return
+    const fraction =
+      "fraction" in progress ? progress.fraction : progress.total === 0 ? 1 : progress.done / progress.total
+    current.lifecycle.report(current.record, { fraction: Math.min(1, Math.max(0, fraction)), message })
+  })
+
+/**
+ * Follows what the job reports, from what it reported last until it ends.
+ *
+ * A reader gets the latest report when it asks for one: those in between are passed over, the last one never is.
+ */
+export const progress = <A, E>({ lifecycle, record }: Job<A, E>): Stream.Stream<Progress> => {
+  const next = (seen: Progress | undefined): Effect.Effect<readonly [Progress, Progress] | undefined> =>
+    Effect.suspend(() => {
+      const latest = record.progress
+      if (latest !== undefined && latest !== seen) return Effect.succeed([latest, latest])
+      if (record.endedAtMillis !== undefined) return Effect.undefined
+      return Effect.andThen(lifecycle.awaitNews(record), next(seen))
+    })
+  return Stream.unfold(undefined, (seen: Progress | undefined) => next(seen))
+}
+
+const exitOf = <A, E>({ lifecycle, record }: Job<A, E>): Effect.Effect<Exit.Exit<A, E | JobError>> =>
+  Effect.map(
+    waitingFor(record, lifecycle),
+    () =>
+      // The record holds jobs of every type; the handle remembers which type this one has.
+      // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
+      (record.result?.exit ?? Exit.interrupt()) as Exit.Exit<A, E | JobError>
+  )
+
+// A job that waits for another lends its slot, so that jobs cannot wait for each other's slots.
+const waitingFor = (record: JobRecord, lifecycle: Lifecycle): Effect.Effect<void> =>
+  Effect.flatMap(CurrentJob, (current) =>
+    record.endedAtMillis === undefined
+      ? lifecycle.lendSlot(current?.lifecycle === lifecycle ? current.record : undefined, lifecycle.awaitEnd(record))
+      : Effect.void
+  )

@@ -1,0 +1,210 @@
+/**
+ * Holds what the supervisor knows of one job, from the moment it is accepted until nobody asks for it any more.
+ */
+import { Cause, type Duration, type Effect, Exit, type Fiber } from "effect"
+import type { JobKind, JobState, Metadata } from "../core/JobEvent.ts"
+import { Cancelled, Expired, JobError, TimedOut } from "./JobError.ts"
+
+/** Why the supervisor interrupts a job. */
+export type Stop =
+  | { readonly _tag: "Cancel"; readonly reason: string }
+  | { readonly _tag: "Timeout"; readonly after: Duration.Duration }
+
+/** What anyone may know about a job at one moment: plain data, not updated afterwards. */
+export interface JobStatus {
+  readonly id: string
+  readonly name: string
+  readonly kind: JobKind
+  readonly state: JobState
+  readonly metadata: Metadata
+  /** The job that owns this one. */
+  readonly parentId: string | undefined
+  /** Milliseconds since 1970, by the supervisor's `Clock`, as are the next two. */
+  readonly submittedAtMillis: number
+  readonly startedAtMillis: number | undefined
+  readonly endedAtMillis: number | undefined
+  /** Why it failed or was cancelled; for a timeout or a cancellation a `JobError` with that reason. */
+  readonly cause: Cause.Cause<unknown> | undefined
+  /** Which jobs it shares a limit and takes turns with; empty for none in particular. */
+  readonly key: string
+  readonly priority: number
+  /** 1 for the first attempt, 2 for the first retry, … */
+  readonly attempt: number
+  /** What the job reported last. */
+  readonly progress: Progress | undefined
+  /** What became of its rounds; only for periodic jobs. */
+  readonly rounds: Readonly<Rounds> | undefined
+  /** When it was asked to end, if it was. A running job long after that ignores its interruption. */
+  readonly stoppedAtMillis: number | undefined
+}
+
+/** What became of the rounds of a periodic job. */
+export interface Rounds {
+  started: number
+  failed: number
+  /** Not started, because the round before had not ended. */
+  skipped: number
+  /** How many of the latest rounds failed one after the other. */
+  failedInARow: number
+}
+
+/** How far a job says it is. */
+export interface Progress {
+  /** From 0 to 1. */
+  readonly fraction: number
+  readonly message: string | undefined
+}
+
+/** How a job begins: what it is called, who owns it, and how to run it. */
+export interface Submission {
+  readonly id: string
+  readonly name: string
+  readonly kind: JobKind
+  readonly metadata: Metadata
+  readonly key: string
+  readonly priority: number
+  readonly idempotencyKey: string | undefined
+  readonly timeout: Duration.Duration | undefined
+  readonly parent: JobRecord | undefined
+  /** Starts the job's fiber, as `record`'s, to run `settle` last. */
+  readonly fork: (
+    record: JobRecord,
+    settle: (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void>
+  ) => Fiber.Fiber<unknown, unknown>
+}
+
+export class JobRecord {
+  readonly submission: Omit<Submission, "fork">
+  readonly submittedAtMillis: number
+  /** The order of submission. */
+  readonly number: number
+  /** Where it stands among the waiting jobs of its key: see `WaitingLine`. */
+  readonly place: number
+  readonly order: number
+  heapIndex = -1
+  state: JobState = "pending"
+  startedAtMillis: number | undefined = undefined
+  endedAtMillis: number | undefined = undefined
+  stoppedAtMillis: number | undefined = undefined
+  attempt = 1
+  hasSlot = false
+  progress: Progress | undefined = undefined
+  /** Present for periodic jobs. */
+  rounds: Rounds | undefined = undefined
+  /** Present until the job starts. */
+  fork: Submission["fork"] | undefined
+  /** Present while the job runs. */
+  fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
+  timer: Fiber.Fiber<unknown, unknown> | undefined = undefined
+  stop: Stop | undefined = undefined
+  /** Decided when the work has ended; the job has ended once its children and its report have too. */
+  result: Outcome | undefined = undefined
+  /** Jobs this one owns that have not ended. */
+  children: Set<JobRecord> | undefined = undefined
+  private listeners: Set<() => void> | undefined = undefined
+
+  /** A child stands where its owner stood: what has begun goes on before what has not. */
+  constructor(submission: Submission, number: number, submittedAtMillis: number, agingMillis: number) {
+    const { fork, ...rest } = submission
+    this.submission = rest
+    this.fork = fork
+    this.number = number
+    this.submittedAtMillis = submittedAtMillis
+    const { parent } = submission
+    const place = submittedAtMillis - submission.priority * agingMillis
+    this.place = parent === undefined ? place : Math.min(place, parent.place)
+    this.order = parent === undefined ? number : parent.order
+  }
+
+  get id(): string {
+    return this.submission.id
+  }
+
+  get key(): string {
+    return this.submission.key
+  }
+
+  get priority(): number {
+    return this.submission.priority
+  }
+
+  /** True when `ancestor` is this job or owns it, directly or through others. */
+  isWithin(ancestor: JobRecord): boolean {
+    return this === ancestor || (this.submission.parent?.isWithin(ancestor) ?? false)
+  }
+
+  /** Calls `listener` once, at the next news of the job (its end, its progress); returns how to withdraw. */
+  onNews(listener: () => void): () => void {
+    const listeners = (this.listeners ??= new Set())
+    listeners.add(listener)
+    return () => listeners.delete(listener)
+  }
+
+  takeListeners(): Iterable<() => void> | undefined {
+    const { listeners } = this
+    this.listeners = undefined
+    return listeners
+  }
+
+  /** The same record without its result, for when that is no longer kept. Handles given out keep the original. */
+  withoutResult(): JobRecord {
+    const record: JobRecord = Object.assign(Object.create(JobRecord.prototype), this)
+    if (this.result !== undefined) {
+      record.result = { ...this.result, exit: Exit.fail(new JobError({ id: this.id, reason: new Expired() })) }
+    }
+    return record
+  }
+
+  status(): JobStatus {
+    const { id, key, kind, metadata, name, parent, priority } = this.submission
+    return {
+      id,
+      name,
+      kind,
+      state: this.state,
+      metadata,
+      parentId: parent?.submission.id,
+      submittedAtMillis: this.submittedAtMillis,
+      startedAtMillis: this.startedAtMillis,
+      endedAtMillis: this.endedAtMillis,
+      cause: this.result !== undefined && Exit.isFailure(this.result.exit) ? this.result.exit.cause : undefined,
+      key,
+      priority,
+      attempt: this.attempt,
+      progress: this.progress,
+      rounds: this.rounds === undefined ? undefined : { ...this.rounds },
+      stoppedAtMillis: this.stoppedAtMillis
+    }
+  }
+}
+
+/** How a job ended: its terminal state, and what `join` gives. */
+export interface Outcome {
+  readonly state: JobState
+  readonly exit: Exit.Exit<unknown, unknown>
+}
+
+/** Says how a job ended, from its fiber's exit and the supervisor's own request to stop, if there was one. */
+export const outcome = (id: string, stop: Stop | undefined, exit: Exit.Exit<unknown, unknown>): Outcome => {
+  if (Exit.isSuccess(exit)) return { state: "completed", exit }
+  const interrupted = Cause.hasInterrupts(exit.cause)
+  if (stop?._tag === "Timeout" && interrupted) {
+    return { state: "failed", exit: ended(id, new TimedOut({ after: stop.after }), exit.cause) }
+  }
+  if (stop?._tag === "Cancel" && interrupted) {
+    return { state: "cancelled", exit: ended(id, new Cancelled({ reason: stop.reason }), exit.cause) }
+  }
+  if (Cause.hasInterruptsOnly(exit.cause)) {
+    return { state: "cancelled", exit: ended(id, new Cancelled({ reason: "interrupted" }), exit.cause) }
+  }
+  return { state: "failed", exit }
+}
+
+// What finalizers added to the interruption is kept; the interruption itself becomes the typed error.
+const ended = (id: string, reason: TimedOut | Cancelled, cause: Cause.Cause<unknown>) =>
+  Exit.failCause(
+    Cause.fromReasons<unknown>([
+      ...Cause.fail(new JobError({ id, reason })).reasons,
+      ...cause.reasons.filter((each) => !Cause.isInterruptReason(each))
+    ])
+  )

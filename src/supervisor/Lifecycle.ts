@@ -1,0 +1,318 @@
+/**
+ * Moves jobs through their states. Every transition is one synchronous step, so no fiber ever sees half of one.
+ *
+ * User code never runs inside a step: job fibers start and end, and waiters and readers wake, from the dispatcher
+ * afterwards.
+ */
+import { type Cause, Clock, Context, type Duration, Effect, Exit, Scheduler } from "effect"
+import type { JobEvent } from "../core/JobEvent.ts"
+import { Admission } from "./Admission.ts"
+import { EventLog } from "./EventLog.ts"
+import { DuplicateId, JobError, NotAccepting, QueueFull } from "./JobError.ts"
+import {
+  JobRecord,
+  outcome,
+  type JobStatus,
+  type Outcome,
+  type Progress,
+  type Stop,
+  type Submission
+} from "./JobRecord.ts"
+import { JobTable } from "./JobTable.ts"
+import { RateWindow } from "./RateWindow.ts"
+import type { Settings } from "./Settings.ts"
+
+/** A failure as the hook receives it. */
+export interface JobFailure {
+  readonly job: JobStatus
+  readonly cause: Cause.Cause<unknown>
+}
+
+/** What hears of failures, and for how long it may take over one. */
+export interface FailureHook {
+  readonly run: (failure: JobFailure) => Effect.Effect<void, unknown>
+  readonly limit: Duration.Duration
+}
+
+/** A submit that waits for room in the queue. */
+interface Entering {
+  readonly submission: Submission
+  readonly resume: (result: Effect.Effect<JobRecord, JobError>) => void
+}
+
+export class Lifecycle {
+  readonly events: EventLog
+  readonly table: JobTable
+  readonly admission: Admission
+  readonly rates = { started: new RateWindow(), succeeded: new RateWindow(), failed: new RateWindow() }
+  private readonly settings: Settings
+  private readonly hook: FailureHook
+  private readonly context: Context.Context<never>
+  private readonly clock: Clock.Clock
+  private readonly dispatcher: Scheduler.SchedulerDispatcher
+  private readonly entering = new Set<Entering>()
+  private startable: Array<JobRecord> = []
+  private refusal: NotAccepting["because"] | undefined = undefined
+  private lastNumber = 0
+  private settleScheduled = false
+  private watched: Set<JobRecord> | undefined = undefined
+
+  constructor(settings: Settings, hook: FailureHook, context: Context.Context<never>) {
+    this.settings = settings
+    this.hook = hook
+    this.context = context
+    this.clock = Context.get(context, Clock.Clock)
+    this.dispatcher = Context.get(context, Scheduler.Scheduler).makeDispatcher()
+    this.events = new EventLog(settings.eventHistory, this.schedule)
+    this.table = new JobTable(settings.retention)
+    this.admission = new Admission(settings)
+  }
+
+  /** The supervisor's time: milliseconds since 1970. */
+  now(): number {
+    return this.clock.currentTimeMillisUnsafe()
+  }
+
+  get isAccepting(): boolean {
+    return this.refusal === undefined
+  }
+
+  /**
+   * Stops accepting work that no running job owns. What waits, and what repeats, is cancelled. Returns all jobs there is
+   * to account for.
+   */
+  refuse(because: NotAccepting["because"]): ReadonlySet<JobRecord> {
+    this.refusal = because
+    const watched = (this.watched ??= new Set(this.table.liveRecords))
+    for (const record of Array.from(this.table.liveRecords)) {
+      if (record.state === "pending" || record.submission.kind === "periodic") {
+        this.stop(record, { _tag: "Cancel", reason: because })
+      }
+    }
+    this.scheduleSettle()
+    return watched
+  }
+
+  /** Asks every job to end. */
+  stopAll(reason: string): void {
+    for (const record of Array.from(this.table.liveRecords)) this.stop(record, { _tag: "Cancel", reason })
+  }
+
+  /** Waits until no job lives. */
+  readonly awaitIdle: Effect.Effect<void> = Effect.suspend(() => {
+    for (const record of this.table.liveRecords) return Effect.andThen(this.awaitEnd(record), this.awaitIdle)
+    return Effect.void
+  })
+
+  /** Accepts a job, to be started as soon as there is a slot, or says why not. */
+  submit(submission: Submission): JobRecord | JobError {
+    const { id, idempotencyKey, kind, parent } = submission
+    const known = idempotencyKey === undefined ? undefined : this.table.getByIdempotencyKey(idempotencyKey)
+    if (known !== undefined) return known
+    const refused = (reason: JobError["reason"]) => new JobError({ id, reason })
+    if (this.table.get(id) !== undefined) return refused(new DuplicateId())
+    if (parent?.result !== undefined || parent?.stop !== undefined) {
+      return refused(new NotAccepting({ because: "parent ending" }))
+    }
+    if (this.refusal !== undefined && (this.refusal === "closed" || parent === undefined)) {
+      return refused(new NotAccepting({ because: this.refusal }))
+    }
+    if (kind === "job" && this.admission.isFull) {
+      return refused(new QueueFull({ maxPending: this.settings.maxPending }))
+    }
+    const record = new JobRecord(submission, ++this.lastNumber, this.now(), this.settings.agingMillis)
+    this.table.add(record)
+    if (kind === "job") this.admission.queue(record)
+    else this.startable.push(record)
+    this.watched?.add(record)
+    if (parent !== undefined) (parent.children ??= new Set()).add(record)
+    this.emit(record, { _tag: "JobSubmitted", metadata: submission.metadata, parentId: parent?.id })
+    this.scheduleSettle()
+    return record
+  }
+
+  /** Accepts a job as soon as there is room for it in the queue. Giving up withdraws it. */
+  enter(submission: Submission): Effect.Effect<JobRecord, JobError> {
+    return Effect.callback((resume) => {
+      const entry = { submission, resume }
+      this.entering.add(entry)
+      this.scheduleSettle()
+      return Effect.sync(() => this.entering.delete(entry))
+    })
+  }
+
+  /** Asks a job to end, for the first reason given: a waiting one ends at once, a running one is interrupted. */
+  stop(record: JobRecord, stop: Stop): void {
+    if (record.result !== undefined || record.stop !== undefined) return
+    record.stop = stop
+    record.stoppedAtMillis = this.now()
+    if (record.state === "pending") this.end(record, Exit.interrupt())
+    else {
+      this.schedule(() => record.fiber?.interruptUnsafe())
+      this.scheduleSettle()
+    }
+  }
+
+  /** Waits until a job has ended. Giving up does not touch the job. */
+  awaitEnd(record: JobRecord): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      record.endedAtMillis === undefined ? Effect.andThen(this.awaitNews(record), this.awaitEnd(record)) : Effect.void
+    )
+  }
+
+  /** Waits until there is news of a job: it has ended or reported progress. Only for a job that has not ended. */
+  awaitNews(record: JobRecord): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => Effect.sync(record.onNews(() => resume(Effect.void))))
+  }
+
+  /**
+   * Waits for something on behalf of a job, which lends its slot meanwhile and has one again before it goes on. A job
+   * that was asked to end goes on without.
+   */
+  lendSlot<A, E>(record: JobRecord | undefined, wait: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return Effect.uninterruptibleMask((restore) => {
+      if (record?.hasSlot !== true) return restore(wait)
+      this.admission.free(record)
+      this.scheduleSettle()
+      return Effect.flatMap(Effect.exit(restore(wait)), (exit) => Effect.andThen(this.takeSlotBack(record), exit))
+    })
+  }
+
+  /** Takes down how far a job is, for whoever follows it. */
+  report(record: JobRecord, progress: Progress): void {
+    if (record.result !== undefined) return
+    record.progress = progress
+    this.wake(record)
+  }
+
+  emit(record: JobRecord, event: Unplaced<JobEvent>): void {
+    const { id, kind, name } = record.submission
+    this.events.append({
+      ...event,
+      sequence: this.events.nextSequence,
+      atMillis: this.now(),
+      jobId: id,
+      jobName: name,
+      kind
+    })
+  }
+
+  private takeSlotBack(record: JobRecord): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      this.admission.returnTo(record, () => this.schedule(() => resume(Effect.void)))
+      this.scheduleSettle()
+    })
+  }
+
+  private readonly schedule = (task: () => void): void => this.dispatcher.scheduleTask(task, 0)
+
+  private scheduleSettle(): void {
+    if (this.settleScheduled) return
+    this.settleScheduled = true
+    this.schedule(this.settle)
+  }
+
+  // Starts what may start, then lets in what waits for room.
+  private readonly settle = (): void => {
+    this.settleScheduled = false
+    const startable = this.startable
+    this.startable = []
+    for (const record of startable) this.start(record)
+    this.admission.settle(this.start)
+    for (const entry of this.entering) {
+      if (this.admission.isFull && this.refusal === undefined) return
+      this.entering.delete(entry)
+      const result = this.submit(entry.submission)
+      entry.resume(result instanceof JobError ? Effect.fail(result) : Effect.succeed(result))
+    }
+  }
+
+  private readonly start = (record: JobRecord): void => {
+    const { fork } = record
+    if (fork === undefined || record.state !== "pending") return
+    record.fork = undefined
+    const now = (record.startedAtMillis = this.now())
+    this.rates.started.add(now)
+    this.table.move(record, "running", now)
+    this.emit(record, { _tag: "JobStarted" })
+    if (record.submission.timeout !== undefined) this.limit(record, record.submission.timeout)
+    record.fiber = fork(record, (exit) => this.finish(record, exit))
+    record.fiber.addObserver((exit) => this.end(record, exit))
+  }
+
+  // Runs in the job's own fiber, last: the job has ended only when its children have, and its failure is reported.
+  private finish(record: JobRecord, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
+    record.result = outcome(record.id, record.stop, exit)
+    if (Exit.isSuccess(exit) && record.children === undefined) return Effect.void
+    const children = Array.from(record.children ?? [])
+    for (const child of children) this.stop(child, { _tag: "Cancel", reason: "parent ended" })
+    return Effect.andThen(
+      Effect.forEach(children, (child) => this.awaitEnd(child), { discard: true }),
+      this.reportFailure(record, record.result)
+    )
+  }
+
+  // A call's failure is its caller's to handle: it is recorded, counted and emitted, but not logged as nobody's.
+  private reportFailure(record: JobRecord, { exit, state }: Outcome): Effect.Effect<void> {
+    if (Exit.isSuccess(exit) || record.submission.kind === "call") return Effect.void
+    const { cause } = exit
+    if (state === "cancelled" && cause.reasons.length === 1) return Effect.void
+    const failure: JobFailure = { job: { ...record.status(), state, cause }, cause }
+    const hook = Effect.suspend(() => this.hook.run(failure)).pipe(
+      Effect.interruptible,
+      Effect.timeout(this.hook.limit),
+      Effect.catchCause((hookCause) => {
+        this.emit(record, { _tag: "FailureHookFailed", cause: hookCause })
+        return Effect.logError("the failure hook failed", hookCause)
+      })
+    )
+    return Effect.andThen(Effect.logError("job failed", cause), hook)
+  }
+
+  private end(record: JobRecord, fiberExit: Exit.Exit<unknown, unknown>): void {
+    const { exit, state } = (record.result ??= outcome(record.id, record.stop, fiberExit))
+    const now = this.now()
+    if (record.state === "pending" && record.submission.kind === "job") this.admission.withdraw(record)
+    this.admission.free(record)
+    record.timer?.interruptUnsafe()
+    record.timer = undefined
+    record.fiber = undefined
+    record.fork = undefined
+    record.children = undefined
+    record.endedAtMillis = now
+    record.submission.parent?.children?.delete(record)
+    this.table.move(record, state, now)
+    if (Exit.isSuccess(exit)) {
+      this.rates.succeeded.add(now)
+      this.emit(record, { _tag: "JobCompleted" })
+    } else if (state === "failed") {
+      this.rates.failed.add(now)
+      this.emit(record, { _tag: "JobFailed", cause: exit.cause })
+    } else this.emit(record, { _tag: "JobCancelled", reason: reasonOf(record.stop) })
+    this.wake(record)
+    if (this.admission.isUnsettled || this.entering.size > 0) this.scheduleSettle()
+  }
+
+  private wake(record: JobRecord): void {
+    const listeners = record.takeListeners()
+    if (listeners === undefined) return
+    this.schedule(() => {
+      for (const listener of listeners) listener()
+    })
+  }
+
+  private limit(record: JobRecord, after: Duration.Duration): void {
+    record.timer = Effect.runForkWith(this.context)(
+      Effect.andThen(
+        Effect.sleep(after),
+        Effect.sync(() => this.stop(record, { _tag: "Timeout", after }))
+      )
+    )
+  }
+}
+
+const reasonOf = (stop: Stop | undefined): string => (stop?._tag === "Cancel" ? stop.reason : "interrupted")
+
+type Unplaced<Event> = Event extends JobEvent
+  ? Omit<Event, "sequence" | "atMillis" | "jobId" | "jobName" | "kind">
+  : never

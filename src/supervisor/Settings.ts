@@ -1,0 +1,129 @@
+/**
+ * Names the supervisor's limits and their defaults, and reads them from options or from configuration.
+ */
+import { Config, Duration, Option, Schema } from "effect"
+import type { Retention } from "./JobTable.ts"
+
+/** The limits of a supervisor. All are optional; {@link defaults} holds for what is left out. */
+export interface Limits {
+  /** Jobs that run at the same time; the others wait. Default 50. */
+  readonly concurrency?: number | undefined
+  /** Jobs with the same `key` that run at the same time. Default: as many as run at all. */
+  readonly keyConcurrency?: number | undefined
+  /** Jobs that may wait. Default 10,000. */
+  readonly maxPending?: number | undefined
+  /** How long a job waits to gain one point of priority over newcomers. Default 1 minute. */
+  readonly aging?: Duration.Input | undefined
+  /** The time limit of jobs that are submitted without one; model calls have `Timeout`. Default: none. */
+  readonly timeout?: Duration.Input | undefined
+  /** Ended jobs whose record is kept; the one that ended first is dropped first. Default 1,000. */
+  readonly retain?: number | undefined
+  /** How long the record of an ended job is kept. Default 1 hour. */
+  readonly retainFor?: Duration.Input | undefined
+  /** Ended jobs whose result is kept with the record. Default: as `retain`. */
+  readonly retainResults?: number | undefined
+  /** How long the result of an ended job is kept with the record. Default: as `retainFor`. */
+  readonly retainResultsFor?: Duration.Input | undefined
+  /** Events kept for readers that come later or are slow. Default 4,096. */
+  readonly eventHistory?: number | undefined
+  /** How often old records are dropped and the event loop's lag is measured. Default 1 second. */
+  readonly upkeepEvery?: Duration.Input | undefined
+  /** How long after its interruption a job that still runs counts as stuck. Default 5 seconds. */
+  readonly stuckAfter?: Duration.Input | undefined
+}
+
+export const defaults = {
+  concurrency: 50,
+  maxPending: 10_000,
+  aging: "1 minute",
+  retain: 1_000,
+  retainFor: "1 hour",
+  eventHistory: 4_096,
+  upkeepEvery: "1 second",
+  stuckAfter: "5 seconds"
+} as const
+
+/** The limits, all decided. */
+export interface Settings {
+  readonly concurrency: number
+  readonly keyConcurrency: number
+  readonly maxPending: number
+  readonly agingMillis: number
+  readonly timeout: Duration.Duration | undefined
+  readonly retention: Retention
+  readonly eventHistory: number
+  readonly upkeepEvery: Duration.Duration
+  readonly stuckAfterMillis: number
+}
+
+/** Fills in the defaults. Throws a `RangeError` that names the limit which is out of range. */
+export const fromLimits = (limits: Limits): Settings => {
+  const concurrency = whole("concurrency", 1, limits.concurrency ?? defaults.concurrency)
+  const count = whole("retain", 0, limits.retain ?? defaults.retain)
+  const retainFor = limits.retainFor ?? defaults.retainFor
+  return {
+    concurrency,
+    keyConcurrency: whole("keyConcurrency", 1, limits.keyConcurrency ?? concurrency),
+    maxPending: whole("maxPending", 0, limits.maxPending ?? defaults.maxPending),
+    agingMillis: positive("aging", limits.aging ?? defaults.aging),
+    timeout: limits.timeout === undefined ? undefined : Duration.millis(positive("timeout", limits.timeout)),
+    retention: {
+      records: { count, forMillis: positive("retainFor", retainFor) },
+      results: {
+        count: whole("retainResults", 0, limits.retainResults ?? count),
+        forMillis: positive("retainResultsFor", limits.retainResultsFor ?? retainFor)
+      }
+    },
+    eventHistory: whole("eventHistory", 1, limits.eventHistory ?? defaults.eventHistory),
+    upkeepEvery: Duration.millis(positive("upkeepEvery", limits.upkeepEvery ?? defaults.upkeepEvery)),
+    stuckAfterMillis: positive("stuckAfter", limits.stuckAfter ?? defaults.stuckAfter)
+  }
+}
+
+/**
+ * Reads the limits, each optional: `CONCURRENCY`, `KEY_CONCURRENCY`, `MAX_PENDING`, `AGING`, `TIMEOUT`, `RETAIN`,
+ * `RETAIN_FOR`, `RETAIN_RESULTS`, `RETAIN_RESULTS_FOR`, `EVENT_HISTORY`, `UPKEEP_EVERY` and `STUCK_AFTER` under a prefix.
+ *
+ * Durations are written `30 seconds`. Fails with a `ConfigError` that names the key that is wrong.
+ */
+export const config = (prefix: string) =>
+  Config.nested(
+    Config.all({
+      concurrency: count("CONCURRENCY", 1),
+      keyConcurrency: count("KEY_CONCURRENCY", 1),
+      maxPending: count("MAX_PENDING", 0),
+      aging: time("AGING"),
+      timeout: time("TIMEOUT"),
+      retain: count("RETAIN", 0),
+      retainFor: time("RETAIN_FOR"),
+      retainResults: count("RETAIN_RESULTS", 0),
+      retainResultsFor: time("RETAIN_RESULTS_FOR"),
+      eventHistory: count("EVENT_HISTORY", 1),
+      upkeepEvery: time("UPKEEP_EVERY"),
+      stuckAfter: time("STUCK_AFTER")
+    }),
+    prefix
+  )
+
+const count = (name: string, atLeast: number) =>
+  optional(Config.schema(Schema.FiniteFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(atLeast)), name))
+
+const time = (name: string) =>
+  optional(Config.schema(Schema.DurationFromString.check(Schema.makeFilter(isPositive)), name))
+
+const isPositive = (duration: Duration.Duration): true | string =>
+  Duration.toMillis(duration) > 0 || "must be longer than zero"
+
+const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
+  Config.map(Config.option(config), Option.getOrUndefined)
+
+const whole = (name: string, atLeast: number, value: number): number => {
+  if (Number.isSafeInteger(value) && value >= atLeast) return value
+  throw new RangeError(`Supervisor option ${name} must be a whole number of at least ${atLeast}, got ${value}`)
+}
+
+const positive = (name: string, input: Duration.Input): number => {
+  const millis = Duration.toMillis(input)
+  if (millis > 0) return millis
+  throw new RangeError(`Supervisor option ${name} must be longer than zero, got ${millis} milliseconds`)
+}

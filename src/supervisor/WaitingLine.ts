@@ -1,0 +1,124 @@
+/**
+ * Says which waiting job goes next: keys take turns, and within a key priority goes first, age counting as priority.
+ *
+ * Inside a key a job's place is `submitted - priority × aging`. That never changes while it waits, yet a job gains one
+ * point of priority over newcomers with each `aging` it has waited, so nothing starves; equal places go first come,
+ * first served.
+ *
+ * Between keys turns are dealt by start-time fair queueing (Goyal, Vin, Cheng, SIGCOMM 1996) with every job costing one
+ * turn: a key that comes anew is dealt in at the current turn and not behind another key's backlog. A point of priority is
+ * worth one turn, so an urgent job overtakes other keys and cannot shut them out.
+ */
+import { Heap } from "./Heap.ts"
+
+/** What the line needs to know of a job. */
+export interface Waiting {
+  readonly key: string
+  readonly priority: number
+  /** `submitted - priority × aging`, in milliseconds. */
+  readonly place: number
+  /** Decides between equal places: the order of submission, of the job itself or of the one it is a part of. */
+  readonly order: number
+  /** The order of submission. */
+  readonly number: number
+  heapIndex: number
+}
+
+interface Key<Job extends Waiting> {
+  readonly name: string
+  readonly waiting: Heap<Job>
+  running: number
+  turn: number
+  heapIndex: number
+}
+
+export class WaitingLine<Job extends Waiting> {
+  private readonly keys = new Map<string, Key<Job>>()
+  // Keys that have a job waiting and may run one more.
+  private readonly ready = new Heap<Key<Job>>(isKeyBefore)
+  private readonly limit: number
+  private turn = 0
+  private count = 0
+
+  /** `limit` jobs of a key may run at the same time. */
+  constructor(limit: number) {
+    this.limit = limit
+  }
+
+  /** How many wait. */
+  get size(): number {
+    return this.count
+  }
+
+  push(job: Job): void {
+    const key = this.keyOf(job)
+    if (key.waiting.size === 0) key.turn = Math.max(key.turn, this.turn)
+    key.waiting.push(job)
+    this.count++
+    this.place(key)
+  }
+
+  /** Takes out a job that waits. */
+  remove(job: Job): void {
+    const key = this.keyOf(job)
+    key.waiting.remove(job)
+    this.count--
+    this.place(key)
+  }
+
+  /** Takes the job that goes next, and counts it as running; none when nobody waits or every key is at its limit. */
+  take(): Job | undefined {
+    const key = this.ready.first
+    const job = key?.waiting.first
+    if (key === undefined || job === undefined) return undefined
+    this.turn = Math.max(this.turn, key.turn)
+    key.turn++
+    key.running++
+    this.remove(job)
+    return job
+  }
+
+  /** Counts a job as running again, out of turn; false when its key is at its limit. */
+  enter(job: Job): boolean {
+    const key = this.keyOf(job)
+    if (key.running >= this.limit) return false
+    key.running++
+    this.place(key)
+    return true
+  }
+
+  /** Counts a job as no longer running. */
+  leave(job: Job): void {
+    const key = this.keyOf(job)
+    key.running--
+    this.place(key)
+  }
+
+  private keyOf({ key: name }: Job): Key<Job> {
+    let key = this.keys.get(name)
+    if (key === undefined) {
+      key = { name, waiting: new Heap<Job>(isJobBefore), running: 0, turn: this.turn, heapIndex: -1 }
+      this.keys.set(name, key)
+    }
+    return key
+  }
+
+  private place(key: Key<Job>): void {
+    const isReady = key.waiting.size > 0 && key.running < this.limit
+    if (key.heapIndex >= 0) {
+      if (isReady) this.ready.update(key)
+      else this.ready.remove(key)
+    } else if (isReady) this.ready.push(key)
+    if (key.waiting.size === 0 && key.running === 0) this.keys.delete(key.name)
+  }
+}
+
+const isJobBefore = (a: Waiting, b: Waiting): boolean =>
+  a.place !== b.place ? a.place < b.place : a.order !== b.order ? a.order < b.order : a.number < b.number
+
+const isKeyBefore = <Job extends Waiting>(a: Key<Job>, b: Key<Job>): boolean => {
+  const [first, second] = [a.waiting.first, b.waiting.first]
+  if (first === undefined || second === undefined) return false
+  const [turnA, turnB] = [a.turn - first.priority, b.turn - second.priority]
+  return turnA < turnB || (turnA === turnB && first.number < second.number)
+}

@@ -1,0 +1,179 @@
+/**
+ * Runs a program in an order of its own choosing: which fiber goes on next, where one is preempted, when time passes.
+ *
+ * All of it follows from one seed. A run is synchronous, takes no real time however long the program sleeps, and is
+ * repeated exactly by its seed. Thousands of seeds find what one order, always the same, never shows.
+ *
+ * **Gotchas**
+ *
+ * Everything the program waits for must happen within Effect: a promise or a socket never answers here, and the run ends
+ * as a {@link Deadlock}.
+ *
+ * **Example**
+ *
+ * ```ts run
+ * import { Effect, Ref } from "effect"
+ * import { SeededScheduler } from "holdfast/testing"
+ *
+ * const lostUpdate = Effect.gen(function* () {
+ *   const counter = yield* Ref.make(0)
+ *   const increment = Effect.flatMap(Ref.get(counter), (n) => Ref.set(counter, n + 1))
+ *   yield* Effect.all([increment, increment], { concurrency: 2 })
+ *   return yield* Ref.get(counter)
+ * })
+ * const report = SeededScheduler.explore(lostUpdate, { runs: 200 })
+ * Array.from(report.outcomes.keys()).toSorted() // => ["success(1)", "success(2)"]
+ * ```
+ */
+import { Cause, Clock, Context, Effect, Exit, Inspectable, Random, Scheduler } from "effect"
+import { Chance } from "./Chance.ts"
+import { type Deadlock, type Endless, type Point, SeededOrder } from "./SeededOrder.ts"
+
+export { Deadlock, Endless, type Point } from "./SeededOrder.ts"
+
+export interface Options {
+  /** Chooses the order; the same seed gives the same run. A whole number. Default 0. */
+  readonly seed?: number | undefined
+  /** Turns of fibers after which the run is given up as {@link Endless}. Default 100,000. */
+  readonly maxSteps?: number | undefined
+  /** Preempts once, here; everything else goes on in the order in which it came. Default: the seed chooses. */
+  readonly preempt?: Point | undefined
+  /** Called after every turn of a fiber, when none runs: the place to check what must hold at all times. Default: nothing. */
+  readonly onStep?: (() => void) | undefined
+}
+
+/** What holds where {@link Options} and {@link ExploreOptions} say nothing. */
+export const defaults = { seed: 0, maxSteps: 100_000, runs: 1_000, keep: 10 } as const
+
+/** One run: how it ended, and which order it took. */
+export interface Run<out A, out E> {
+  readonly exit: Exit.Exit<A, E | Deadlock | Endless>
+  readonly seed: number
+  /** Turns that fibers, and the tasks of other dispatchers, took. */
+  readonly steps: number
+  /** A number for the order: equal orders have equal numbers, different ones almost never. */
+  readonly order: number
+  /** Whether time could pass although something was ready, as it does on a busy machine. */
+  readonly isLate: boolean
+  /** Fibers that were asleep at the end. */
+  readonly asleep: number
+}
+
+/**
+ * Runs a program in the order its seed chooses.
+ *
+ * `Clock`, `Random` and `Scheduler` are the run's own: time moves on to the next sleeper when nothing is ready (with
+ * some seeds also earlier, as on a busy machine), and starts at 0. What still runs when the program ends is dropped.
+ *
+ * **Example**
+ *
+ * ```ts run
+ * import { Clock, Effect, Exit } from "effect"
+ * import { SeededScheduler } from "holdfast/testing"
+ *
+ * const slow = Effect.andThen(Effect.sleep("1 day"), Clock.currentTimeMillis)
+ * SeededScheduler.run(slow, { seed: 7 }).exit // => Exit.succeed(86_400_000)
+ *
+ * const stuck = SeededScheduler.run(Effect.never, { seed: 7 })
+ * stuck.exit // => Exit.fail(new SeededScheduler.Deadlock({ seed: 7, steps: 0 }))
+ * ```
+ */
+export const run = <A, E>(effect: Effect.Effect<A, E>, options: Options = {}): Run<A, E> =>
+  runIn(orderOf(options), effect)
+
+export interface ExploreOptions extends Pick<Options, "maxSteps" | "onStep"> {
+  /** The first seed; the others follow one by one. Default 0. */
+  readonly seed?: number | undefined
+  /** How many seeds to run. Default 1,000. */
+  readonly runs?: number | undefined
+  /** What counts as one outcome. Default: the exit, in words. */
+  readonly outcome?: ((exit: Exit.Exit<unknown, unknown>) => string) | undefined
+  /** How many failures, and how many distinct outcomes, to keep. Default 10 failures and 1,000 outcomes. */
+  readonly keep?: number | undefined
+}
+
+/** What many orders of one program came to. */
+export interface Report<out E> {
+  readonly runs: number
+  /** How many different orders there were among them. */
+  readonly orders: number
+  /** How often each outcome came, and a seed that gives it. */
+  readonly outcomes: ReadonlyMap<string, { readonly count: number; readonly seed: number }>
+  /** The first runs that failed, deadlocked or did not end. Run a seed again to see it again. */
+  readonly failures: ReadonlyArray<{ readonly seed: number; readonly cause: Cause.Cause<E | Deadlock | Endless> }>
+}
+
+/** Runs a program with many seeds and tells its outcomes, with a seed for each. */
+export const explore = <A, E>(effect: Effect.Effect<A, E>, options: ExploreOptions = {}): Report<E> => {
+  const first = options.seed ?? defaults.seed
+  const runs = options.runs ?? defaults.runs
+  const describe = options.outcome ?? inWords
+  const orders = new Set<number>()
+  const outcomes = new Map<string, { count: number; seed: number }>()
+  const failures: Array<Report<E>["failures"][number]> = []
+  for (let seed = first; seed < first + runs; seed++) {
+    const { exit, order } = run(effect, { ...options, seed })
+    orders.add(order)
+    const outcome = describe(exit)
+    const known = outcomes.get(outcome)
+    if (known !== undefined) known.count++
+    else if (outcomes.size < maxOutcomes) outcomes.set(outcome, { count: 1, seed })
+    if (Exit.isFailure(exit) && failures.length < (options.keep ?? defaults.keep)) {
+      failures.push({ seed, cause: exit.cause })
+    }
+  }
+  return { runs, orders: orders.size, outcomes, failures }
+}
+
+const maxOutcomes = 1_000
+
+const inWords = (exit: Exit.Exit<unknown, unknown>): string =>
+  Exit.isSuccess(exit) ? `success(${Inspectable.toStringUnknown(exit.value)})` : Cause.pretty(exit.cause)
+
+/**
+ * Lists the points at which a program can be preempted: every operation of every fiber, in a run that preempts nowhere.
+ *
+ * To run with each of them is a sweep: it finds whatever a single preemption can break.
+ *
+ * **Example**
+ *
+ * ```ts run
+ * import { Effect, Exit, Ref } from "effect"
+ * import { SeededScheduler } from "holdfast/testing"
+ *
+ * const lostUpdate = Effect.gen(function* () {
+ *   const counter = yield* Ref.make(0)
+ *   const increment = Effect.flatMap(Ref.get(counter), (n) => Ref.set(counter, n + 1))
+ *   yield* Effect.all([increment, increment], { concurrency: 2 })
+ *   return yield* Ref.get(counter)
+ * })
+ * const lost = SeededScheduler.points(lostUpdate).filter((preempt) =>
+ *   Exit.contains(SeededScheduler.run(lostUpdate, { preempt }).exit, 1)
+ * )
+ * lost.length > 0 // => true
+ * ```
+ */
+export const points = <A, E>(effect: Effect.Effect<A, E>): ReadonlyArray<Point> => {
+  const order = orderOf({ preempt: nowhere })
+  runIn(order, effect)
+  return order.operations.flatMap((count, fiber) =>
+    Array.from({ length: count }, (_, operation) => ({ fiber, operation }))
+  )
+}
+
+const nowhere: Point = { fiber: -1, operation: 0 }
+
+const orderOf = ({ maxSteps, onStep, preempt, seed }: Options): SeededOrder =>
+  new SeededOrder({ seed: seed ?? defaults.seed, maxSteps: maxSteps ?? defaults.maxSteps, onStep, preempt })
+
+const runIn = <A, E>(scheduler: SeededOrder, effect: Effect.Effect<A, E>): Run<A, E> => {
+  const { seed } = scheduler.settings
+  const context = Context.make(Scheduler.Scheduler, scheduler).pipe(
+    Context.add(Clock.Clock, scheduler.clock),
+    Context.add(Random.Random, new Chance(~seed))
+  )
+  const fiber = Effect.runForkWith(context)(effect)
+  const exit = scheduler.run(() => fiber.pollUnsafe())
+  const { clock, isLate, order, steps } = scheduler
+  return { exit, seed, steps, order, isLate, asleep: clock.asleep }
+}

@@ -1,0 +1,184 @@
+/**
+ * The reference the supervisor is measured by: what a run's notes say about each job, and what may become of it.
+ *
+ * Pure functions of plain data. Nothing here knows how a supervisor works.
+ */
+import type { JobState } from "../core/JobEvent.ts"
+import { type Job, jobsOf, planned } from "./SupervisorLawsProgram.ts"
+import type { Ending, Note, Trace } from "./SupervisorLawsTrace.ts"
+
+/** A moment of a run. */
+export interface Moment {
+  /** Place among the notes. */
+  readonly index: number
+  /** Milliseconds of the run's time. */
+  readonly at: number
+  /** How many times the supervisor had been looked at. */
+  readonly look: number
+}
+
+export interface Change extends Moment {
+  readonly state: JobState
+  readonly why: Ending
+  readonly startedAt: number | undefined
+}
+
+/** Why a job may have been asked to end, and since when. */
+export interface Stop extends Moment {
+  readonly kind: "cancelled" | "timed out"
+  /** What only a job that never started may take for a reason. */
+  readonly onlyWhileWaiting?: boolean
+}
+
+/** What the notes say about one job that was accepted. */
+export interface JobHistory {
+  readonly name: string
+  readonly id: string
+  readonly plan: Job
+  readonly parent: JobHistory | undefined
+  readonly changes: ReadonlyArray<Change>
+  readonly began: ReadonlyArray<Moment>
+  readonly ended: ReadonlyArray<Moment & { readonly how: Ending }>
+  /** Between which notes it waited for other jobs or for room; open at the end when it still does. */
+  readonly waits: ReadonlyArray<{ readonly from: number; readonly to: number }>
+  /** What was done to it, or to all jobs, that makes it end early. */
+  readonly stops: ReadonlyArray<Stop>
+  /** Its terminal state. */
+  readonly end: Change | undefined
+}
+
+export interface History {
+  readonly trace: Trace
+  readonly jobs: ReadonlyMap<string, JobHistory>
+  readonly moments: ReadonlyArray<Moment>
+}
+
+type Open<A> = { -readonly [K in keyof A]: A[K] extends ReadonlyArray<infer B> ? Array<B> : A[K] }
+
+/** Sorts a run's notes by job. */
+export const historyOf = (trace: Trace): History => {
+  const plans = new Map(jobsOf(trace.program).map((job) => [job.name, job]))
+  const jobs = new Map<string, Open<JobHistory>>()
+  const names = new Map<string, string>()
+  const moments: Array<Moment> = []
+  const everywhere: Array<Stop> = []
+  let look = 0
+  for (const [index, note] of trace.notes.entries()) {
+    const moment = { index, at: note.at, look }
+    moments.push(moment)
+    if (note._tag === "Counted") look++
+    everywhere.push(...stopsForAll(note, moment))
+    if (note._tag === "State") record(note, moment, jobs, names, plans)
+    if (!("job" in note)) continue
+    const job = jobs.get(note.job)
+    if (job === undefined) continue
+    if (note._tag === "Began") job.began.push(moment)
+    if (note._tag === "Ended") job.ended.push({ ...moment, how: note.how })
+    if (note._tag === "CancelCalled") job.stops.push({ ...moment, kind: "cancelled" })
+    if (note._tag === "WaitBegan") job.waits.push({ from: index, to: Infinity })
+    if (note._tag === "WaitEnded") {
+      const last = job.waits.pop()
+      if (last !== undefined) job.waits.push({ ...last, to: index })
+    }
+  }
+  for (const job of jobs.values()) {
+    job.stops.push(...everywhere)
+    const startedAt = job.changes.find(({ state }) => state === "running")?.startedAt
+    const { timeout } = job.plan
+    if (timeout !== undefined && startedAt !== undefined) {
+      const due = moments.find(({ at }) => at >= startedAt + timeout)
+      if (due !== undefined) job.stops.push({ ...due, kind: "timed out" })
+    }
+  }
+  return { trace, jobs, moments }
+}
+
+const record = (
+  note: Extract<Note, { readonly _tag: "State" }>,
+  moment: Moment,
+  jobs: Map<string, Open<JobHistory>>,
+  names: Map<string, string>,
+  plans: ReadonlyMap<string, Job>
+): void => {
+  const { id, job: name, parentId, startedAt, state, why } = note
+  const plan = plans.get(planned(name))
+  if (plan === undefined) return
+  names.set(id, name)
+  const job = jobs.get(name) ?? {
+    name,
+    id,
+    plan,
+    parent: parentId === undefined ? undefined : jobs.get(names.get(parentId) ?? ""),
+    changes: [],
+    began: [],
+    ended: [],
+    waits: [],
+    stops: [],
+    end: undefined
+  }
+  jobs.set(name, job)
+  const change = { ...moment, state, why, startedAt }
+  // States that began and ended within one turn can be told only from what followed.
+  const before =
+    state === "pending" ? [] : startedAt === undefined || state === "running" ? ["pending" as const] : passed
+  for (const missed of before.slice(job.changes.length)) job.changes.push({ ...change, state: missed, why: "" })
+  job.changes.push(change)
+  if (isTerminal(state)) job.end ??= change
+}
+
+const passed = ["pending", "running"] as const
+
+const stopsForAll = (note: Note, moment: Moment): ReadonlyArray<Stop> => {
+  if (note._tag === "CloseCalled" || note._tag === "CancelAllCalled") return [{ ...moment, kind: "cancelled" }]
+  if (note._tag !== "DrainCalled") return []
+  return [
+    { ...moment, kind: "cancelled", onlyWhileWaiting: true },
+    { ...moment, at: moment.at + note.deadline, kind: "cancelled" }
+  ]
+}
+
+export const isTerminal = (state: JobState): boolean => state !== "pending" && state !== "running"
+
+/** The state a job was in just before a note; none when it was not known yet. */
+export const stateAt = (job: JobHistory, index: number): JobState | undefined =>
+  job.changes.findLast((change) => change.index < index)?.state
+
+/** True when the job's work ran just before a note. */
+export const isWorkingAt = (job: JobHistory, index: number): boolean =>
+  job.began.filter((moment) => moment.index < index).length > job.ended.filter((moment) => moment.index < index).length
+
+/** True when the job waited for another one, or for room, just before a note. */
+export const isWaitingAt = (job: JobHistory, index: number): boolean =>
+  job.waits.some(({ from, to }) => from < index && index <= to)
+
+/** True when one is the other, or was submitted from it or from one of its own. */
+export const isWithin = (job: JobHistory | undefined, owner: JobHistory): boolean =>
+  job !== undefined && (job === owner || isWithin(job.parent, owner))
+
+/** The reasons a job had to end early, up to a moment. */
+export const stopsBefore = (job: JobHistory, moment: Moment): ReadonlyArray<Stop["kind"]> => {
+  const own = job.stops.filter(
+    (stop) =>
+      stop.index < moment.index &&
+      stop.at <= moment.at &&
+      (stop.onlyWhileWaiting !== true || !job.changes.some(({ state }) => state === "running"))
+  )
+  const { parent } = job
+  const fromParent =
+    parent !== undefined &&
+    (parent.ended.some(({ index }) => index < moment.index) || stopsBefore(parent, moment).length > 0)
+  return [...own.map(({ kind }) => kind), ...(fromParent ? ["cancelled" as const] : [])]
+}
+
+/** The terminal states a job may have come to, given how its work ended and why it may have been stopped. */
+export const mayEndAs = (job: JobHistory, end: Moment): ReadonlySet<JobState> => {
+  const states = new Set<JobState>()
+  for (const kind of stopsBefore(job, end)) states.add(kind === "cancelled" ? "cancelled" : "failed")
+  const last = job.ended.at(-1)
+  if (last === undefined) return states
+  const { end: plannedEnd, finalizer } = job.plan
+  if (last.how === "success") states.add(finalizer === "die" ? "failed" : "completed")
+  else if (last.how !== "interrupt") states.add("failed")
+  else if (plannedEnd === "interrupt") states.add(finalizer === "die" ? "failed" : "cancelled")
+  return states
+}

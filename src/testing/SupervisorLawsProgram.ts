@@ -1,0 +1,204 @@
+/**
+ * Describes what is done to a supervisor under test, as plain data: what can be made from a seed, printed, made smaller
+ * and run again.
+ */
+import { Chance } from "./Chance.ts"
+
+/** A supervisor's limits, and what several clients do with it at the same time. */
+export interface Program {
+  readonly limits: Limits
+  /** What the failure hook does. */
+  readonly hook: "note" | "slow" | "die" | "hang"
+  readonly clients: ReadonlyArray<ReadonlyArray<Step>>
+}
+
+export interface Limits {
+  readonly concurrency: number
+  readonly keyConcurrency?: number | undefined
+  readonly maxPending: number
+  readonly retain: number
+  readonly eventHistory: number
+}
+
+/** What a client does next. A job is meant by its name; one that was not accepted, or not yet, is passed over. */
+export type Step =
+  | { readonly do: "submit"; readonly job: Job }
+  /** Submits and waits; leaves after so many milliseconds, when there is a number. */
+  | { readonly do: "run"; readonly job: Job; readonly leaveAfter?: number | undefined }
+  | { readonly do: "sleep"; readonly millis: number }
+  | { readonly do: "join" | "cancel" | "find" | "watch"; readonly job: string }
+  /** Waits for at most so long. */
+  | { readonly do: "await"; readonly job: string; readonly limit: number }
+  /** Waits, and is interrupted after so many milliseconds. */
+  | { readonly do: "leave"; readonly job: string; readonly after: number }
+  /** Reads so many events, pausing after each, from the one after number `after`. */
+  | { readonly do: "read"; readonly after: number; readonly count: number; readonly pause: number }
+  | { readonly do: "list" | "prune" | "cancel all" | "close" }
+  /** Waits for all jobs that live, at most for so long. */
+  | { readonly do: "await all"; readonly limit: number }
+  | { readonly do: "drain"; readonly deadline: number }
+
+/** A job: what it does, how that ends, and what is said when it is submitted. */
+export interface Job {
+  readonly name: string
+  readonly work: ReadonlyArray<Work>
+  readonly end: "succeed" | "fail" | "fail once" | "die" | "never" | "interrupt"
+  /** What it still does when its work has ended, by itself or not. */
+  readonly finalizer?: "slow" | "die" | undefined
+  readonly kind?: "call" | undefined
+  readonly timeout?: number | undefined
+  readonly key?: string | undefined
+  readonly priority?: number | undefined
+  readonly whenFull?: "wait" | number | undefined
+  /** How often to try again. */
+  readonly retry?: number | undefined
+  readonly idempotencyKey?: string | undefined
+  readonly owner?: "supervisor" | undefined
+}
+
+/** What a job does, piece by piece. */
+export type Work =
+  | { readonly do: "sleep" | "block"; readonly millis: number }
+  | { readonly do: "report"; readonly done: number }
+  | { readonly do: "submit" | "run"; readonly job: Job }
+  | { readonly do: "join" | "cancel"; readonly job: string }
+
+/** Every job of a program, those that jobs submit included. */
+export const jobsOf = (program: Program): ReadonlyArray<Job> =>
+  program.clients
+    .flat()
+    .flatMap((step) => ("job" in step && typeof step.job !== "string" ? withChildren(step.job) : []))
+
+const withChildren = (job: Job): ReadonlyArray<Job> => [
+  job,
+  ...job.work.flatMap((piece) => ("job" in piece && typeof piece.job !== "string" ? withChildren(piece.job) : []))
+]
+
+/** The name a job has in the program: without the marks by which the jobs of its owner's later attempts differ. */
+export const planned = (name: string): string => name.replace(/'+$/, "")
+
+/** Makes a program from a seed: up to three clients with up to four steps each. */
+export const generate = (seed: number): Program => new Generator(new Chance(seed)).program()
+
+class Generator {
+  private readonly chance: Chance
+  private names = 0
+
+  constructor(chance: Chance) {
+    this.chance = chance
+  }
+
+  program(): Program {
+    const { chance } = this
+    const clients = Array.from({ length: 1 + chance.below(3) }, () => this.client())
+    return {
+      limits: {
+        concurrency: chance.oneOf([1, 1, 2, 3]),
+        ...(chance.onceIn(4) ? { keyConcurrency: 1 } : {}),
+        maxPending: chance.oneOf([20, 20, 2, 1]),
+        retain: chance.oneOf([50, 50, 50, 2, 0]),
+        eventHistory: chance.oneOf([500, 500, 500, 3])
+      },
+      hook: chance.oneOf(["note", "note", "note", "slow", "die", "hang"]),
+      clients
+    }
+  }
+
+  private client(): ReadonlyArray<Step> {
+    const steps: Array<Step> = [this.submit()]
+    while (steps.length < 4 && !this.chance.onceIn(4)) steps.push(this.step())
+    return steps
+  }
+
+  private submit(): Step {
+    return { do: "submit", job: this.job(2) }
+  }
+
+  private step(): Step {
+    const { chance } = this
+    switch (chance.below(16)) {
+      case 0:
+      case 1:
+      case 2:
+      case 3:
+        return this.submit()
+      case 4:
+        return { do: "run", job: this.job(1), ...(chance.onceIn(2) ? { leaveAfter: chance.below(4) } : {}) }
+      case 5:
+      case 6:
+        return { do: "sleep", millis: chance.below(5) }
+      case 7:
+      case 8:
+        return { do: "cancel", job: this.anyName() }
+      case 9:
+        return { do: "join", job: this.anyName() }
+      case 10:
+        return { do: "await", job: this.anyName(), limit: 1 + chance.below(5) }
+      case 11:
+        return { do: "leave", job: this.anyName(), after: chance.below(4) }
+      case 12:
+        return { do: chance.oneOf(["find", "watch"]), job: this.anyName() }
+      case 13:
+        return { do: "read", after: chance.below(6), count: 1 + chance.below(6), pause: chance.below(3) }
+      case 14:
+        return { do: "drain", deadline: chance.below(6) }
+      default:
+        return chance.onceIn(3)
+          ? { do: "await all", limit: chance.below(4) }
+          : { do: chance.oneOf(["list", "prune", "cancel all", "close"]) }
+    }
+  }
+
+  private job(depth: number): Job {
+    const { chance } = this
+    const name = this.newName()
+    const work: Array<Work> = []
+    while (work.length < 3 && !chance.onceIn(3)) work.push(this.work(depth))
+    return {
+      name,
+      work,
+      end: chance.oneOf(["succeed", "succeed", "succeed", "fail", "fail once", "die", "never", "never", "interrupt"]),
+      ...(chance.onceIn(3) ? { finalizer: chance.oneOf(["slow", "slow", "die"]) } : {}),
+      ...(chance.onceIn(12) ? { kind: "call" } : {}),
+      ...(chance.onceIn(3) ? { timeout: 1 + chance.below(4) } : {}),
+      ...(chance.onceIn(3) ? { key: chance.oneOf(["red", "blue"]) } : {}),
+      ...(chance.onceIn(4) ? { priority: chance.oneOf([-10, 10, 20]) } : {}),
+      ...(chance.onceIn(4) ? { whenFull: chance.onceIn(2) ? "wait" : 2 } : {}),
+      ...(chance.onceIn(6) ? { retry: 1 + chance.below(2) } : {}),
+      ...(chance.onceIn(12) ? { idempotencyKey: "same" } : {}),
+      ...(chance.onceIn(8) ? { owner: "supervisor" } : {})
+    }
+  }
+
+  private work(depth: number): Work {
+    const { chance } = this
+    switch (chance.below(depth > 0 ? 9 : 5)) {
+      case 0:
+      case 1:
+      case 2:
+        return { do: "sleep", millis: chance.below(4) }
+      case 3:
+        return { do: "block", millis: chance.below(4) }
+      case 4:
+        return chance.onceIn(2) ? { do: "report", done: chance.below(4) } : { do: "cancel", job: this.anyName() }
+      case 5:
+      case 6:
+        return { do: "submit", job: this.job(depth - 1) }
+      case 7:
+        return { do: "run", job: this.job(depth - 1) }
+      default:
+        return { do: "join", job: this.anyName() }
+    }
+  }
+
+  private newName(): string {
+    return nameOf(this.names++)
+  }
+
+  private anyName(): string {
+    return nameOf(this.chance.below(this.names + 2))
+  }
+}
+
+const nameOf = (index: number): string =>
+  String.fromCharCode(97 + (index % 26)) + (index < 26 ? "" : Math.floor(index / 26))

@@ -1,0 +1,6 @@
+export * as LeakDetector from "./LeakDetector.ts"
+export * as ProviderContract from "./ProviderContract.ts"
+export * as ProviderScript from "./ProviderScript.ts"
+export * as SeededScheduler from "./SeededScheduler.ts"
+export * as StreamShape from "./StreamShape.ts"
+export * as WireTap from "./WireTap.ts"

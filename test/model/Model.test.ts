@@ -1,0 +1,188 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Deferred, Effect, Fiber, Layer, Option, Schema, Stream } from "effect"
+import { AiError, LanguageModel, Tool, Toolkit } from "effect/ai"
+import { TestClock } from "effect/testing"
+import { PolicyReason } from "holdfast/core"
+import { Model } from "holdfast/model"
+import type { ModelProvider } from "holdfast/provider"
+import { Job, Supervisor } from "holdfast/supervisor"
+import { failure, scripted, text, type Answer } from "../policy/scripted.ts"
+
+const model = (script: ReadonlyArray<Answer>, policies: ReadonlyArray<ModelProvider.Policy> = []) => {
+  const { provider, seen } = scripted(script)
+  return { seen, layer: Layer.provideMerge(Model.layer({ provider, policies }), Supervisor.layer()) }
+}
+
+const settle = Effect.repeat(Effect.yieldNow, { times: 20 })
+
+describe("Model", () => {
+  it.effect("answers, and lists the call by its model's name", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* LanguageModel.generateText({ prompt: "hello" })).text, "ok")
+      const [call] = yield* Supervisor.list()
+      assert.deepStrictEqual([call?.name, call?.kind, call?.state], ["scripted/m", "call", "completed"])
+    }).pipe(Effect.provide(model([{}]).layer))
+  )
+
+  it.effect("streams the same parts as its provider", () =>
+    Effect.gen(function* () {
+      const parts = yield* Stream.runCollect(LanguageModel.streamText({ prompt: "hello" }))
+      assert.deepStrictEqual(
+        parts.map((part) => part.type),
+        text("ok").map((part) => part.type)
+      )
+      assert.strictEqual((yield* Supervisor.counts).calls.completed, 1)
+    }).pipe(Effect.provide(model([{}]).layer))
+  )
+
+  it.effect("makes a call from inside a job the job's own, and ends it with the job", () => {
+    const { layer, seen } = model([{ delay: 60_000 }])
+    return Effect.gen(function* () {
+      const job = yield* Supervisor.submit(LanguageModel.generateText({ prompt: "hello" }), { name: "summarise" })
+      yield* settle
+      const [call] = yield* Supervisor.list({ kind: "call", state: "running" })
+      assert.strictEqual(call?.parentId, job.id)
+      yield* Job.cancel(job)
+      assert.deepStrictEqual([(yield* Supervisor.counts).calls.cancelled, seen.open], [1, 0])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("ends the call with its caller", () => {
+    const { layer, seen } = model([{ delay: 60_000 }])
+    return Effect.gen(function* () {
+      const caller = yield* Effect.forkChild(LanguageModel.generateText({ prompt: "hello" }))
+      yield* settle
+      assert.strictEqual(seen.open, 1)
+      yield* Fiber.interrupt(caller)
+      assert.deepStrictEqual([(yield* Supervisor.counts).calls.cancelled, seen.open], [1, 0])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("ends a stream whose reader leaves", () => {
+    const { layer, seen } = model([{ delay: 10 }])
+    return Effect.gen(function* () {
+      const reader = yield* LanguageModel.streamText({ prompt: "hello" }).pipe(
+        Stream.take(2),
+        Stream.runDrain,
+        Effect.forkChild
+      )
+      yield* settle
+      yield* TestClock.adjust(20)
+      yield* Fiber.join(reader)
+      assert.deepStrictEqual([(yield* Supervisor.counts).calls.cancelled, seen.open], [1, 0])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect.each(["generateText", "streamText"] as const)("fails %s with the reason it was cancelled for", (method) =>
+    Effect.gen(function* () {
+      const call =
+        method === "generateText"
+          ? Effect.asVoid(LanguageModel.generateText({ prompt: "hello" }))
+          : Stream.runDrain(LanguageModel.streamText({ prompt: "hello" }))
+      const caller = yield* Effect.forkChild(Effect.flip(call))
+      yield* settle
+      yield* Supervisor.cancel("job-1", { reason: "too expensive" })
+      const error = yield* Fiber.join(caller)
+      assert.deepStrictEqual(
+        PolicyReason.of(error),
+        Option.some({ _tag: "Cancelled", jobId: "job-1", reason: "too expensive" } as const)
+      )
+      assert.isFalse(error.isRetryable)
+    }).pipe(Effect.provide(model([{ delay: 60_000 }]).layer))
+  )
+
+  it.effect("passes the provider's error on as it is", () => {
+    const error = failure(new AiError.QuotaExhaustedError({}))
+    return Effect.gen(function* () {
+      assert.strictEqual(yield* Effect.flip(LanguageModel.generateText({ prompt: "hello" })), error)
+      assert.strictEqual(yield* Effect.flip(Stream.runDrain(LanguageModel.streamText({ prompt: "hello" }))), error)
+    }).pipe(Effect.provide(model([{ error }]).layer))
+  })
+
+  it.effect("refuses calls with a typed reason while the supervisor drains", () =>
+    Effect.gen(function* () {
+      yield* Supervisor.drain()
+      const reason = PolicyReason.of(yield* Effect.flip(LanguageModel.generateText({ prompt: "hello" })))
+      assert.strictEqual(Option.getOrUndefined(reason)?._tag, "NotAccepted")
+    }).pipe(Effect.provide(model([{}]).layer))
+  )
+
+  it.effect("applies policies outermost first, built once", () => {
+    const path: Array<string> = []
+    const trace =
+      (name: string): ModelProvider.Policy =>
+      (next) =>
+        Effect.sync(() => {
+          path.push(`build ${name}`)
+          return {
+            ...next,
+            generateText: (options) =>
+              Effect.suspend(() => {
+                path.push(name)
+                return next.generateText(options)
+              })
+          }
+        })
+    return Effect.gen(function* () {
+      yield* LanguageModel.generateText({ prompt: "hello" })
+      yield* LanguageModel.generateText({ prompt: "hello" })
+      assert.deepStrictEqual(path, ["build inner", "build outer", "outer", "inner", "outer", "inner"])
+    }).pipe(Effect.provide(model([{}], [trace("outer"), trace("inner")]).layer))
+  })
+
+  it.effect("resolves tools above the policies, in the caller's context", () => {
+    class Weather extends Context.Service<Weather, { readonly at: (city: string) => string }>()("Weather") {}
+    const LookUp = Tool.make("LookUp", {
+      parameters: Schema.Struct({ city: Schema.String }),
+      success: Schema.String,
+      dependencies: [Weather]
+    })
+    const toolkit = Toolkit.make(LookUp)
+    const call: Answer = {
+      parts: [{ type: "tool-call", id: "c", name: "LookUp", params: { city: "Rome" } }, ...text("").slice(-1)]
+    }
+    return Effect.gen(function* () {
+      const parts = yield* Stream.runCollect(LanguageModel.streamText({ prompt: "weather?", toolkit }))
+      const results = parts.flatMap((part) => (part.type === "tool-result" ? [part.result] : []))
+      assert.deepStrictEqual(results, ["sunny in Rome"])
+    }).pipe(
+      Effect.provide(
+        Layer.mergeAll(
+          model([call]).layer,
+          toolkit.toLayer({ LookUp: ({ city }) => Effect.map(Weather, (weather) => weather.at(city)) }),
+          Layer.succeed(Weather, { at: (city) => `sunny in ${city}` })
+        )
+      )
+    )
+  })
+
+  it.effect("does not read on while its reader is slow", () => {
+    const { layer } = model([
+      {
+        parts: [
+          ...text("").slice(0, 2),
+          ...Array.from({ length: 100 }, () => ({ type: "text-delta", id: "t", delta: "x" }) as const),
+          ...text("").slice(3)
+        ]
+      }
+    ])
+    return Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      let read = 0
+      const reader = yield* LanguageModel.streamText({ prompt: "hello" }).pipe(
+        Stream.runForEach(() =>
+          Effect.andThen(
+            Effect.sync(() => read++),
+            Deferred.await(gate)
+          )
+        ),
+        Effect.forkChild
+      )
+      yield* settle
+      assert.strictEqual((yield* Supervisor.counts).calls.running, 1)
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(reader)
+      assert.strictEqual(read, 104)
+    }).pipe(Effect.provide(layer))
+  })
+})

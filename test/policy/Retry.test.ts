@@ -1,0 +1,149 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Fiber, Schema, Stream } from "effect"
+import { AiError, IdGenerator } from "effect/ai"
+import { TestClock } from "effect/testing"
+import { Retry } from "holdfast/policy"
+import { failure, request, scripted, text, type Answer } from "./scripted.ts"
+
+const overloaded = failure(new AiError.InternalProviderError({ description: "overloaded" }))
+const limited = (seconds: number) => failure(new AiError.RateLimitError({ retryAfter: Duration.seconds(seconds) }))
+const quota = failure(new AiError.QuotaExhaustedError({}))
+
+const with_ = (script: ReadonlyArray<Answer>, options: Retry.Options = {}) =>
+  Effect.gen(function* () {
+    const { provider, seen } = scripted(script)
+    const retried = yield* Retry.transient(options)(provider)
+    return { retried, seen, options: yield* request }
+  })
+
+const afterAll = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+  Effect.gen(function* () {
+    const fiber = yield* Effect.forkChild(self)
+    yield* TestClock.adjust("10 minutes")
+    return yield* Fiber.join(fiber)
+  })
+
+const ids = Effect.provideService(IdGenerator.IdGenerator, IdGenerator.defaultIdGenerator)
+
+describe("Retry", () => {
+  it.effect("tries again what is transient, and returns the answer unchanged", () =>
+    Effect.gen(function* () {
+      const { options, retried, seen } = yield* with_([{ error: overloaded }, { error: limited(1) }, {}])
+      const parts = yield* afterAll(retried.generateText(options))
+      assert.deepStrictEqual([parts[0], seen.calls], [{ type: "text", text: "ok" }, 3])
+    }).pipe(ids)
+  )
+
+  it.effect("sends once what succeeds at once, and what cannot succeed", () =>
+    Effect.gen(function* () {
+      const good = yield* with_([{}])
+      yield* good.retried.generateText(good.options)
+      const bad = yield* with_([{ error: quota }])
+      assert.strictEqual(yield* Effect.flip(bad.retried.generateText(bad.options)), quota)
+      assert.deepStrictEqual([good.seen.calls, bad.seen.calls], [1, 1])
+    }).pipe(ids)
+  )
+
+  it.effect("gives the last error when the attempts are used up", () =>
+    Effect.gen(function* () {
+      const { options, retried, seen } = yield* with_([{ error: limited(1) }, { error: overloaded }], { times: 2 })
+      assert.strictEqual(yield* Effect.flip(afterAll(retried.generateText(options))), overloaded)
+      assert.strictEqual(seen.calls, 3)
+    }).pipe(ids)
+  )
+
+  it.effect("never comes back before Retry-After", () =>
+    Effect.gen(function* () {
+      const { options, retried, seen } = yield* with_([{ error: limited(5) }, {}])
+      const fiber = yield* Effect.forkChild(retried.generateText(options))
+      yield* TestClock.adjust("4999 millis")
+      assert.strictEqual(seen.calls, 1)
+      yield* TestClock.adjust("201 millis")
+      yield* Fiber.join(fiber)
+      assert.strictEqual(seen.calls, 2)
+    }).pipe(ids)
+  )
+
+  it.effect("never comes back before what a server asked for with another error", () =>
+    Effect.gen(function* () {
+      const busy = new AiError.InternalProviderError({
+        description: "overloaded",
+        metadata: { provider: { retryAfterMillis: 5_000 } }
+      })
+      const { options, retried, seen } = yield* with_([{ error: failure(busy) }, {}])
+      const fiber = yield* Effect.forkChild(retried.generateText(options))
+      yield* TestClock.adjust("4999 millis")
+      assert.strictEqual(seen.calls, 1)
+      yield* TestClock.adjust("201 millis")
+      yield* Fiber.join(fiber)
+      assert.strictEqual(seen.calls, 2)
+    }).pipe(ids)
+  )
+
+  it.effect("fails at once when Retry-After is longer than it may wait", () =>
+    Effect.gen(function* () {
+      const error = limited(61)
+      const { options, retried, seen } = yield* with_([{ error }])
+      assert.strictEqual(yield* Effect.flip(retried.generateText(options)), error)
+      assert.strictEqual(seen.calls, 1)
+    }).pipe(ids)
+  )
+
+  it.effect("interrupted in a back-off sends nothing more", () =>
+    Effect.gen(function* () {
+      const { options, retried, seen } = yield* with_([{ error: overloaded }])
+      const fiber = yield* Effect.forkChild(retried.generateText(options))
+      yield* TestClock.adjust(0)
+      yield* Fiber.interrupt(fiber)
+      yield* TestClock.adjust("10 minutes")
+      assert.deepStrictEqual(seen, { calls: 1, open: 0, mostOpen: 1 })
+    }).pipe(ids)
+  )
+
+  it.effect("retries a stream that has given no content, and leaves no trace of the failed attempt", () =>
+    Effect.gen(function* () {
+      const started = text("lost").slice(0, 2)
+      const { options, retried, seen } = yield* with_([{ parts: started, error: overloaded }, { parts: text("kept") }])
+      const parts = yield* afterAll(Stream.runCollect(retried.streamText(options)))
+      assert.deepStrictEqual([parts, seen.calls], [text("kept"), 2])
+    }).pipe(ids)
+  )
+
+  it.effect("never retries a stream whose text has been passed on", () =>
+    Effect.gen(function* () {
+      const { options, retried, seen } = yield* with_([{ parts: text("half").slice(0, 3), error: overloaded }, {}])
+      const passed: Array<string> = []
+      const error = yield* retried.streamText(options).pipe(
+        Stream.runForEach((part) => Effect.sync(() => passed.push(part.type))),
+        Effect.flip
+      )
+      assert.deepStrictEqual(
+        [error, passed, seen.calls],
+        [overloaded, ["response-metadata", "text-start", "text-delta"], 1]
+      )
+    }).pipe(ids)
+  )
+
+  const milliseconds = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 100_000 }))
+
+  it.prop(
+    "waits at least Retry-After, and beyond it at most what the back-off allows",
+    [
+      milliseconds,
+      milliseconds,
+      Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 9 })),
+      Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))
+    ],
+    ([retryAfter, base, retries, draw]) => {
+      const settings = Retry.resolve({ times: 10, base, cap: "30 seconds", maxRetryAfter: "2 minutes" })
+      const wait = Retry.delay(settings, { retryable: true, retryAfter: Duration.millis(retryAfter) }, retries, draw)
+      assert(wait !== undefined)
+      assert.isAtLeast(Duration.toMillis(wait), retryAfter)
+      assert.isAtMost(Duration.toMillis(wait), retryAfter + Math.min(30_000, base * 2 ** retries))
+    }
+  )
+
+  it("rejects a number of times that makes no sense", () => {
+    assert.throws(() => Retry.transient({ times: -1 }), RangeError, "times")
+  })
+})
