@@ -5,7 +5,7 @@
  * answers is put aside for the JSON itself.
  */
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible"
-import { Agent, fetch } from "@effect/platform-node/Undici"
+import { Agent, request, type Dispatcher } from "@effect/platform-node/Undici"
 import { Effect, Redacted, Schema } from "effect"
 import type { Scope } from "effect"
 import { LanguageModel } from "effect/ai"
@@ -90,14 +90,25 @@ const finishOnly = (next: ModelProvider): ModelProvider => ({
     Effect.map(next.generateText(options), (parts) => parts.filter((part) => part.type === "finish"))
 })
 
-// All the AI SDK does with it is to post a text.
+// Does what the AI SDK needs of `fetch`, which is to post a text, at half the cost: what `fetch` makes of a request
+// besides is freed by full garbage collections only.
 const post =
   (dispatcher: Agent): typeof globalThis.fetch =>
-  (url, { body, headers, signal = null } = {}) =>
-    fetch(String(url), {
+  (url, { body, headers, signal } = {}) =>
+    request(String(url), {
       method: "POST",
       headers: Object.fromEntries(new Headers(headers)),
       body: String(body),
-      signal,
+      signal: signal ?? null,
       dispatcher
     })
+      .then((response) => response.body.text().then((text) => toResponse(response, text)))
+      .catch((cause: unknown) => {
+        throw cause instanceof Error && cause.name === "AbortError" ? cause : new TypeError("fetch failed", { cause })
+      })
+
+const toResponse = ({ headers, statusCode }: Dispatcher.ResponseData, text: string): Response =>
+  new Response(text, {
+    status: statusCode,
+    headers: Object.entries(headers).map(([name, value]): [string, string] => [name, String(value)])
+  })

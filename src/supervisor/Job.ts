@@ -5,17 +5,12 @@
  */
 import { Duration, Effect, Exit, Stream } from "effect"
 import { JobError, StillRunning } from "./JobError.ts"
-import { CurrentJob, type JobHandle } from "./JobHandle.ts"
-import type { JobRecord, JobStatus, Progress } from "./JobRecord.ts"
-import type { Lifecycle } from "./Lifecycle.ts"
+import { CurrentJob, recordOf, type Job, type JobRecord, type JobStatus, type Progress } from "./JobRecord.ts"
 
-export type { JobStatus, Progress } from "./JobRecord.ts"
-
-/** A job that gives `A` or fails with `E`. `id` finds it again through the supervisor, `name` says what it does. */
-export interface Job<out A, out E> extends JobHandle<A, E> {}
+export type { Job, JobStatus, Progress } from "./JobRecord.ts"
 
 /** Tells how the job is right now. */
-export const status = <A, E>(job: Job<A, E>): Effect.Effect<JobStatus> => Effect.sync(() => job.record.status())
+export const status = <A, E>(job: Job<A, E>): Effect.Effect<JobStatus> => Effect.sync(() => recordOf(job).status())
 
 /**
  * Waits for the job and gives its result, or fails as it failed.
@@ -56,10 +51,10 @@ export const cancel = <A, E>(
   options?: { readonly reason?: string | undefined }
 ): Effect.Effect<JobStatus> =>
   Effect.gen(function* () {
-    const { lifecycle, record } = job
+    const record = recordOf(job)
     const current = yield* CurrentJob
-    lifecycle.stop(record, { _tag: "Cancel", reason: options?.reason ?? "cancelled" })
-    if (current?.record.isWithin(record) !== true) yield* lifecycle.awaitEnd(record)
+    record.lifecycle.stop(record, { _tag: "Cancel", reason: options?.reason ?? "cancelled" })
+    if (current?.isWithin(record) !== true) yield* record.lifecycle.awaitEnd(record)
     return record.status()
   })
 
@@ -79,7 +74,7 @@ export const awaitAll = (
   return Effect.timeoutOrElse(all, {
     duration: waited,
     orElse: () => {
-      const late = Array.from(pending).find((job) => job.record.endedAtMillis === undefined)
+      const late = Array.from(pending).find((job) => recordOf(job).endedAtMillis === undefined)
       return late === undefined
         ? Effect.void
         : Effect.fail(new JobError({ id: late.id, reason: new StillRunning({ waited }) }))
@@ -114,7 +109,7 @@ export const report = (
     if (current === undefined) return
     const fraction =
       "fraction" in progress ? progress.fraction : progress.total === 0 ? 1 : progress.done / progress.total
-    current.lifecycle.report(current.record, { fraction: Math.min(1, Math.max(0, fraction)), message })
+    current.lifecycle.report(current, { fraction: Math.min(1, Math.max(0, fraction)), message })
   })
 
 /**
@@ -122,30 +117,29 @@ export const report = (
  *
  * A reader gets the latest report when it asks for one: those in between are passed over, the last one never is.
  */
-export const progress = <A, E>({ lifecycle, record }: Job<A, E>): Stream.Stream<Progress> => {
+export const progress = <A, E>(job: Job<A, E>): Stream.Stream<Progress> => {
+  const record = recordOf(job)
   const next = (seen: Progress | undefined): Effect.Effect<readonly [Progress, Progress] | undefined> =>
     Effect.suspend(() => {
       const latest = record.progress
       if (latest !== undefined && latest !== seen) return Effect.succeed([latest, latest])
       if (record.endedAtMillis !== undefined) return Effect.undefined
-      return Effect.andThen(lifecycle.awaitNews(record), next(seen))
+      return Effect.andThen(record.lifecycle.awaitNews(record), next(seen))
     })
   return Stream.unfold(undefined, (seen: Progress | undefined) => next(seen))
 }
 
-const exitOf = <A, E>({ lifecycle, record }: Job<A, E>): Effect.Effect<Exit.Exit<A, E | JobError>> =>
-  Effect.map(
-    waitingFor(record, lifecycle),
-    () =>
-      // The record holds jobs of every type; the handle remembers which type this one has.
-      // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
-      (record.result?.exit ?? Exit.interrupt()) as Exit.Exit<A, E | JobError>
-  )
+const exitOf = <A, E>(job: Job<A, E>): Effect.Effect<Exit.Exit<A, E | JobError>> => {
+  const record = recordOf(job)
+  // The record holds jobs of every type; the handle's type remembers which one this is.
+  // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
+  return Effect.map(waitingFor(record), () => (record.result?.exit ?? Exit.interrupt()) as Exit.Exit<A, E | JobError>)
+}
 
 // A job that waits for another lends its slot, so that jobs cannot wait for each other's slots.
-const waitingFor = (record: JobRecord, lifecycle: Lifecycle): Effect.Effect<void> =>
-  Effect.flatMap(CurrentJob, (current) =>
-    record.endedAtMillis === undefined
-      ? lifecycle.lendSlot(current?.lifecycle === lifecycle ? current.record : undefined, lifecycle.awaitEnd(record))
-      : Effect.void
-  )
+const waitingFor = (record: JobRecord): Effect.Effect<void> =>
+  Effect.flatMap(CurrentJob, (current) => {
+    if (record.endedAtMillis !== undefined) return Effect.void
+    const { lifecycle } = record
+    return lifecycle.lendSlot(current?.lifecycle === lifecycle ? current : undefined, lifecycle.awaitEnd(record))
+  })

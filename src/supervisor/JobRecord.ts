@@ -1,9 +1,22 @@
 /**
  * Holds what the supervisor knows of one job, from the moment it is accepted until nobody asks for it any more.
  */
-import { Cause, type Duration, type Effect, Exit, type Fiber } from "effect"
+import { Cause, Context, type Duration, Exit, type Fiber, type Types } from "effect"
 import type { JobKind, JobState, Metadata } from "../core/JobEvent.ts"
+import type { Lifecycle } from "./Lifecycle.ts"
 import { Cancelled, Expired, JobError, TimedOut } from "./JobError.ts"
+
+export const TypeId = "~holdfast/supervisor/Job"
+
+/** A job that gives `A` or fails with `E`. `id` finds it again through the supervisor, `name` says what it does. */
+export interface Job<out A, out E> {
+  readonly [TypeId]: { readonly _A: Types.Covariant<A>; readonly _E: Types.Covariant<E> }
+  readonly id: string
+  readonly name: string
+}
+
+/** The record behind a handle: it is the handle, whose type remembers what the job gives. */
+export const recordOf = (job: Job<unknown, unknown>): JobRecord => job as JobRecord
 
 /** Why the supervisor interrupts a job. */
 export type Stop =
@@ -55,7 +68,7 @@ export interface Progress {
   readonly message: string | undefined
 }
 
-/** How a job begins: what it is called, who owns it, and how to run it. */
+/** How a job begins: what it is called, who owns it. */
 export interface Submission {
   readonly id: string
   readonly name: string
@@ -66,15 +79,16 @@ export interface Submission {
   readonly idempotencyKey: string | undefined
   readonly timeout: Duration.Duration | undefined
   readonly parent: JobRecord | undefined
-  /** Starts the job's fiber, as `record`'s, to run `settle` last. */
-  readonly fork: (
-    record: JobRecord,
-    settle: (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void>
-  ) => Fiber.Fiber<unknown, unknown>
 }
 
-export class JobRecord {
-  readonly submission: Omit<Submission, "fork">
+/** Starts the fiber of a job, which calls `Lifecycle.finish` last. */
+export type Fork = (record: JobRecord) => Fiber.Fiber<unknown, unknown>
+
+export class JobRecord implements Job<unknown, unknown> {
+  declare readonly [TypeId]: Job<unknown, unknown>[typeof TypeId]
+  readonly lifecycle: Lifecycle
+  readonly submission: Submission
+  /** In the supervisor's own time, as are the next ones: see `Lifecycle.now`. */
   readonly submittedAtMillis: number
   /** The order of submission. */
   readonly number: number
@@ -82,6 +96,9 @@ export class JobRecord {
   readonly place: number
   readonly order: number
   heapIndex = -1
+  /** Its neighbours among the jobs that live. */
+  previous: JobRecord | undefined = undefined
+  next: JobRecord | undefined = undefined
   state: JobState = "pending"
   startedAtMillis: number | undefined = undefined
   endedAtMillis: number | undefined = undefined
@@ -92,7 +109,7 @@ export class JobRecord {
   /** Present for periodic jobs. */
   rounds: Rounds | undefined = undefined
   /** Present until the job starts. */
-  fork: Submission["fork"] | undefined
+  fork: Fork | undefined
   /** Present while the job runs. */
   fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
   timer: Fiber.Fiber<unknown, unknown> | undefined = undefined
@@ -104,9 +121,16 @@ export class JobRecord {
   private listeners: Set<() => void> | undefined = undefined
 
   /** A child stands where its owner stood: what has begun goes on before what has not. */
-  constructor(submission: Submission, number: number, submittedAtMillis: number, agingMillis: number) {
-    const { fork, ...rest } = submission
-    this.submission = rest
+  constructor(
+    lifecycle: Lifecycle,
+    submission: Submission,
+    fork: Fork,
+    number: number,
+    submittedAtMillis: number,
+    agingMillis: number
+  ) {
+    this.lifecycle = lifecycle
+    this.submission = submission
     this.fork = fork
     this.number = number
     this.submittedAtMillis = submittedAtMillis
@@ -118,6 +142,10 @@ export class JobRecord {
 
   get id(): string {
     return this.submission.id
+  }
+
+  get name(): string {
+    return this.submission.name
   }
 
   get key(): string {
@@ -164,17 +192,21 @@ export class JobRecord {
       state: this.state,
       metadata,
       parentId: parent?.submission.id,
-      submittedAtMillis: this.submittedAtMillis,
-      startedAtMillis: this.startedAtMillis,
-      endedAtMillis: this.endedAtMillis,
+      submittedAtMillis: this.lifecycle.toEpoch(this.submittedAtMillis),
+      startedAtMillis: this.sinceEpoch(this.startedAtMillis),
+      endedAtMillis: this.sinceEpoch(this.endedAtMillis),
       cause: this.result !== undefined && Exit.isFailure(this.result.exit) ? this.result.exit.cause : undefined,
       key,
       priority,
       attempt: this.attempt,
       progress: this.progress,
       rounds: this.rounds === undefined ? undefined : { ...this.rounds },
-      stoppedAtMillis: this.stoppedAtMillis
+      stoppedAtMillis: this.sinceEpoch(this.stoppedAtMillis)
     }
+  }
+
+  private sinceEpoch(millis: number | undefined): number | undefined {
+    return millis === undefined ? undefined : this.lifecycle.toEpoch(millis)
   }
 }
 
@@ -208,3 +240,8 @@ const ended = (id: string, reason: TimedOut | Cancelled, cause: Cause.Cause<unkn
       ...cause.reasons.filter((each) => !Cause.isInterruptReason(each))
     ])
   )
+
+/** The job the running fiber belongs to, if any: how a job's own jobs, calls and reports find it. */
+export const CurrentJob = Context.Reference<JobRecord | undefined>("holdfast/supervisor/JobRecord/CurrentJob", {
+  defaultValue: () => undefined
+})

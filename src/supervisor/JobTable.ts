@@ -39,14 +39,15 @@ export interface Keep {
 }
 
 export class JobTable {
-  private readonly live = new Map<string, JobRecord>()
-  private readonly ended = new Map<string, JobRecord>()
+  private readonly known = new Map<string, JobRecord>()
   private readonly byIdempotencyKey = new Map<string, JobRecord>()
+  private readonly live = new LiveList()
   private readonly records = new Oldest()
   private readonly results = new Oldest()
   private readonly tallies: Record<JobKind, Record<JobState, number>> = { job: zero(), call: zero(), periodic: zero() }
   private readonly retention: Retention
   private lastNumber = 0
+  private hasForeignIds = false
 
   constructor(retention: Retention) {
     this.retention = retention
@@ -54,19 +55,19 @@ export class JobTable {
 
   /** Makes an id that no known job has: `job-1`, `job-2`, … */
   nextId(): string {
-    do this.lastNumber++
-    while (this.get(`job-${this.lastNumber}`) !== undefined)
-    return `job-${this.lastNumber}`
+    let id = `job-${++this.lastNumber}`
+    while (this.hasForeignIds && this.known.has(id)) id = `job-${++this.lastNumber}`
+    return id
   }
 
   /** True for an id this table gave out: if it is not found, its record has been dropped. */
   hasIssued(id: string): boolean {
-    const number = /^job-([1-9][0-9]*)$/.exec(id)?.[1]
-    return number !== undefined && Number(number) <= this.lastNumber
+    const number = numberOf(id)
+    return number !== undefined && number <= this.lastNumber
   }
 
   get(id: string): JobRecord | undefined {
-    return this.live.get(id) ?? this.ended.get(id)
+    return this.known.get(id)
   }
 
   /** The known job that was submitted with this idempotency key. */
@@ -77,53 +78,62 @@ export class JobTable {
 
   /** Jobs that have not ended, in the order in which they were submitted. */
   get liveRecords(): Iterable<JobRecord> {
-    return this.live.values()
+    return this.live
   }
 
-  get liveCount(): number {
-    return this.live.size
-  }
-
-  get endedCount(): number {
-    return this.ended.size
+  /** The job that was submitted first of those that have not ended. */
+  get oldestLive(): JobRecord | undefined {
+    return this.live.first
   }
 
   add(record: JobRecord): void {
     const { id, idempotencyKey, kind } = record.submission
-    this.live.set(id, record)
+    const number = numberOf(id)
+    if (number !== undefined && number > this.lastNumber) this.hasForeignIds = true
+    this.known.set(id, record)
+    this.live.add(record)
     if (idempotencyKey !== undefined) this.byIdempotencyKey.set(idempotencyKey, record)
     this.tallies[kind].pending++
   }
 
   /** Moves a record to its next state; a terminal one makes it old, and the oldest of the old are dropped. */
   move(record: JobRecord, state: JobState, nowMillis: number): void {
-    const { id, kind } = record.submission
+    const { id, kind, parent } = record.submission
     const tally = this.tallies[kind]
     tally[record.state]--
     tally[state]++
     record.state = state
     if (state === "pending" || state === "running") return
-    this.live.delete(id)
+    this.live.remove(record)
     // A round that went well is one of very many.
-    if (kind === "periodic" && state === "completed" && record.submission.parent !== undefined) return
+    if (kind === "periodic" && state === "completed" && parent !== undefined) return void this.known.delete(id)
     // What a call answered went to its caller, and nobody asks for it by id.
-    this.ended.set(id, kind === "call" ? record.withoutResult() : record)
+    if (kind === "call") this.known.set(id, record.withoutResult())
+    else this.results.push(record)
     this.records.push(record)
-    if (kind !== "call") this.results.push(record)
     this.prune(nowMillis)
   }
 
   /** Drops the records and results that are not to be kept any longer. */
   prune(nowMillis: number): void {
-    for (const { id, submission } of this.records.beyond(this.retention.records, nowMillis)) {
-      this.ended.delete(id)
-      const { idempotencyKey } = submission
+    const { records, results } = this.retention
+    for (
+      let old = this.records.takeBeyond(records, nowMillis);
+      old;
+      old = this.records.takeBeyond(records, nowMillis)
+    ) {
+      const { id, idempotencyKey } = old.submission
+      this.known.delete(id)
       if (idempotencyKey !== undefined && this.byIdempotencyKey.get(idempotencyKey)?.id === id) {
         this.byIdempotencyKey.delete(idempotencyKey)
       }
     }
-    for (const record of this.results.beyond(this.retention.results, nowMillis)) {
-      if (this.ended.get(record.id) === record) this.ended.set(record.id, record.withoutResult())
+    for (
+      let old = this.results.takeBeyond(results, nowMillis);
+      old;
+      old = this.results.takeBeyond(results, nowMillis)
+    ) {
+      if (this.known.get(old.id) === old) this.known.set(old.id, old.withoutResult())
     }
   }
 
@@ -131,17 +141,48 @@ export class JobTable {
     return { ...this.tallies[kind] }
   }
 
-  /** Jobs that match, oldest first: those that have ended, then those that live. */
+  /** Jobs that match, in the order in which they were submitted. */
   list(filter: Filter): ReadonlyArray<JobStatus> {
     const found: Array<JobStatus> = []
     let toPass = filter.offset ?? 0
-    for (const records of [this.ended, this.live]) {
-      for (const record of records.values()) {
-        if (found.length >= (filter.limit ?? Infinity)) return found
-        if (matches(record, filter) && --toPass < 0) found.push(record.status())
-      }
+    for (const record of isOnlyLive(filter) ? this.live : this.known.values()) {
+      if (found.length >= (filter.limit ?? Infinity)) return found
+      if (matches(record, filter) && --toPass < 0) found.push(record.status())
     }
     return found
+  }
+}
+
+const numberOf = (id: string): number | undefined => {
+  if (!id.startsWith("job-")) return undefined
+  const number = Number(id.slice(4))
+  return Number.isSafeInteger(number) && `job-${number}` === id ? number : undefined
+}
+
+/** Jobs that have not ended, in the order in which they were submitted. A job knows its neighbours. */
+class LiveList {
+  first: JobRecord | undefined = undefined
+  private last: JobRecord | undefined = undefined
+
+  add(record: JobRecord): void {
+    record.previous = this.last
+    if (this.last === undefined) this.first = record
+    else this.last.next = record
+    this.last = record
+  }
+
+  remove(record: JobRecord): void {
+    const { next, previous } = record
+    if (previous === undefined) this.first = next
+    else previous.next = next
+    if (next === undefined) this.last = previous
+    else next.previous = previous
+    record.previous = undefined
+    record.next = undefined
+  }
+
+  *[Symbol.iterator](): Iterator<JobRecord> {
+    for (let record = this.first; record !== undefined; record = record.next) yield record
   }
 }
 
@@ -155,20 +196,21 @@ class Oldest {
     else MutableList.append(this.rest, record)
   }
 
-  /** Takes out those that are not to be kept, oldest first. */
-  *beyond({ count, forMillis }: Keep, nowMillis: number): Iterable<JobRecord> {
-    while (
-      this.first !== undefined &&
-      (this.rest.length + 1 > count || (this.first.endedAtMillis ?? 0) + forMillis <= nowMillis)
-    ) {
-      yield this.first
-      const next = MutableList.take(this.rest)
-      this.first = next === MutableList.Empty ? undefined : next
-    }
+  /** Takes out the oldest if it is not to be kept. */
+  takeBeyond({ count, forMillis }: Keep, nowMillis: number): JobRecord | undefined {
+    const { first } = this
+    if (first === undefined) return undefined
+    if (this.rest.length < count && (first.endedAtMillis ?? 0) + forMillis > nowMillis) return undefined
+    const next = MutableList.take(this.rest)
+    this.first = next === MutableList.Empty ? undefined : next
+    return first
   }
 }
 
 const zero = () => ({ pending: 0, running: 0, completed: 0, failed: 0, cancelled: 0 })
+
+const isOnlyLive = ({ state }: Filter): boolean =>
+  state !== undefined && [state].flat().every((each) => each === "pending" || each === "running")
 
 const matches = ({ state, submission }: JobRecord, filter: Filter): boolean =>
   (filter.state === undefined ||

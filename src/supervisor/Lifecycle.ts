@@ -4,39 +4,21 @@
  * User code never runs inside a step: job fibers start and end, and waiters and readers wake, from the dispatcher
  * afterwards.
  */
-import { type Cause, Clock, Context, type Duration, Effect, Exit, Scheduler } from "effect"
+import { Clock, Context, type Duration, Effect, Exit, Scheduler } from "effect"
 import type { JobEvent } from "../core/JobEvent.ts"
 import { Admission } from "./Admission.ts"
 import { EventLog } from "./EventLog.ts"
+import * as FailureHook from "./FailureHook.ts"
 import { DuplicateId, JobError, NotAccepting, QueueFull } from "./JobError.ts"
-import {
-  JobRecord,
-  outcome,
-  type JobStatus,
-  type Outcome,
-  type Progress,
-  type Stop,
-  type Submission
-} from "./JobRecord.ts"
+import { type Fork, JobRecord, outcome, type Progress, type Stop, type Submission } from "./JobRecord.ts"
 import { JobTable } from "./JobTable.ts"
 import { RateWindow } from "./RateWindow.ts"
 import type { Settings } from "./Settings.ts"
 
-/** A failure as the hook receives it. */
-export interface JobFailure {
-  readonly job: JobStatus
-  readonly cause: Cause.Cause<unknown>
-}
-
-/** What hears of failures, and for how long it may take over one. */
-export interface FailureHook {
-  readonly run: (failure: JobFailure) => Effect.Effect<void, unknown>
-  readonly limit: Duration.Duration
-}
-
 /** A submit that waits for room in the queue. */
 interface Entering {
   readonly submission: Submission
+  readonly fork: Fork
   readonly resume: (result: Effect.Effect<JobRecord, JobError>) => void
 }
 
@@ -46,9 +28,10 @@ export class Lifecycle {
   readonly admission: Admission
   readonly rates = { started: new RateWindow(), succeeded: new RateWindow(), failed: new RateWindow() }
   private readonly settings: Settings
-  private readonly hook: FailureHook
+  private readonly hook: FailureHook.FailureHook
   private readonly context: Context.Context<never>
   private readonly clock: Clock.Clock
+  private readonly madeAtMillis: number
   private readonly dispatcher: Scheduler.SchedulerDispatcher
   private readonly entering = new Set<Entering>()
   private startable: Array<JobRecord> = []
@@ -57,20 +40,26 @@ export class Lifecycle {
   private settleScheduled = false
   private watched: Set<JobRecord> | undefined = undefined
 
-  constructor(settings: Settings, hook: FailureHook, context: Context.Context<never>) {
+  constructor(settings: Settings, hook: FailureHook.FailureHook, context: Context.Context<never>) {
     this.settings = settings
     this.hook = hook
     this.context = context
     this.clock = Context.get(context, Clock.Clock)
+    this.madeAtMillis = this.clock.currentTimeMillisUnsafe()
     this.dispatcher = Context.get(context, Scheduler.Scheduler).makeDispatcher()
     this.events = new EventLog(settings.eventHistory, this.schedule)
     this.table = new JobTable(settings.retention)
     this.admission = new Admission(settings)
   }
 
-  /** The supervisor's time: milliseconds since 1970. */
+  /** The supervisor's time: milliseconds since it was made. Small numbers take no memory of their own in a record. */
   now(): number {
-    return this.clock.currentTimeMillisUnsafe()
+    return this.clock.currentTimeMillisUnsafe() - this.madeAtMillis
+  }
+
+  /** The supervisor's time as milliseconds since 1970. */
+  toEpoch(millis: number): number {
+    return this.madeAtMillis + millis
   }
 
   get isAccepting(): boolean {
@@ -100,12 +89,12 @@ export class Lifecycle {
 
   /** Waits until no job lives. */
   readonly awaitIdle: Effect.Effect<void> = Effect.suspend(() => {
-    for (const record of this.table.liveRecords) return Effect.andThen(this.awaitEnd(record), this.awaitIdle)
-    return Effect.void
+    const record = this.table.oldestLive
+    return record === undefined ? Effect.void : Effect.andThen(this.awaitEnd(record), this.awaitIdle)
   })
 
   /** Accepts a job, to be started as soon as there is a slot, or says why not. */
-  submit(submission: Submission): JobRecord | JobError {
+  submit(submission: Submission, fork: Fork): JobRecord | JobError {
     const { id, idempotencyKey, kind, parent } = submission
     const known = idempotencyKey === undefined ? undefined : this.table.getByIdempotencyKey(idempotencyKey)
     if (known !== undefined) return known
@@ -120,21 +109,31 @@ export class Lifecycle {
     if (kind === "job" && this.admission.isFull) {
       return refused(new QueueFull({ maxPending: this.settings.maxPending }))
     }
-    const record = new JobRecord(submission, ++this.lastNumber, this.now(), this.settings.agingMillis)
+    const now = this.now()
+    const record = new JobRecord(this, submission, fork, ++this.lastNumber, now, this.settings.agingMillis)
     this.table.add(record)
     if (kind === "job") this.admission.queue(record)
     else this.startable.push(record)
     this.watched?.add(record)
     if (parent !== undefined) (parent.children ??= new Set()).add(record)
-    this.emit(record, { _tag: "JobSubmitted", metadata: submission.metadata, parentId: parent?.id })
+    this.events.append({
+      _tag: "JobSubmitted",
+      sequence: this.events.nextSequence,
+      atMillis: this.toEpoch(now),
+      jobId: id,
+      jobName: submission.name,
+      kind,
+      metadata: submission.metadata,
+      parentId: parent?.id
+    })
     this.scheduleSettle()
     return record
   }
 
   /** Accepts a job as soon as there is room for it in the queue. Giving up withdraws it. */
-  enter(submission: Submission): Effect.Effect<JobRecord, JobError> {
+  enter(submission: Submission, fork: Fork): Effect.Effect<JobRecord, JobError> {
     return Effect.callback((resume) => {
-      const entry = { submission, resume }
+      const entry = { submission, fork, resume }
       this.entering.add(entry)
       this.scheduleSettle()
       return Effect.sync(() => this.entering.delete(entry))
@@ -185,16 +184,38 @@ export class Lifecycle {
     this.wake(record)
   }
 
-  emit(record: JobRecord, event: Unplaced<JobEvent>): void {
+  /**
+   * Decides how a job ended; runs in the job's own fiber, last. The job has ended only when its children have, and its
+   * failure is reported.
+   */
+  finish(record: JobRecord, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined {
+    const result = (record.result = outcome(record.id, record.stop, exit))
+    if (Exit.isSuccess(exit) && record.children === undefined) return undefined
+    const children = Array.from(record.children ?? [])
+    for (const child of children) this.stop(child, { _tag: "Cancel", reason: "parent ended" })
+    return Effect.andThen(
+      Effect.forEach(children, (child) => this.awaitEnd(child), { discard: true }),
+      FailureHook.report(this, this.hook, record, result)
+    )
+  }
+
+  emit(record: JobRecord, event: Unplaced<JobEvent>, now = this.now()): void {
     const { id, kind, name } = record.submission
     this.events.append({
       ...event,
       sequence: this.events.nextSequence,
-      atMillis: this.now(),
+      atMillis: this.toEpoch(now),
       jobId: id,
       jobName: name,
       kind
     })
+  }
+
+  // What every job emits, written without the copy that `emit` makes.
+  private emitPlain(record: JobRecord, tag: "JobStarted" | "JobCompleted", now: number): void {
+    const { id, kind, name } = record.submission
+    const sequence = this.events.nextSequence
+    this.events.append({ _tag: tag, sequence, atMillis: this.toEpoch(now), jobId: id, jobName: name, kind })
   }
 
   private takeSlotBack(record: JobRecord): Effect.Effect<void> {
@@ -222,7 +243,7 @@ export class Lifecycle {
     for (const entry of this.entering) {
       if (this.admission.isFull && this.refusal === undefined) return
       this.entering.delete(entry)
-      const result = this.submit(entry.submission)
+      const result = this.submit(entry.submission, entry.fork)
       entry.resume(result instanceof JobError ? Effect.fail(result) : Effect.succeed(result))
     }
   }
@@ -234,39 +255,10 @@ export class Lifecycle {
     const now = (record.startedAtMillis = this.now())
     this.rates.started.add(now)
     this.table.move(record, "running", now)
-    this.emit(record, { _tag: "JobStarted" })
+    this.emitPlain(record, "JobStarted", now)
     if (record.submission.timeout !== undefined) this.limit(record, record.submission.timeout)
-    record.fiber = fork(record, (exit) => this.finish(record, exit))
+    record.fiber = fork(record)
     record.fiber.addObserver((exit) => this.end(record, exit))
-  }
-
-  // Runs in the job's own fiber, last: the job has ended only when its children have, and its failure is reported.
-  private finish(record: JobRecord, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
-    record.result = outcome(record.id, record.stop, exit)
-    if (Exit.isSuccess(exit) && record.children === undefined) return Effect.void
-    const children = Array.from(record.children ?? [])
-    for (const child of children) this.stop(child, { _tag: "Cancel", reason: "parent ended" })
-    return Effect.andThen(
-      Effect.forEach(children, (child) => this.awaitEnd(child), { discard: true }),
-      this.reportFailure(record, record.result)
-    )
-  }
-
-  // A call's failure is its caller's to handle: it is recorded, counted and emitted, but not logged as nobody's.
-  private reportFailure(record: JobRecord, { exit, state }: Outcome): Effect.Effect<void> {
-    if (Exit.isSuccess(exit) || record.submission.kind === "call") return Effect.void
-    const { cause } = exit
-    if (state === "cancelled" && cause.reasons.length === 1) return Effect.void
-    const failure: JobFailure = { job: { ...record.status(), state, cause }, cause }
-    const hook = Effect.suspend(() => this.hook.run(failure)).pipe(
-      Effect.interruptible,
-      Effect.timeout(this.hook.limit),
-      Effect.catchCause((hookCause) => {
-        this.emit(record, { _tag: "FailureHookFailed", cause: hookCause })
-        return Effect.logError("the failure hook failed", hookCause)
-      })
-    )
-    return Effect.andThen(Effect.logError("job failed", cause), hook)
   }
 
   private end(record: JobRecord, fiberExit: Exit.Exit<unknown, unknown>): void {
@@ -284,11 +276,11 @@ export class Lifecycle {
     this.table.move(record, state, now)
     if (Exit.isSuccess(exit)) {
       this.rates.succeeded.add(now)
-      this.emit(record, { _tag: "JobCompleted" })
+      this.emitPlain(record, "JobCompleted", now)
     } else if (state === "failed") {
       this.rates.failed.add(now)
-      this.emit(record, { _tag: "JobFailed", cause: exit.cause })
-    } else this.emit(record, { _tag: "JobCancelled", reason: reasonOf(record.stop) })
+      this.emit(record, { _tag: "JobFailed", cause: exit.cause }, now)
+    } else this.emit(record, { _tag: "JobCancelled", reason: reasonOf(record.stop) }, now)
     this.wake(record)
     if (this.admission.isUnsettled || this.entering.size > 0) this.scheduleSettle()
   }

@@ -7,8 +7,7 @@
 import { Cron, Duration, Effect, Exit, Pull, Random, Schedule, type Scope } from "effect"
 import * as Job from "./Job.ts"
 import type { JobError } from "./JobError.ts"
-import { CurrentJob } from "./JobHandle.ts"
-import type { Rounds } from "./JobRecord.ts"
+import { CurrentJob, recordOf, type Rounds } from "./JobRecord.ts"
 import type { Lifecycle } from "./Lifecycle.ts"
 import type { Settings } from "./Settings.ts"
 import * as Submit from "./Submit.ts"
@@ -49,14 +48,14 @@ export const every = <A, E, R>(
   const loop = Effect.gen(function* () {
     const rounds: Rounds = { started: 0, failed: 0, skipped: 0, failedInARow: 0 }
     const current = yield* CurrentJob
-    if (current !== undefined) current.record.rounds = rounds
+    if (current !== undefined) current.rounds = rounds
     const unended: Array<Job.Job<unknown, unknown>> = []
     const begin = Effect.gen(function* () {
       const previous = unended.at(-1)
       const overlap = options.overlap ?? "skip"
       if (previous !== undefined && (overlap === "skip" || unended.length > maxQueued)) {
         rounds.skipped++
-        return lifecycle.emit(previous.record, { _tag: "RoundSkipped" })
+        return lifecycle.emit(recordOf(previous), { _tag: "RoundSkipped" })
       }
       if (previous !== undefined && overlap === "cancel previous") {
         yield* Job.cancel(previous, { reason: "the next round begins" })
@@ -68,7 +67,7 @@ export const every = <A, E, R>(
       unended.push(round)
       const end = Effect.map(Job.await(round), (exit) => {
         unended.splice(unended.indexOf(round), 1)
-        const failed = Exit.isFailure(exit) && round.record.state === "failed"
+        const failed = Exit.isFailure(exit) && recordOf(round).state === "failed"
         if (failed) rounds.failed++
         rounds.failedInARow = failed ? rounds.failedInARow + 1 : 0
       })

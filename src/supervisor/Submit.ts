@@ -1,22 +1,10 @@
 /**
  * Makes a job of an effect: what it is called, whose it is, how urgent; its scope, context, retries and span.
  */
-import {
-  type Cause,
-  Context,
-  Duration,
-  Effect,
-  type Exit,
-  type Fiber,
-  References,
-  type Schedule,
-  type Scope,
-  Tracer
-} from "effect"
+import { Cause, Context, Duration, Effect, Exit, References, type Schedule, Scope, Tracer } from "effect"
 import type { JobKind, Metadata } from "../core/JobEvent.ts"
 import { JobError } from "./JobError.ts"
-import { CurrentJob, JobHandle } from "./JobHandle.ts"
-import type { JobRecord, Submission } from "./JobRecord.ts"
+import { CurrentJob, type Fork, type Job, type JobRecord, type Submission } from "./JobRecord.ts"
 import type { Lifecycle } from "./Lifecycle.ts"
 import type { Settings } from "./Settings.ts"
 
@@ -53,12 +41,12 @@ export const submit = <A, E, R>(
   settings: Settings,
   effect: Effect.Effect<A, E, R>,
   options: Options<E>
-): Effect.Effect<JobHandle<A, E>, JobError, Exclude<R, Scope.Scope>> =>
+): Effect.Effect<Job<A, E>, JobError, Exclude<R, Scope.Scope>> =>
   Effect.contextWith((context: Context.Context<Exclude<R, Scope.Scope>>) => {
     const { kind = "job", priority = 0 } = options
     const id = options.id ?? lifecycle.table.nextId()
-    const handle = Context.get(context, CurrentJob)
-    const current = handle?.lifecycle === lifecycle ? handle.record : undefined
+    const owner = Context.get(context, CurrentJob)
+    const current = owner?.lifecycle === lifecycle ? owner : undefined
     const submission: Submission = {
       id,
       name: options.name ?? id,
@@ -68,70 +56,90 @@ export const submit = <A, E, R>(
       priority: typeof priority === "number" ? priority : priorities[priority],
       idempotencyKey: options.idempotencyKey,
       timeout: options.timeout === undefined ? timeoutOf(kind, settings) : Duration.fromInputUnsafe(options.timeout),
-      parent: options.owner === "supervisor" ? undefined : current,
-      fork: (record, finish) => fork(lifecycle, record, effect, options, context, finish)
+      parent: options.owner === "supervisor" ? undefined : current
     }
-    return Effect.map(
-      admit(lifecycle, submission, options.whenFull ?? "refuse", current),
-      (record) => new JobHandle<A, E>(record, lifecycle)
-    )
+    const start = starting(effect, options.retry, context)
+    const record = lifecycle.submit(submission, start)
+    return record instanceof JobError
+      ? whenRefused<A, E>(lifecycle, record, submission, start, options.whenFull, current)
+      : Effect.succeed(record as Job<A, E>)
   })
 
 const timeoutOf = (kind: JobKind, settings: Settings) => (kind === "job" ? settings.timeout : undefined)
 
-const admit = (
+const whenRefused = <A, E>(
   lifecycle: Lifecycle,
+  refusal: JobError,
   submission: Submission,
-  whenFull: NonNullable<Options["whenFull"]>,
+  start: Fork,
+  whenFull: Options["whenFull"],
   current: JobRecord | undefined
-): Effect.Effect<JobRecord, JobError> => {
-  const record = lifecycle.submit(submission)
-  if (!(record instanceof JobError)) return Effect.succeed(record)
-  if (record.reason._tag !== "QueueFull") return Effect.fail(record)
-  const warned = lifecycle.admission.noticeFull() ? Effect.logWarning(record.message) : Effect.void
-  if (whenFull === "refuse") return Effect.andThen(warned, Effect.fail(record))
+): Effect.Effect<Job<A, E>, JobError> => {
+  if (refusal.reason._tag !== "QueueFull") return Effect.fail(refusal)
+  const warned = lifecycle.admission.noticeFull() ? Effect.logWarning(refusal.message) : Effect.void
+  if (whenFull === undefined || whenFull === "refuse") return Effect.andThen(warned, Effect.fail(refusal))
   // A job that waits for room lends its slot: it may be the one whose slot would make room.
-  const entered = Effect.andThen(warned, lifecycle.lendSlot(current, lifecycle.enter(submission)))
-  if (whenFull === "wait") return entered
-  return Effect.timeoutOrElse(entered, { duration: whenFull, orElse: () => Effect.fail(record) })
+  const entered = Effect.map(
+    lifecycle.lendSlot(current, lifecycle.enter(submission, start)),
+    (record) => record as Job<A, E>
+  )
+  if (whenFull === "wait") return Effect.andThen(warned, entered)
+  const limited = Effect.timeoutOrElse(entered, { duration: whenFull, orElse: () => Effect.fail(refusal) })
+  return Effect.andThen(warned, limited)
 }
 
-const fork = <A, E, R>(
-  lifecycle: Lifecycle,
-  record: JobRecord,
-  effect: Effect.Effect<A, E, R>,
-  { retry }: Options<E>,
-  submitted: Context.Context<Exclude<R, Scope.Scope>>,
-  finish: (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void>
-): Fiber.Fiber<A, E> => {
-  const { id, name, parent } = record.submission
-  const context = submitted.pipe(
-    Context.add(CurrentJob, new JobHandle<unknown, unknown>(record, lifecycle)),
-    Context.add(References.CurrentLogAnnotations, {
-      ...Context.get(submitted, References.CurrentLogAnnotations),
-      jobId: id,
-      jobName: name,
-      ...(parent === undefined ? {} : { parentJobId: parent.id })
-    })
-  )
-  const once = Effect.scoped(effect)
-  const work = retry === undefined ? once : retrying(lifecycle, record, once, retry)
-  return Effect.runForkWith(context)(Effect.onExit(inSpan(work, record, submitted), finish))
+// Made here, and not where it is used, so that a waiting job holds on to nothing but these three.
+const starting =
+  <A, E, R>(
+    effect: Effect.Effect<A, E, R>,
+    retry: Options<E>["retry"],
+    submitted: Context.Context<Exclude<R, Scope.Scope>>
+  ): Fork =>
+  (record) => {
+    const { id, name, parent } = record.submission
+    const inherited = Context.get(submitted, References.CurrentLogAnnotations)
+    const scope = Scope.makeUnsafe()
+    const context = submitted.pipe(
+      Context.add(CurrentJob, record),
+      Context.add(
+        References.CurrentLogAnnotations,
+        parent === undefined
+          ? { ...inherited, jobId: id, jobName: name }
+          : { ...inherited, jobId: id, jobName: name, parentJobId: parent.id }
+      ),
+      Context.add(Scope.Scope, scope)
+    ) as Context.Context<R> // which is what the caller's context lacked: R is what it had, and Scope
+    const work = retry === undefined ? effect : retrying(record, effect, retry)
+    return Effect.runForkWith(context)(
+      Effect.onExitPrimitive(inSpan(work, record, submitted), (exit) => {
+        const closing = Scope.closeUnsafe(scope, exit)
+        if (closing === undefined) return record.lifecycle.finish(record, exit)
+        return Effect.flatMap(
+          Effect.exit(closing),
+          (closed) => record.lifecycle.finish(record, both(exit, closed)) ?? Effect.void
+        )
+      })
+    )
+  }
+
+/** What work and its finalizers came to: finalizers can only make it worse. */
+const both = <A, E>(exit: Exit.Exit<A, E>, closed: Exit.Exit<void>): Exit.Exit<A, E> => {
+  if (Exit.isSuccess(closed)) return exit
+  return Exit.failCause(Exit.isSuccess(exit) ? closed.cause : Cause.combine(exit.cause, closed.cause))
 }
 
 const retrying = <A, E, R>(
-  lifecycle: Lifecycle,
   record: JobRecord,
-  once: Effect.Effect<A, E, R>,
+  effect: Effect.Effect<A, E, R>,
   schedule: Schedule.Schedule<unknown, E>
 ): Effect.Effect<A, E, R> => {
   let failed: Cause.Cause<E> | undefined
   const attempt = Effect.suspend(() => {
     if (failed !== undefined) {
-      lifecycle.emit(record, { _tag: "JobRetrying", attempt: record.attempt, cause: failed })
+      record.lifecycle.emit(record, { _tag: "JobRetrying", attempt: record.attempt, cause: failed })
       record.attempt++
     }
-    return Effect.annotateLogs(once, { jobAttempt: record.attempt })
+    return Effect.annotateLogs(Effect.scoped(effect), { jobAttempt: record.attempt })
   })
   return attempt.pipe(
     Effect.tapCause((cause) =>

@@ -22,10 +22,10 @@ import type { EventsMissed, JobEvent } from "../core/JobEvent.ts"
 import * as Drain from "./Drain.ts"
 import * as Job from "./Job.ts"
 import { Expired, JobError, NotFound } from "./JobError.ts"
-import { JobHandle } from "./JobHandle.ts"
 import type { Counts, Filter } from "./JobTable.ts"
+import type { JobFailure } from "./FailureHook.ts"
 import * as Health from "./Health.ts"
-import { Lifecycle, type JobFailure } from "./Lifecycle.ts"
+import { Lifecycle } from "./Lifecycle.ts"
 import * as Periodic from "./Periodic.ts"
 import * as Settings from "./Settings.ts"
 import * as Submit from "./Submit.ts"
@@ -34,7 +34,7 @@ export type { Entry as DrainEntry, Options as DrainOptions, Report as DrainRepor
 export type { Counts, Filter } from "./JobTable.ts"
 export type { Health } from "./Health.ts"
 export type { Options as PeriodicOptions } from "./Periodic.ts"
-export type { JobFailure } from "./Lifecycle.ts"
+export type { JobFailure } from "./FailureHook.ts"
 export type { Limits } from "./Settings.ts"
 export { priorities, type Options as SubmitOptions } from "./Submit.ts"
 
@@ -142,7 +142,7 @@ export const submit = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   options?: Submit.Options<E>
 ): Effect.Effect<Job.Job<A, E>, JobError, Exclude<R, Scope.Scope> | Supervisor> =>
-  Effect.flatMap(Supervisor, (supervisor) => supervisor.submit(effect, options))
+  Effect.contextWith((context: Context.Context<Supervisor>) => Context.get(context, Supervisor).submit(effect, options))
 
 /**
  * Runs work as a job and waits for it: {@link submit} and `Job.join` in one, except that the job ends with its caller.
@@ -187,7 +187,7 @@ const await_ = (
   Effect.flatMap(find(id), (job) => Job.await(job, options))
 export { await_ as await }
 
-/** Lists the jobs and calls that match, ended ones first, each group oldest first. Default: all that are known. */
+/** Lists the jobs and calls that match, in the order in which they were submitted. Default: all that are known. */
 export const list = (filter?: Filter): Effect.Effect<ReadonlyArray<Job.JobStatus>, never, Supervisor> =>
   Effect.flatMap(Supervisor, (supervisor) => supervisor.list(filter))
 
@@ -288,7 +288,7 @@ const upkeep = (lifecycle: Lifecycle, interval: Duration.Duration) =>
 const findIn = (lifecycle: Lifecycle, id: string): Effect.Effect<Job.Job<unknown, unknown>, JobError> =>
   Effect.suspend(() => {
     const record = lifecycle.table.get(id)
-    if (record !== undefined) return Effect.succeed(new JobHandle(record, lifecycle))
+    if (record !== undefined) return Effect.succeed(record)
     return Effect.fail(new JobError({ id, reason: lifecycle.table.hasIssued(id) ? new Expired() : new NotFound() }))
   })
 

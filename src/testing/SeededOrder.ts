@@ -111,22 +111,37 @@ export class SeededOrder implements Scheduler.Scheduler {
     this.add(aside, task, priority)
   }
 
-  /** Takes turns until `done` gives something, or nothing can go on. */
+  /** Takes turns until `done` gives something, or nothing can go on. Then, what is ready goes on until it waits. */
   run<A>(done: () => A | undefined): A | Exit.Exit<never, Deadlock | Endless> {
-    const { maxSteps, onStep, seed } = this.settings
+    const { maxSteps, seed } = this.settings
     try {
       for (let result = done(); ; result = done()) {
-        if (result !== undefined) return result
+        if (result !== undefined) {
+          this.settle()
+          return result
+        }
         if (this.steps >= maxSteps) return Exit.fail(new Endless({ seed, steps: this.steps }))
         const task = this.next()
         if (task === undefined) return Exit.fail(new Deadlock({ seed, steps: this.steps }))
-        this.steps++
-        task()
-        onStep?.()
+        this.turn(task)
       }
     } catch (defect) {
       return Exit.failCause(Cause.die(defect))
     }
+  }
+
+  private settle(): void {
+    const { maxSteps } = this.settings
+    for (let [first] = this.ready; first !== undefined && this.steps < maxSteps; [first] = this.ready) {
+      const task = this.takeFrom(first)
+      if (task !== undefined) this.turn(task)
+    }
+  }
+
+  private turn(task: () => void): void {
+    this.steps++
+    task()
+    this.settings.onStep?.()
   }
 
   private add(dispatcher: Dispatcher, task: () => void, priority: number): void {

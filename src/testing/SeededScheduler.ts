@@ -63,7 +63,8 @@ export interface Run<out A, out E> {
  * Runs a program in the order its seed chooses.
  *
  * `Clock`, `Random` and `Scheduler` are the run's own: time moves on to the next sleeper when nothing is ready (with
- * some seeds also earlier, as on a busy machine), and starts at 0. What still runs when the program ends is dropped.
+ * some seeds also earlier, as on a busy machine), and starts at 0. What is ready when the
+ * program ends goes on until it waits, and is then dropped.
  *
  * **Example**
  *

@@ -20,6 +20,8 @@ export interface Moment {
 export interface Change extends Moment {
   readonly state: JobState
   readonly why: Ending
+  /** How many reasons its cause has. */
+  readonly reasons: number
   readonly startedAt: number | undefined
 }
 
@@ -35,7 +37,11 @@ export interface JobHistory {
   readonly name: string
   readonly id: string
   readonly plan: Job
+  readonly parentId: string | undefined
   readonly parent: JobHistory | undefined
+  /** The job that runs it and waits, and takes it along when it is stopped itself. */
+  readonly callerName: string | undefined
+  readonly caller: JobHistory | undefined
   readonly changes: ReadonlyArray<Change>
   readonly began: ReadonlyArray<Moment>
   readonly ended: ReadonlyArray<Moment & { readonly how: Ending }>
@@ -57,9 +63,8 @@ type Open<A> = { -readonly [K in keyof A]: A[K] extends ReadonlyArray<infer B> ?
 
 /** Sorts a run's notes by job. */
 export const historyOf = (trace: Trace): History => {
-  const plans = new Map(jobsOf(trace.program).map((job) => [job.name, job]))
   const jobs = new Map<string, Open<JobHistory>>()
-  const names = new Map<string, string>()
+  const plans = new Map(jobsOf(trace.program).map((job) => [job.name, job]))
   const moments: Array<Moment> = []
   const everywhere: Array<Stop> = []
   let look = 0
@@ -68,62 +73,66 @@ export const historyOf = (trace: Trace): History => {
     moments.push(moment)
     if (note._tag === "Counted") look++
     everywhere.push(...stopsForAll(note, moment))
-    if (note._tag === "State") record(note, moment, jobs, names, plans)
-    if (!("job" in note)) continue
-    const job = jobs.get(note.job)
-    if (job === undefined) continue
-    if (note._tag === "Began") job.began.push(moment)
-    if (note._tag === "Ended") job.ended.push({ ...moment, how: note.how })
-    if (note._tag === "CancelCalled") job.stops.push({ ...moment, kind: "cancelled" })
-    if (note._tag === "WaitBegan") job.waits.push({ from: index, to: Infinity })
-    if (note._tag === "WaitEnded") {
-      const last = job.waits.pop()
-      if (last !== undefined) job.waits.push({ ...last, to: index })
-    }
+    const plan = "job" in note ? plans.get(planned(note.job)) : undefined
+    if (plan === undefined || !("job" in note)) continue
+    const job = jobs.get(note.job) ?? unknown(note.job, plan)
+    jobs.set(note.job, job)
+    record(job, note, moment)
   }
-  for (const job of jobs.values()) {
-    job.stops.push(...everywhere)
-    const startedAt = job.changes.find(({ state }) => state === "running")?.startedAt
-    const { timeout } = job.plan
-    if (timeout !== undefined && startedAt !== undefined) {
-      const due = moments.find(({ at }) => at >= startedAt + timeout)
-      if (due !== undefined) job.stops.push({ ...due, kind: "timed out" })
-    }
+  const byId = new Map(Array.from(jobs.values(), (job) => [job.id, job]))
+  for (const [name, job] of jobs) {
+    if (job.changes.length === 0) jobs.delete(name)
+    if (job.parentId !== undefined) job.parent = byId.get(job.parentId)
+    if (job.callerName !== undefined) job.caller = jobs.get(job.callerName)
+    job.stops.push(...everywhere, ...timeoutOf(job, moments))
   }
   return { trace, jobs, moments }
 }
 
-const record = (
-  note: Extract<Note, { readonly _tag: "State" }>,
-  moment: Moment,
-  jobs: Map<string, Open<JobHistory>>,
-  names: Map<string, string>,
-  plans: ReadonlyMap<string, Job>
-): void => {
-  const { id, job: name, parentId, startedAt, state, why } = note
-  const plan = plans.get(planned(name))
-  if (plan === undefined) return
-  names.set(id, name)
-  const job = jobs.get(name) ?? {
-    name,
-    id,
-    plan,
-    parent: parentId === undefined ? undefined : jobs.get(names.get(parentId) ?? ""),
-    changes: [],
-    began: [],
-    ended: [],
-    waits: [],
-    stops: [],
-    end: undefined
+const unknown = (name: string, plan: Job): Open<JobHistory> => ({
+  name,
+  id: "",
+  plan,
+  parentId: undefined,
+  parent: undefined,
+  callerName: undefined,
+  caller: undefined,
+  changes: [],
+  began: [],
+  ended: [],
+  waits: [],
+  stops: [],
+  end: undefined
+})
+
+const record = (job: Open<JobHistory>, note: Note, moment: Moment): void => {
+  if (note._tag === "RunCalled") job.callerName = note.by
+  if (note._tag === "Began") job.began.push(moment)
+  if (note._tag === "Ended") job.ended.push({ ...moment, how: note.how })
+  if (note._tag === "CancelCalled") job.stops.push({ ...moment, kind: "cancelled" })
+  if (note._tag === "WaitBegan") job.waits.push({ from: moment.index, to: Infinity })
+  if (note._tag === "WaitEnded") {
+    const last = job.waits.pop()
+    if (last !== undefined) job.waits.push({ ...last, to: moment.index })
   }
-  jobs.set(name, job)
-  const change = { ...moment, state, why, startedAt }
-  // States that began and ended within one turn can be told only from what followed.
-  const before =
-    state === "pending" ? [] : startedAt === undefined || state === "running" ? ["pending" as const] : passed
-  for (const missed of before.slice(job.changes.length)) job.changes.push({ ...change, state: missed, why: "" })
-  job.changes.push(change)
-  if (isTerminal(state)) job.end ??= change
+  if (note._tag === "State") {
+    const { id, parentId, reasons, startedAt, state, why } = note
+    job.id = id
+    job.parentId = parentId
+    const change = { ...moment, state, why, reasons, startedAt }
+    // States that came and went within one turn can be told only from what followed.
+    const before = state === "pending" ? [] : passed.slice(0, startedAt === undefined || state === "running" ? 1 : 2)
+    for (const missed of before.slice(job.changes.length)) job.changes.push({ ...change, state: missed, why: "" })
+    job.changes.push(change)
+    if (isTerminal(state)) job.end ??= change
+  }
+}
+
+const timeoutOf = ({ changes, plan: { timeout } }: JobHistory, moments: ReadonlyArray<Moment>): ReadonlyArray<Stop> => {
+  const startedAt = changes.find(({ state }) => state === "running")?.startedAt
+  if (timeout === undefined || startedAt === undefined) return []
+  const due = moments.find(({ at }) => at >= startedAt + timeout)
+  return due === undefined ? [] : [{ ...due, kind: "timed out" }]
 }
 
 const passed = ["pending", "running"] as const
@@ -163,11 +172,15 @@ export const stopsBefore = (job: JobHistory, moment: Moment): ReadonlyArray<Stop
       stop.at <= moment.at &&
       (stop.onlyWhileWaiting !== true || !job.changes.some(({ state }) => state === "running"))
   )
-  const { parent } = job
+  const { caller, parent, parentId } = job
+  // An owner that came and went within one turn may not have been seen.
   const fromParent =
-    parent !== undefined &&
-    (parent.ended.some(({ index }) => index < moment.index) || stopsBefore(parent, moment).length > 0)
-  return [...own.map(({ kind }) => kind), ...(fromParent ? ["cancelled" as const] : [])]
+    parentId !== undefined &&
+    (parent === undefined ||
+      parent.ended.some(({ index }) => index < moment.index) ||
+      stopsBefore(parent, moment).length > 0)
+  const fromCaller = caller !== undefined && caller !== parent && stopsBefore(caller, moment).length > 0
+  return [...own.map(({ kind }) => kind), ...(fromParent || fromCaller ? ["cancelled" as const] : [])]
 }
 
 /** The terminal states a job may have come to, given how its work ended and why it may have been stopped. */

@@ -74,8 +74,11 @@ const withChildren = (job: Job): ReadonlyArray<Job> => [
   ...job.work.flatMap((piece) => ("job" in piece && typeof piece.job !== "string" ? withChildren(piece.job) : []))
 ]
 
-/** The name a job has in the program: without the marks by which the jobs of its owner's later attempts differ. */
-export const planned = (name: string): string => name.replace(/'+$/, "")
+/** The name a job has in the program: without the mark by which the jobs of its owner's later attempts differ. */
+export const planned = (name: string): string => name.replace(/'[0-9]+$/, "")
+
+/** The name of a job that was submitted in these attempts of its owner, its owner's owner and so on: `b`, or `b'12`. */
+export const nameIn = (name: string, attempts: string): string => (/[^1]/.test(attempts) ? `${name}'${attempts}` : name)
 
 /** Makes a program from a seed: up to three clients with up to four steps each. */
 export const generate = (seed: number): Program => new Generator(new Chance(seed)).program()

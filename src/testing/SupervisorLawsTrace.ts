@@ -2,8 +2,11 @@
  * Says what was seen while a program ran against a supervisor: one plain note after the other, in the order in which it
  * happened.
  */
+import { Cause, Exit } from "effect"
 import type { JobEvent, EventsMissed, JobState } from "../core/JobEvent.ts"
+import { JobError } from "../supervisor/JobError.ts"
 import type { DrainReport } from "../supervisor/Supervisor.ts"
+import * as SeededScheduler from "./SeededScheduler.ts"
 import type { Program } from "./SupervisorLawsProgram.ts"
 
 /** How something ended, in a word: `success`, `interrupt`, `die`, the error, or the tag of a `JobError`'s reason. */
@@ -14,7 +17,7 @@ export type Actor = string
 
 /** One thing that was seen. */
 export type Note = { readonly at: number } & (
-  | { readonly _tag: "SubmitCalled" | "Submitted"; readonly job: string; readonly by: Actor; readonly id?: string }
+  | { readonly _tag: "SubmitCalled" | "RunCalled" | "Submitted"; readonly job: string; readonly by: Actor }
   | { readonly _tag: "Joined"; readonly job: string; readonly other: string; readonly by: Actor }
   | { readonly _tag: "Refused"; readonly job: string; readonly by: Actor; readonly why: Ending }
   /** The work of a job runs; and has ended, with all its finalizers. Once for every attempt. */
@@ -27,21 +30,20 @@ export type Note = { readonly at: number } & (
       readonly job: string
       readonly id: string
       readonly state: JobState
-      readonly key: string
-      readonly kind: string
       readonly parentId: string | undefined
       readonly startedAt: number | undefined
       readonly why: Ending
+      /** How many reasons its cause has. */
+      readonly reasons: number
     }
   | { readonly _tag: "Counted"; readonly counts: Readonly<Record<JobState, number>> }
   | { readonly _tag: "CancelCalled"; readonly job: string; readonly by: Actor }
   | { readonly _tag: "CancelReturned"; readonly job: string; readonly by: Actor; readonly state: JobState }
   | { readonly _tag: "CancelAllCalled" | "CancelAllReturned"; readonly by: Actor }
   | { readonly _tag: "WaitCalled"; readonly job: string; readonly by: Actor; readonly limit: number | undefined }
-  | { readonly _tag: "WaitReturned"; readonly job: string; readonly by: Actor; readonly how: Ending }
+  | { readonly _tag: "WaitReturned" | "RunReturned"; readonly job: string; readonly by: Actor; readonly how: Ending }
   | { readonly _tag: "GaveUp" | "Left"; readonly job: string; readonly by: Actor }
   | { readonly _tag: "Found"; readonly job: string; readonly how: Ending }
-  | { readonly _tag: "Listed"; readonly jobs: Readonly<Record<string, JobState>> }
   | { readonly _tag: "Progress"; readonly job: string; readonly fraction: number }
   | { readonly _tag: "ProgressEnded"; readonly job: string }
   | { readonly _tag: "Reported"; readonly job: string; readonly fraction: number }
@@ -73,4 +75,22 @@ export interface Trace {
   /** A number for the order that was taken, and how many turns that was. */
   readonly order: number
   readonly steps: number
+}
+
+/** How long the failure hook may take, in milliseconds. */
+export const hookLimit = 5
+
+/** How long interrupted jobs may take in a drain, in milliseconds. */
+export const interruptLimit = 2
+
+/** How an exit is called in a trace. */
+export const endingOf = (exit: Exit.Exit<unknown, unknown>): Ending => {
+  if (Exit.isSuccess(exit)) return "success"
+  const [first] = exit.cause.reasons
+  if (first === undefined || Cause.isInterruptReason(first)) return "interrupt"
+  if (Cause.isDieReason(first)) return "die"
+  const { error } = first
+  if (error instanceof JobError) return error.reason._tag
+  if (error instanceof SeededScheduler.Deadlock || error instanceof SeededScheduler.Endless) return error._tag
+  return String(error)
 }

@@ -1,0 +1,44 @@
+/**
+ * Sees to it that no failure of a job is silent: it is logged once, with its cause, and given to a hook.
+ */
+import { type Cause, type Duration, Effect, Exit } from "effect"
+import type { JobRecord, JobStatus, Outcome } from "./JobRecord.ts"
+import type { Lifecycle } from "./Lifecycle.ts"
+
+/** A failure as the hook receives it. */
+export interface JobFailure {
+  readonly job: JobStatus
+  readonly cause: Cause.Cause<unknown>
+}
+
+/** What hears of failures, and for how long it may take over one. */
+export interface FailureHook {
+  readonly run: (failure: JobFailure) => Effect.Effect<void, unknown>
+  readonly limit: Duration.Duration
+}
+
+/**
+ * Reports how a job ended, if it failed. A hook that fails, or takes too long, is logged and emitted in its turn.
+ *
+ * A cancellation alone is no failure; one whose finalizers failed is. A call's failure is its caller's to handle: it is
+ * recorded, counted and emitted, but not logged as nobody's.
+ */
+export const report = (
+  lifecycle: Lifecycle,
+  { limit, run }: FailureHook,
+  record: JobRecord,
+  { exit, state }: Outcome
+): Effect.Effect<void> => {
+  if (Exit.isSuccess(exit) || record.submission.kind === "call") return Effect.void
+  const { cause } = exit
+  if (state === "cancelled" && cause.reasons.length === 1) return Effect.void
+  const hook = Effect.suspend(() => run({ job: { ...record.status(), state, cause }, cause })).pipe(
+    Effect.interruptible,
+    Effect.timeout(limit),
+    Effect.catchCause((hookCause) => {
+      lifecycle.emit(record, { _tag: "FailureHookFailed", cause: hookCause })
+      return Effect.logError("the failure hook failed", hookCause)
+    })
+  )
+  return Effect.andThen(Effect.logError("job failed", cause), hook)
+}

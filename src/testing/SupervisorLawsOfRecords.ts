@@ -1,0 +1,202 @@
+/**
+ * The promises about what is told: events, failures, the drain's report; and about owners and seeds.
+ */
+import type { EventsMissed, JobEvent } from "../core/JobEvent.ts"
+import { hanging, type Law, some } from "./SupervisorLaw.ts"
+import { isTerminal, type JobHistory, stateAt } from "./SupervisorLawsModel.ts"
+import { interruptLimit, type Note, type Trace } from "./SupervisorLawsTrace.ts"
+
+/**
+ * Every event has the next sequence number; "after N" gives exactly N+1, N+2, …; a slow reader is told about its gap.
+ */
+export const eventsHaveNoGaps: Law = {
+  name: "eventsHaveNoGaps",
+  breaches: ({ jobs, trace }) => {
+    const { eventHistory } = trace.program.limits
+    const last = Math.max(0, ...trace.notes.map((note) => (note._tag === "Read" ? lastOf(note.event) : 0)))
+    const next = new Map<number, number>()
+    const gaps = trace.notes.flatMap((note) => {
+      if (note._tag === "ReaderBegan") next.set(note.reader, note.after + 1)
+      if (note._tag !== "Read") return []
+      const { event, reader } = note
+      const expected = next.get(reader)
+      const first = event._tag === "EventsMissed" ? event.from : event.sequence
+      next.set(reader, lastOf(event) + 1)
+      return [
+        ...(first === expected ? [] : [`reader ${reader} got event ${first} instead of ${expected}`]),
+        ...(event._tag === "EventsMissed" && (event.to < event.from || event.to > last - eventHistory)
+          ? [`reader ${reader} missed ${event.from} to ${event.to} of ${last}, of which ${eventHistory} are kept`]
+          : [])
+      ]
+    })
+    const isComplete = trace.ending === "success" && last <= eventHistory
+    return isComplete ? [...gaps, ...Array.from(jobs.values()).flatMap(mistold(trace))] : gaps
+  }
+}
+
+const lastOf = (event: JobEvent | EventsMissed): number => (event._tag === "EventsMissed" ? event.to : event.sequence)
+
+const mistold =
+  (trace: Trace) =>
+  ({ changes, id, name }: JobHistory): ReadonlyArray<string> => {
+    const told = eventsOf(trace, id).filter((tag) => tag !== "JobRetrying" && tag !== "FailureHookFailed")
+    const right = changes.map(({ state }) => tags[state])
+    return told.join() === right.join() ? [] : [`the events of ${name} were ${some(told)}, not ${some(right)}`]
+  }
+
+const tags = {
+  pending: "JobSubmitted",
+  running: "JobStarted",
+  completed: "JobCompleted",
+  failed: "JobFailed",
+  cancelled: "JobCancelled"
+} as const
+
+/** What the reader that was there from the start was told of a job. */
+const eventsOf = ({ notes }: Trace, id: string): ReadonlyArray<JobEvent["_tag"]> =>
+  notes.flatMap((note) =>
+    note._tag === "Read" && note.reader === 0 && note.event._tag !== "EventsMissed" && note.event.jobId === id
+      ? [note.event._tag]
+      : []
+  )
+
+/** No failure is silent: recorded, counted, logged once, handed to the hook once. A hook that fails is itself recorded. */
+export const noFailureIsSilent: Law = {
+  name: "noFailureIsSilent",
+  breaches: ({ jobs, trace }) => {
+    const count = (name: string, text: string) =>
+      trace.notes.filter((note) => note._tag === "Logged" && note.job === name && note.text === text).length
+    const knowsAllEvents = trace.program.limits.eventHistory > 100
+    return Array.from(jobs.values()).flatMap(({ end, id, name, plan }) => {
+      if (end === undefined) return []
+      const logged = count(name, "job failed")
+      const hooked = trace.notes.filter((note) => note._tag === "Hooked" && note.job === name).length
+      const isFailure = end.state === "failed" || (end.state === "cancelled" && end.reasons > 1)
+      const right = isFailure && plan.kind !== "call" ? 1 : 0
+      const { hook } = trace.program
+      const hookLogged = count(name, "the failure hook failed")
+      const hookFails = (hook === "die" || hook === "hang") && !trace.isLate ? hooked : trace.isLate ? hookLogged : 0
+      const hookTold = eventsOf(trace, id).filter((tag) => tag === "FailureHookFailed").length
+      return [
+        ...(logged === right ? [] : [`${name} was ${end.state} and logged ${logged} times`]),
+        ...(hooked === right || (trace.isLate && hooked < right)
+          ? []
+          : [`${name} was ${end.state} and handed to the hook ${hooked} times`]),
+        ...(hookLogged === hookFails ? [] : [`the hook failed for ${name} and that was logged ${hookLogged} times`]),
+        ...(hookTold === hookFails || !knowsAllEvents ? [] : [`the hook failed for ${name}, with ${hookTold} events`])
+      ]
+    })
+  }
+}
+
+/**
+ * After a drain began nothing new starts; it returns by its deadline; its report accounts for every job by name,
+ * including any that could not be interrupted.
+ */
+export const drainAccountsForAll: Law = {
+  name: "drainAccountsForAll",
+  breaches: ({ jobs, moments, trace }) => {
+    const { notes } = trace
+    const all = Array.from(jobs.values())
+    return [
+      ...hanging(trace, "DrainCalled", ["DrainReturned"]),
+      ...notes.flatMap((note, index) => {
+        if (note._tag !== "DrainCalled") return []
+        const sure = notes.findIndex(
+          (each, at) => at > index && (each._tag === "TimePassed" || isReturn(each, note.by))
+        )
+        if (sure < 0 || trace.isLate) return []
+        const looks = moments[sure]?.look ?? 0
+        return [
+          ...all
+            .filter((job) => job.changes.some((change) => change.state === "running" && change.look > looks))
+            .filter((job) => (job.changes[0]?.index ?? 0) < index)
+            .map(({ name }) => `${name} started after the drain had begun`),
+          ...notes.flatMap((each, at) => {
+            const isClient = each._tag === "Submitted" && !jobs.has(each.by)
+            const called = notes.findLastIndex((call, before) => before < at && isSubmitOf(call, each))
+            return isClient && called > sure ? [`${each.job} was accepted after the drain had begun`] : []
+          })
+        ]
+      }),
+      ...notes.flatMap((note, index) => {
+        if (note._tag !== "DrainReturned") return []
+        const { by, report } = note
+        const at = notes.findLastIndex(
+          (each, before) => before < index && each._tag === "DrainCalled" && each.by === by
+        )
+        const called = notes[at]
+        if (called?._tag !== "DrainCalled") return []
+        const limit = called.at + called.deadline + interruptLimit
+        const outcomes = new Map(report.jobs.map((entry) => [entry.name, entry.outcome]))
+        const sure = notes.findIndex((each, after) => after > at && (each._tag === "TimePassed" || after === index))
+        const live = all.filter((job) => !isTerminal(stateAt(job, at) ?? "completed") && isLiveAt(job, sure, at))
+        return [
+          ...(!trace.isLate && note.at > limit ? [`the drain returned at ${note.at}, not by ${limit}`] : []),
+          ...(outcomes.size === report.jobs.length ? [] : ["the drain reported a job twice"]),
+          ...live.filter(({ name }) => !outcomes.has(name)).map(({ name }) => `the drain did not account for ${name}`),
+          ...all.flatMap((job) => {
+            const outcome = outcomes.get(job.name)
+            const right = outcomeOf(job, limit)
+            return outcome === undefined || right.has(outcome)
+              ? []
+              : [`the drain said that ${job.name} was ${outcome}, not ${some(right)}`]
+          }),
+          ...(report.clean === !report.jobs.some(({ outcome }) => outcome === "still running")
+            ? []
+            : ["clean is wrong"])
+        ]
+      }),
+      ...(moments.length === notes.length ? [] : ["notes were lost"])
+    ]
+  }
+}
+
+const isReturn = (note: Note, by: string): boolean => note._tag === "DrainReturned" && note.by === by
+const isSubmit = (note: Note): note is Extract<Note, { readonly _tag: "SubmitCalled" | "RunCalled" | "Submitted" }> =>
+  note._tag === "SubmitCalled" || note._tag === "RunCalled"
+const isSubmitOf = (call: Note, answer: Note): boolean => isSubmit(call) && "job" in answer && call.job === answer.job
+
+/** Whether a job lived for sure when a drain began, some time between two notes: it lived on, or was stopped by it. */
+const isLiveAt = ({ changes, end, stops }: JobHistory, sure: number, called: number): boolean =>
+  end === undefined ||
+  end.index > sure ||
+  (!changes.some(({ state }) => state === "running") && stops.every(({ index }) => index >= called))
+
+/** What a drain that had to return by `limit` may say of a job. */
+const outcomeOf = ({ changes, end }: JobHistory, limit: number): ReadonlySet<string> => {
+  const outcomes = new Set<string>()
+  if (end === undefined || end.at >= limit) outcomes.add("still running")
+  if (end !== undefined) outcomes.add(changes.some(({ state }) => state === "running") ? end.state : "not started")
+  return outcomes
+}
+
+/** A child ends before its parent does, unless handed over. Submit-and-wait inside a job cannot deadlock. */
+export const childrenEndWithTheirParent: Law = {
+  name: "childrenEndWithTheirParent",
+  breaches: ({ jobs, trace }) => [
+    ...hanging(trace, "WaitBegan", ["WaitEnded"]),
+    ...Array.from(jobs.values()).flatMap((child) => {
+      const submit = trace.notes.find((note) => isSubmit(note) && note.job === child.name)
+      const by = submit !== undefined && isSubmit(submit) ? jobs.get(submit.by) : undefined
+      const right = child.plan.owner === "supervisor" ? undefined : by
+      const { parent } = child
+      return [
+        ...(parent === right ? [] : [`${child.name} belongs to ${parent?.name}, not to ${right?.name}`]),
+        ...(parent?.end !== undefined && (child.end === undefined || child.end.look > parent.end.look)
+          ? [`${child.name} outlived ${parent.name}`]
+          : [])
+      ]
+    })
+  ]
+}
+
+/** The same seed gives the same run. */
+export const sameSeedSameRun: Law = {
+  name: "sameSeedSameRun",
+  breaches: ({ trace }, again) => {
+    const second = again()
+    const [one, other] = [trace, second].map(({ ending, notes, order }) => JSON.stringify([ending, order, notes]))
+    return one === other ? [] : [`seed ${trace.seed} gave two different runs`]
+  }
+}
