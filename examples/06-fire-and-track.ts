@@ -8,8 +8,8 @@
 import { Console, Effect, Logger } from "effect"
 import { Job, Supervisor } from "holdfast/supervisor"
 
-const thumbnail = Effect.delay(Effect.succeed("640x480"), "30 millis")
-const invoice = Effect.delay(Effect.fail("no such customer"), "30 millis")
+const thumbnail = Effect.delay(Effect.succeed("640x480"), "300 millis")
+const invoice = Effect.delay(Effect.fail("no such customer"), "300 millis")
 
 const overview = Effect.map(Supervisor.list(), (jobs) => jobs.map(({ name, state }) => `${name} ${state}`).join(", "))
 
@@ -18,7 +18,7 @@ const program = Effect.gen(function* () {
   const second = yield* Supervisor.submit(invoice, { name: "invoice" })
   yield* Console.log(`accepted ${first.id} and ${second.id}`)
 
-  yield* Effect.sleep("10 millis")
+  yield* Effect.sleep("100 millis")
   yield* Console.log(`now: ${yield* overview}`)
 
   // Waits for both, whatever becomes of them.

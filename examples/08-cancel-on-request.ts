@@ -21,7 +21,7 @@ const program = Effect.gen(function* () {
       Effect.catchReason("JobError", "Cancelled", ({ reason }) => Console.log(`whoever waited is told: ${reason}`))
     )
   )
-  yield* Effect.sleep("20 millis")
+  yield* Effect.sleep("100 millis")
 
   // What an HTTP handler for "stop" would do: it knows only the id.
   const { state } = yield* Supervisor.cancel(job.id, { reason: "the user pressed stop" })

@@ -1,10 +1,10 @@
 // A clean-up that repeats in the background. One bad round is recorded and does not end it.
 //
 // prints: removed 2 expired sessions
+// prints: clean up failed: the database is away
 // prints: removed 1 expired sessions
 // prints: 3 rounds, 1 of them failed
-// prints: stopped: cancelled
-import { Console, Effect, Logger } from "effect"
+import { Cause, Console, Effect, Logger, Schedule } from "effect"
 import { Job, Supervisor } from "holdfast/supervisor"
 
 let now = 0
@@ -20,21 +20,20 @@ const cleanUp = Effect.gen(function* () {
 
 const program = Effect.gen(function* () {
   const job = yield* Supervisor.every(cleanUp, {
-    name: "clean up sessions",
-    schedule: "50 millis", // in real life "10 minutes", a Schedule, or a Cron
-    overlap: "skip", // a round that takes too long is not joined by a second one
+    name: "clean up",
+    // Three rounds, so that the example ends. In real life: "10 minutes", another Schedule, or a Cron.
+    schedule: Schedule.upTo(Schedule.fixed("50 millis"), { times: 2 }),
+    overlap: "skip", // no second round while one still runs
     timeout: "1 second"
   })
-
-  // The first round begins at once.
-  yield* Effect.sleep("125 millis")
+  // Without an end of its own it goes on until it is cancelled, or the supervisor drains or closes.
+  yield* Job.join(job)
   const { rounds } = yield* Job.status(job)
   yield* Console.log(`${rounds?.started} rounds, ${rounds?.failed} of them failed`)
-
-  // It would end with the supervisor anyway.
-  const { state } = yield* Job.cancel(job)
-  yield* Console.log(`stopped: ${state}`)
 })
 
-// The failed round is logged as an error; the example keeps quiet about it.
-await Effect.runPromise(program.pipe(Effect.provide(Supervisor.layer()), Effect.provide(Logger.layer([]))))
+const layer = Supervisor.layer({
+  onFailure: ({ cause, job }) => Console.log(`${job.name} failed: ${String(Cause.squash(cause))}`)
+})
+// The failed round is logged as an error as well; the example keeps quiet about that.
+await Effect.runPromise(program.pipe(Effect.provide(layer), Effect.provide(Logger.layer([]))))

@@ -14,7 +14,7 @@ import { Supervisor } from "holdfast/supervisor"
 // Each request is a job: it has a name, a time limit, and ends when the client hangs up.
 const handler = Effect.gen(function* () {
   const { url } = yield* HttpServerRequest.HttpServerRequest
-  const work = Effect.delay(Effect.succeed(HttpServerResponse.text("the report")), "300 millis")
+  const work = Effect.delay(Effect.succeed(HttpServerResponse.text("the report")), "600 millis")
   return yield* Supervisor.run(work, { name: `GET ${url}`, timeout: "10 seconds" })
 }).pipe(
   Effect.interruptible, // a plain handler is not; the routes of HttpRouter are

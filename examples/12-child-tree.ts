@@ -21,7 +21,7 @@ const longWork = (name: string) => Effect.ensuring(Effect.never, Console.log(`${
 
 const report = Effect.gen(function* () {
   yield* Supervisor.submit(longWork("chapter"), { id: "chapter" })
-  const audit = Effect.delay(Effect.succeed("all is well"), "60 millis")
+  const audit = Effect.delay(Effect.succeed("all is well"), "400 millis")
   yield* Supervisor.submit(audit, { id: "audit", owner: "supervisor" })
   return yield* longWork("report")
 })
@@ -36,7 +36,7 @@ const oneSlot = Effect.gen(function* () {
 
 const tree = Effect.gen(function* () {
   const parent = yield* Supervisor.submit(report, { id: "report" })
-  yield* Effect.sleep("20 millis")
+  yield* Effect.sleep("100 millis")
   yield* Console.log((yield* states).join(", "))
 
   yield* Job.cancel(parent) // ends its child first, then gives its own slot back

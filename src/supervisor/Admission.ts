@@ -36,8 +36,9 @@ export class Admission {
     return this.taken
   }
 
+  /** True when as many wait as may: those for whom a slot is free do not count. */
   get isFull(): boolean {
-    return this.line.size >= this.limits.maxPending
+    return this.line.size >= this.limits.maxPending + this.limits.concurrency - this.taken
   }
 
   /** True when a slot is free and somebody may want it. */

@@ -50,7 +50,7 @@ export class EventLog {
               position = this.lastSequence
               return Effect.succeed(events)
             }
-            return this.closed ? Cause.done() : Effect.andThen(this.changed, pull)
+            return this.closed ? Cause.done() : Effect.andThen(this.newsSince(position), pull)
           }
         )
         return pull
@@ -69,11 +69,15 @@ export class EventLog {
     return events
   }
 
-  private readonly changed = Effect.callback<void>((resume) => {
-    const waker = () => resume(Effect.void)
-    this.wakers.add(waker)
-    return Effect.sync(() => this.wakers.delete(waker))
-  })
+  // Looks and subscribes in one step: an event between the two would wake nobody.
+  private newsSince(position: number): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      if (this.closed || this.lastSequence > position) return resume(Effect.void)
+      const waker = () => resume(Effect.void)
+      this.wakers.add(waker)
+      return Effect.sync(() => this.wakers.delete(waker))
+    })
+  }
 
   private wake(): void {
     if (this.wakers.size === 0) return

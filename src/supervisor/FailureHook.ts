@@ -33,12 +33,13 @@ export const report = (
   const { cause } = exit
   if (state === "cancelled" && cause.reasons.length === 1) return Effect.void
   const hook = Effect.suspend(() => run({ job: { ...record.status(), state, cause }, cause })).pipe(
-    Effect.interruptible,
     Effect.timeout(limit),
     Effect.catchCause((hookCause) => {
       lifecycle.emit(record, { _tag: "FailureHookFailed", cause: hookCause })
       return Effect.logError("the failure hook failed", hookCause)
     })
   )
-  return Effect.andThen(Effect.logError("job failed", cause), hook)
+  return Effect.annotateLogs(Effect.andThen(Effect.logError("job failed", cause), hook), {
+    jobAttempt: record.attempt
+  })
 }

@@ -4,7 +4,7 @@
  * A handle stays good for as long as you hold it, also after the supervisor has dropped the job's record.
  */
 import { Duration, Effect, Exit, Stream } from "effect"
-import { JobError, StillRunning } from "./JobError.ts"
+import { JobError, StillRunning, WaitsForItself } from "./JobError.ts"
 import { CurrentJob, recordOf, type Job, type JobRecord, type JobStatus, type Progress } from "./JobRecord.ts"
 
 export type { Job, JobStatus, Progress } from "./JobRecord.ts"
@@ -15,8 +15,9 @@ export const status = <A, E>(job: Job<A, E>): Effect.Effect<JobStatus> => Effect
 /**
  * Waits for the job and gives its result, or fails as it failed.
  *
- * A timeout or a cancellation arrives as a `JobError` with reason `TimedOut` or `Cancelled`; a defect dies here too.
- * Interrupting the wait does not touch the job.
+ * A timeout or a cancellation arrives as a `JobError` with reason `TimedOut` or `Cancelled`; a defect dies here too. A
+ * job that waits lends its slot meanwhile; one that waits for itself fails with reason `WaitsForItself`. Interrupting the
+ * wait does not touch the job.
  */
 export const join = <A, E>(job: Job<A, E>): Effect.Effect<A, E | JobError> => Effect.flatten(exitOf(job))
 
@@ -117,29 +118,33 @@ export const report = (
  *
  * A reader gets the latest report when it asks for one: those in between are passed over, the last one never is.
  */
-export const progress = <A, E>(job: Job<A, E>): Stream.Stream<Progress> => {
+export const progress = <A, E>(job: Job<A, E>): Stream.Stream<Progress, JobError> => {
   const record = recordOf(job)
-  const next = (seen: Progress | undefined): Effect.Effect<readonly [Progress, Progress] | undefined> =>
+  const next = (seen: Progress | undefined): Effect.Effect<readonly [Progress, Progress] | undefined, JobError> =>
     Effect.suspend(() => {
       const latest = record.progress
       if (latest !== undefined && latest !== seen) return Effect.succeed([latest, latest])
       if (record.endedAtMillis !== undefined) return Effect.undefined
-      return Effect.andThen(record.lifecycle.awaitNews(record), next(seen))
+      return Effect.andThen(lending(record, record.lifecycle.awaitNews(record, latest)), next(seen))
     })
   return Stream.unfold(undefined, (seen: Progress | undefined) => next(seen))
 }
 
-const exitOf = <A, E>(job: Job<A, E>): Effect.Effect<Exit.Exit<A, E | JobError>> => {
+const exitOf = <A, E>(job: Job<A, E>): Effect.Effect<Exit.Exit<A, E | JobError>, JobError> => {
   const record = recordOf(job)
   // The record holds jobs of every type; the handle's type remembers which one this is.
   // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
   return Effect.map(waitingFor(record), () => (record.result?.exit ?? Exit.interrupt()) as Exit.Exit<A, E | JobError>)
 }
 
+const waitingFor = (record: JobRecord): Effect.Effect<void, JobError> =>
+  Effect.suspend(() =>
+    record.endedAtMillis === undefined ? lending(record, record.lifecycle.awaitEnd(record)) : Effect.void
+  )
+
 // A job that waits for another lends its slot, so that jobs cannot wait for each other's slots.
-const waitingFor = (record: JobRecord): Effect.Effect<void> =>
+const lending = (record: JobRecord, wait: Effect.Effect<void>): Effect.Effect<void, JobError> =>
   Effect.flatMap(CurrentJob, (current) => {
-    if (record.endedAtMillis !== undefined) return Effect.void
-    const { lifecycle } = record
-    return lifecycle.lendSlot(current?.lifecycle === lifecycle ? current : undefined, lifecycle.awaitEnd(record))
+    if (current === record) return Effect.fail(new JobError({ id: record.id, reason: new WaitsForItself() }))
+    return record.lifecycle.lendSlot(current?.lifecycle === record.lifecycle ? current : undefined, wait)
   })

@@ -26,6 +26,13 @@ export class StillRunning extends Schema.TaggedError<StillRunning>()("StillRunni
   }
 }
 
+/** The job was asked to wait for its own end, which would not come. */
+export class WaitsForItself extends Schema.TaggedError<WaitsForItself>()("WaitsForItself", {}) {
+  override get message(): string {
+    return "cannot wait for its own end"
+  }
+}
+
 /** No job has had this id. */
 export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {}) {
   override get message(): string {
@@ -68,6 +75,7 @@ export const Reason = Schema.Union([
   TimedOut,
   Cancelled,
   StillRunning,
+  WaitsForItself,
   NotFound,
   Expired,
   DuplicateId,

@@ -4,9 +4,10 @@
  * User code never runs inside a step: job fibers start and end, and waiters and readers wake, from the dispatcher
  * afterwards.
  */
-import { Clock, Context, type Duration, Effect, Exit, Scheduler } from "effect"
+import { Clock, Context, Deferred, type Duration, Effect, Exit, type Fiber, Scheduler } from "effect"
 import type { JobEvent } from "../core/JobEvent.ts"
 import { Admission } from "./Admission.ts"
+import { Entrance } from "./Entrance.ts"
 import { EventLog } from "./EventLog.ts"
 import * as FailureHook from "./FailureHook.ts"
 import { DuplicateId, JobError, NotAccepting, QueueFull } from "./JobError.ts"
@@ -14,13 +15,6 @@ import { type Fork, JobRecord, outcome, type Progress, type Stop, type Submissio
 import { JobTable } from "./JobTable.ts"
 import { RateWindow } from "./RateWindow.ts"
 import type { Settings } from "./Settings.ts"
-
-/** A submit that waits for room in the queue. */
-interface Entering {
-  readonly submission: Submission
-  readonly fork: Fork
-  readonly resume: (result: Effect.Effect<JobRecord, JobError>) => void
-}
 
 export class Lifecycle {
   readonly events: EventLog
@@ -33,8 +27,9 @@ export class Lifecycle {
   private readonly clock: Clock.Clock
   private readonly madeAtMillis: number
   private readonly dispatcher: Scheduler.SchedulerDispatcher
-  private readonly entering = new Set<Entering>()
+  private readonly entrance = new Entrance()
   private startable: Array<JobRecord> = []
+  private readonly refused = Deferred.makeUnsafe<void>()
   private refusal: NotAccepting["because"] | undefined = undefined
   private lastNumber = 0
   private settleScheduled = false
@@ -67,17 +62,16 @@ export class Lifecycle {
   }
 
   /**
-   * Stops accepting work that no running job owns. What waits, and what repeats, is cancelled. Returns all jobs there is
-   * to account for.
+   * Stops accepting work that no running job owns. What waits is cancelled, what repeats begins no further round.
+   * Returns all jobs there is to account for.
    */
   refuse(because: NotAccepting["because"]): ReadonlySet<JobRecord> {
     this.refusal = because
     const watched = (this.watched ??= new Set(this.table.liveRecords))
     for (const record of Array.from(this.table.liveRecords)) {
-      if (record.state === "pending" || record.submission.kind === "periodic") {
-        this.stop(record, { _tag: "Cancel", reason: because })
-      }
+      if (record.state === "pending") this.stop(record, { _tag: "Cancel", reason: because })
     }
+    this.schedule(() => Deferred.doneUnsafe(this.refused, Effect.void))
     this.scheduleSettle()
     return watched
   }
@@ -130,14 +124,25 @@ export class Lifecycle {
     return record
   }
 
-  /** Accepts a job as soon as there is room for it in the queue. Giving up withdraws it. */
-  enter(submission: Submission, fork: Fork): Effect.Effect<JobRecord, JobError> {
-    return Effect.callback((resume) => {
-      const entry = { submission, fork, resume }
-      this.entering.add(entry)
-      this.scheduleSettle()
-      return Effect.sync(() => this.entering.delete(entry))
-    })
+  /**
+   * Accepts a job as soon as there is room for it in the queue, or fails with `refusal` when there was none within
+   * `limit`. Giving up withdraws it.
+   */
+  enter(
+    submission: Submission,
+    fork: Fork,
+    refusal: JobError,
+    limit: Duration.Duration | undefined
+  ): Effect.Effect<JobRecord, JobError> {
+    this.scheduleSettle()
+    return this.entrance.wait(
+      () => this.submit(submission, fork),
+      refusal,
+      (late) => {
+        const timer = limit === undefined ? undefined : this.after(limit, late)
+        return () => timer?.interruptUnsafe()
+      }
+    )
   }
 
   /** Asks a job to end, for the first reason given: a waiting one ends at once, a running one is interrupted. */
@@ -155,22 +160,33 @@ export class Lifecycle {
   /** Waits until a job has ended. Giving up does not touch the job. */
   awaitEnd(record: JobRecord): Effect.Effect<void> {
     return Effect.suspend(() =>
-      record.endedAtMillis === undefined ? Effect.andThen(this.awaitNews(record), this.awaitEnd(record)) : Effect.void
+      record.endedAtMillis === undefined
+        ? Effect.andThen(this.awaitNews(record, record.progress), this.awaitEnd(record))
+        : Effect.void
     )
   }
 
-  /** Waits until there is news of a job: it has ended or reported progress. Only for a job that has not ended. */
-  awaitNews(record: JobRecord): Effect.Effect<void> {
-    return Effect.callback<void>((resume) => Effect.sync(record.onNews(() => resume(Effect.void))))
+  /**
+   * Waits until a job has ended or has reported other progress than `seen`. Looks and subscribes in one step: news
+   * between the two would wake nobody.
+   */
+  awaitNews(record: JobRecord, seen: Progress | undefined): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      if (record.endedAtMillis !== undefined || record.progress !== seen) return resume(Effect.void)
+      return Effect.sync(record.onNews(() => resume(Effect.void)))
+    })
   }
+
+  /** Waits until the supervisor no longer accepts work. */
+  readonly awaitRefusal: Effect.Effect<void> = Effect.suspend(() => Deferred.await(this.refused))
 
   /**
    * Waits for something on behalf of a job, which lends its slot meanwhile and has one again before it goes on. A job
    * that was asked to end goes on without.
    */
   lendSlot<A, E>(record: JobRecord | undefined, wait: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    if (record?.submission.kind !== "job") return wait
     return Effect.uninterruptibleMask((restore) => {
-      if (record?.hasSlot !== true) return restore(wait)
       this.admission.free(record)
       this.scheduleSettle()
       return Effect.flatMap(Effect.exit(restore(wait)), (exit) => Effect.andThen(this.takeSlotBack(record), exit))
@@ -220,6 +236,7 @@ export class Lifecycle {
 
   private takeSlotBack(record: JobRecord): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
+      if (record.hasSlot) return resume(Effect.void)
       this.admission.returnTo(record, () => this.schedule(() => resume(Effect.void)))
       this.scheduleSettle()
     })
@@ -240,12 +257,7 @@ export class Lifecycle {
     this.startable = []
     for (const record of startable) this.start(record)
     this.admission.settle(this.start)
-    for (const entry of this.entering) {
-      if (this.admission.isFull && this.refusal === undefined) return
-      this.entering.delete(entry)
-      const result = this.submit(entry.submission, entry.fork)
-      entry.resume(result instanceof JobError ? Effect.fail(result) : Effect.succeed(result))
-    }
+    this.entrance.letIn(() => !this.admission.isFull || this.refusal !== undefined)
   }
 
   private readonly start = (record: JobRecord): void => {
@@ -256,9 +268,20 @@ export class Lifecycle {
     this.rates.started.add(now)
     this.table.move(record, "running", now)
     this.emitPlain(record, "JobStarted", now)
-    if (record.submission.timeout !== undefined) this.limit(record, record.submission.timeout)
+    const { timeout } = record.submission
+    if (timeout !== undefined) {
+      record.timer = this.after(timeout, () => this.stop(record, { _tag: "Timeout", after: timeout }))
+    }
     record.fiber = fork(record)
-    record.fiber.addObserver((exit) => this.end(record, exit))
+    record.fiber.addObserver((exit) => this.ended(record, exit))
+  }
+
+  private ended(record: JobRecord, exit: Exit.Exit<unknown, unknown>): void {
+    if (record.result !== undefined) return this.end(record, exit)
+    // It was stopped before its first step, which would have seen to `finish`.
+    Effect.runForkWith(this.context)(Effect.suspend(() => this.finish(record, exit) ?? Effect.void)).addObserver(() =>
+      this.end(record, exit)
+    )
   }
 
   private end(record: JobRecord, fiberExit: Exit.Exit<unknown, unknown>): void {
@@ -282,7 +305,7 @@ export class Lifecycle {
       this.emit(record, { _tag: "JobFailed", cause: exit.cause }, now)
     } else this.emit(record, { _tag: "JobCancelled", reason: reasonOf(record.stop) }, now)
     this.wake(record)
-    if (this.admission.isUnsettled || this.entering.size > 0) this.scheduleSettle()
+    if (this.admission.isUnsettled || !this.entrance.isEmpty) this.scheduleSettle()
   }
 
   private wake(record: JobRecord): void {
@@ -293,13 +316,8 @@ export class Lifecycle {
     })
   }
 
-  private limit(record: JobRecord, after: Duration.Duration): void {
-    record.timer = Effect.runForkWith(this.context)(
-      Effect.andThen(
-        Effect.sleep(after),
-        Effect.sync(() => this.stop(record, { _tag: "Timeout", after }))
-      )
-    )
+  private after(duration: Duration.Duration, task: () => void): Fiber.Fiber<void> {
+    return Effect.runForkWith(this.context)(Effect.andThen(Effect.sleep(duration), Effect.sync(task)))
   }
 }
 

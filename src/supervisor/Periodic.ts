@@ -4,7 +4,7 @@
  * Each round is a job of its own and belongs to the periodic job. A round that fails is recorded, logged and given to the
  * failure hook like any other job; the next one begins all the same.
  */
-import { Cron, Duration, Effect, Exit, Pull, Random, Schedule, type Scope } from "effect"
+import { Cron, Duration, Effect, Fiber, Pull, Random, Schedule, type Scope } from "effect"
 import * as Job from "./Job.ts"
 import type { JobError } from "./JobError.ts"
 import { CurrentJob, recordOf, type Rounds } from "./JobRecord.ts"
@@ -50,6 +50,7 @@ export const every = <A, E, R>(
     const current = yield* CurrentJob
     if (current !== undefined) current.rounds = rounds
     const unended: Array<Job.Job<unknown, unknown>> = []
+    const watchers = new Set<Fiber.Fiber<void, JobError>>()
     const begin = Effect.gen(function* () {
       const previous = unended.at(-1)
       const overlap = options.overlap ?? "skip"
@@ -65,27 +66,31 @@ export const every = <A, E, R>(
       )
       rounds.started++
       unended.push(round)
-      const end = Effect.map(Job.await(round), (exit) => {
+      const end = Effect.map(Job.await(round), () => {
         unended.splice(unended.indexOf(round), 1)
-        const failed = Exit.isFailure(exit) && recordOf(round).state === "failed"
+        const failed = recordOf(round).state === "failed"
         if (failed) rounds.failed++
         rounds.failedInARow = failed ? rounds.failedInARow + 1 : 0
       })
-      yield* Effect.forkChild(end)
+      const watcher = yield* Effect.forkScoped(end)
+      watchers.add(watcher)
+      watcher.addObserver(() => watchers.delete(watcher))
     })
-
-    if (options.jitter !== undefined) {
-      const jitter = Duration.toMillis(options.jitter)
-      yield* Effect.sleep(Duration.millis((yield* Random.next) * jitter))
-    }
-    const next = yield* Schedule.toStepWithSleep(scheduleOf(options.schedule))
-    if (!Cron.isCron(options.schedule)) yield* begin
-    yield* next(undefined).pipe(
-      Effect.andThen(begin),
-      Effect.forever,
-      Pull.catchDone(() => Effect.void)
-    )
-    yield* Effect.ignore(Job.awaitAll(unended))
+    const beginAll = Effect.gen(function* () {
+      if (options.jitter !== undefined) {
+        const jitter = Duration.toMillis(options.jitter)
+        yield* Effect.sleep(Duration.millis((yield* Random.next) * jitter))
+      }
+      const next = yield* Schedule.toStepWithSleep(scheduleOf(options.schedule))
+      if (!Cron.isCron(options.schedule)) yield* begin
+      yield* next(undefined).pipe(
+        Effect.andThen(begin),
+        Effect.forever,
+        Pull.catchDone(() => Effect.void)
+      )
+    })
+    yield* Effect.raceFirst(beginAll, lifecycle.awaitRefusal)
+    yield* Effect.forEach(Array.from(watchers), (watcher) => Fiber.join(watcher), { discard: true })
   }).pipe(
     // A parsed `Cron` does not fail to parse, and a round that is not accepted means that the end has come.
     Effect.catchTags({ CronParseError: Effect.die, JobError: () => Effect.void })

@@ -33,9 +33,8 @@ export const render = (health: Health, options?: { readonly width?: number | und
     ...(health.eventLoopLagMillis >= 100 ? [`lag ${brief(health.eventLoopLagMillis)}`] : []),
     `health ${health.score}`
   ].join(" | ")
-  return options?.width === undefined || line.length <= options.width
-    ? line
-    : `${line.slice(0, Math.max(0, options.width - 1))}…`
+  const width = options?.width ?? line.length
+  return line.length <= width ? line : width < 1 ? "" : `${line.slice(0, width - 1)}…`
 }
 
 const more = (all: ReadonlyArray<unknown>): string => (all.length > 1 ? ` +${all.length - 1}` : "")

@@ -78,14 +78,13 @@ const whenRefused = <A, E>(
   if (refusal.reason._tag !== "QueueFull") return Effect.fail(refusal)
   const warned = lifecycle.admission.noticeFull() ? Effect.logWarning(refusal.message) : Effect.void
   if (whenFull === undefined || whenFull === "refuse") return Effect.andThen(warned, Effect.fail(refusal))
+  const limit = whenFull === "wait" ? undefined : Duration.fromInputUnsafe(whenFull)
   // A job that waits for room lends its slot: it may be the one whose slot would make room.
-  const entered = Effect.map(
-    lifecycle.lendSlot(current, lifecycle.enter(submission, start)),
-    (record) => record as Job<A, E>
+  const entered = lifecycle.lendSlot(current, lifecycle.enter(submission, start, refusal, limit))
+  return Effect.andThen(
+    warned,
+    Effect.map(entered, (record) => record as Job<A, E>)
   )
-  if (whenFull === "wait") return Effect.andThen(warned, entered)
-  const limited = Effect.timeoutOrElse(entered, { duration: whenFull, orElse: () => Effect.fail(refusal) })
-  return Effect.andThen(warned, limited)
 }
 
 // Made here, and not where it is used, so that a waiting job holds on to nothing but these three.
@@ -96,16 +95,12 @@ const starting =
     submitted: Context.Context<Exclude<R, Scope.Scope>>
   ): Fork =>
   (record) => {
-    const { id, name, parent } = record.submission
-    const inherited = Context.get(submitted, References.CurrentLogAnnotations)
     const scope = Scope.makeUnsafe()
     const context = submitted.pipe(
       Context.add(CurrentJob, record),
       Context.add(
         References.CurrentLogAnnotations,
-        parent === undefined
-          ? { ...inherited, jobId: id, jobName: name }
-          : { ...inherited, jobId: id, jobName: name, parentJobId: parent.id }
+        annotations(record, Context.get(submitted, References.CurrentLogAnnotations))
       ),
       Context.add(Scope.Scope, scope)
     ) as Context.Context<R> // which is what the caller's context lacked: R is what it had, and Scope
@@ -121,6 +116,14 @@ const starting =
       })
     )
   }
+
+/** What everything a job logs carries: its own facts, and of the submitter's all but those of another job. */
+const annotations = ({ submission: { id, name, parent } }: JobRecord, inherited: Readonly<Record<string, unknown>>) => {
+  if (parent !== undefined) return { ...inherited, jobId: id, jobName: name, jobAttempt: 1, parentJobId: parent.id }
+  if (!("parentJobId" in inherited)) return { ...inherited, jobId: id, jobName: name, jobAttempt: 1 }
+  const { parentJobId: _, ...others } = inherited
+  return { ...others, jobId: id, jobName: name, jobAttempt: 1 }
+}
 
 /** What work and its finalizers came to: finalizers can only make it worse. */
 const both = <A, E>(exit: Exit.Exit<A, E>, closed: Exit.Exit<void>): Exit.Exit<A, E> => {

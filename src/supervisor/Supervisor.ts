@@ -22,6 +22,7 @@ import type { EventsMissed, JobEvent } from "../core/JobEvent.ts"
 import * as Drain from "./Drain.ts"
 import * as Job from "./Job.ts"
 import { Expired, JobError, NotFound } from "./JobError.ts"
+import { CurrentJob, recordOf } from "./JobRecord.ts"
 import type { Counts, Filter } from "./JobTable.ts"
 import type { JobFailure } from "./FailureHook.ts"
 import * as Health from "./Health.ts"
@@ -225,14 +226,18 @@ export const every = <A, E, R>(
  * Waits until all jobs and calls that live now, and match, have ended; at most for `limit` when there is one.
  *
  * Fails with the `JobError` `StillRunning` of one that has not ended by then; no job is touched. Periodic jobs, which do
- * not end by themselves, are waited for only when the filter asks for that kind.
+ * not end by themselves, are waited for only when the filter asks for that kind. From inside a job, that job and its
+ * owners are left out.
  */
 export const awaitAll = (
   filter?: Filter,
   options?: { readonly limit?: Duration.Input | undefined }
 ): Effect.Effect<void, JobError, Supervisor> => Effect.flatMap(living(filter), (jobs) => Job.awaitAll(jobs, options))
 
-/** Cancels all jobs and calls that live now, and match, and waits until they have ended: see `Job.cancel`. */
+/**
+ * Cancels all jobs and calls that live now, and match, and waits until they have ended: see `Job.cancel`. Leaves out what
+ * {@link awaitAll} leaves out.
+ */
 export const cancelAll = (
   filter?: Filter,
   options?: { readonly reason?: string | undefined }
@@ -268,7 +273,8 @@ const living = (filter: Filter = {}): Effect.Effect<ReadonlyArray<Job.Job<unknow
     const matching = yield* list({ state: ["pending", "running"], ...filter })
     const wanted = matching.filter(({ kind }) => kind !== "periodic" || filter.kind === "periodic")
     const found = yield* Effect.forEach(wanted, ({ id }) => Effect.option(find(id)))
-    return found.flatMap(Option.toArray)
+    const current = yield* CurrentJob
+    return found.flatMap(Option.toArray).filter((job) => current?.isWithin(recordOf(job)) !== true)
   })
 
 // Also for what cannot be seen otherwise: records that grow old while nothing happens, and a blocked event loop.

@@ -40,7 +40,7 @@ export class WaitingLine<Job extends Waiting> {
   private turn = 0
   private count = 0
 
-  /** `limit` jobs of a key may run at the same time. */
+  /** `limit` jobs of a key may run at the same time; any number of those with no key, which is the empty one. */
   constructor(limit: number) {
     this.limit = limit
   }
@@ -81,7 +81,7 @@ export class WaitingLine<Job extends Waiting> {
   /** Counts a job as running again, out of turn; false when its key is at its limit. */
   enter(job: Job): boolean {
     const key = this.keyOf(job)
-    if (key.running >= this.limit) return false
+    if (!this.mayRun(key)) return false
     key.running++
     this.place(key)
     return true
@@ -103,8 +103,12 @@ export class WaitingLine<Job extends Waiting> {
     return key
   }
 
+  private mayRun(key: Key<Job>): boolean {
+    return key.name === "" || key.running < this.limit
+  }
+
   private place(key: Key<Job>): void {
-    const isReady = key.waiting.size > 0 && key.running < this.limit
+    const isReady = key.waiting.size > 0 && this.mayRun(key)
     if (key.heapIndex >= 0) {
       if (isReady) this.ready.update(key)
       else this.ready.remove(key)

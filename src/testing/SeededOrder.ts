@@ -164,8 +164,10 @@ export class SeededOrder implements Scheduler.Scheduler {
   takeFrom(dispatcher: Dispatcher): (() => void) | undefined {
     if (dispatcher === this.held) this.held = undefined
     const task = dispatcher.take()
-    this.ready.splice(this.ready.indexOf(dispatcher), 1)
-    if (!dispatcher.isEmpty) this.ready.push(dispatcher)
+    const { ready } = this
+    if (ready.at(-1) === dispatcher) ready.pop()
+    else ready.splice(ready.indexOf(dispatcher), 1)
+    if (!dispatcher.isEmpty) ready.push(dispatcher)
     this.note(dispatcher.number)
     return task
   }
@@ -225,9 +227,11 @@ class Dispatcher implements Scheduler.SchedulerDispatcher {
   }
 
   add(run: () => void, priority: number): void {
-    let place = this.tasks.length
-    while (place > 0 && (this.tasks[place - 1]?.priority ?? 0) > priority) place--
-    this.tasks.splice(place, 0, { run, priority })
+    const { tasks } = this
+    let place = tasks.length
+    while (place > 0 && (tasks[place - 1]?.priority ?? 0) > priority) place--
+    if (place === tasks.length) tasks.push({ run, priority })
+    else tasks.splice(place, 0, { run, priority })
   }
 
   take(): (() => void) | undefined {

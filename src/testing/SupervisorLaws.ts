@@ -134,7 +134,7 @@ export const replay = (
 ): ReadonlyArray<Breach> => breachesOf(rehearse(make, program, order), () => rehearse(make, program, order), laws)
 
 /** Seeds, or points, with which to look for a breach in a program that was made smaller; and how many runs in all. */
-const effort = { orders: 200, runs: 20_000 }
+const effort = { orders: 100, runs: 5_000 }
 
 class Trial {
   private readonly make: Make

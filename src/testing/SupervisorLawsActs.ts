@@ -111,7 +111,7 @@ export class Acts {
           Effect.gen(function* () {
             yield* Stream.runForEach(Job.progress(handle), ({ fraction }) =>
               stage.take({ _tag: "Progress", job, fraction })
-            )
+            ).pipe(Effect.ignore)
             stage.note({ _tag: "ProgressEnded", job })
           })
         )

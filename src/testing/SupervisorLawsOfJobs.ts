@@ -182,6 +182,7 @@ export const waitingTouchesNothing: Law = {
       switch (note._tag) {
         case "RunReturned":
         case "WaitReturned": {
+          if (note.how === "WaitsForItself" && note.by === note.job) return []
           const right = end?.state === "completed" ? "success" : end?.why
           return note.how === right
             ? isWorkingAt(job, index)

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cron, Effect, Logger, Schedule } from "effect"
+import { Cron, Effect, Fiber, Logger, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import { Job, Supervisor } from "holdfast/supervisor"
 import { settle } from "./settle.ts"
@@ -114,19 +114,27 @@ describe("periodic jobs", () => {
     }).pipe(Effect.provide(Supervisor.layer()))
   )
 
-  it.effect("end with a drain, which takes no slot from anybody", () =>
+  it.effect("take no slot, and end with a drain that lets the round they are in finish", () =>
     Effect.gen(function* () {
-      yield* Supervisor.every(Effect.never, { name: "watch", schedule: "1 second" })
+      let ended = 0
+      const round = Effect.andThen(
+        Effect.sleep("3 seconds"),
+        Effect.sync(() => ended++)
+      )
+      yield* Supervisor.every(round, { name: "watch", schedule: "10 seconds" })
       yield* pass(1)
       assert.strictEqual(yield* Supervisor.run(Effect.succeed("ran")), "ran")
-      const report = yield* Supervisor.drain()
+      const draining = yield* Effect.forkChild(Supervisor.drain())
+      yield* pass(2.5)
+      const report = yield* Fiber.join(draining)
       assert.deepStrictEqual(
         report.jobs.map((job) => [job.name, job.outcome]),
         [
-          ["watch", "cancelled"],
-          ["watch", "cancelled"]
+          ["watch", "completed"],
+          ["watch", "completed"]
         ]
       )
+      assert.strictEqual(ended, 1)
     }).pipe(Effect.provide(Supervisor.layer({ concurrency: 1 })))
   )
 })

@@ -27,12 +27,20 @@ describe("priority and key", () => {
   it.effect("no more of a key run than its limit, and others pass by", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
-      const jobs = yield* Effect.forEach(["a", "a", "a", "b"], (key) =>
+      const jobs = yield* Effect.forEach(["a", "a", "a", "b", "", "", ""], (key) =>
         Supervisor.submit(Deferred.await(gate), { key })
       )
       yield* settle
       const states = Effect.map(Effect.forEach(jobs, Job.status), (all) => all.map(({ state }) => state))
-      assert.deepStrictEqual(yield* states, ["running", "running", "pending", "running"])
+      assert.deepStrictEqual(yield* states, [
+        "running",
+        "running",
+        "pending",
+        "running",
+        "running",
+        "running",
+        "running"
+      ])
       yield* Deferred.succeed(gate, undefined)
       yield* Supervisor.awaitAll()
     }).pipe(Effect.provide(Supervisor.layer({ concurrency: 10, keyConcurrency: 2 })))
@@ -236,6 +244,43 @@ describe("jobs that wait for jobs", () => {
     }).pipe(Effect.provide(Supervisor.layer({ concurrency: 2 })))
   )
 
+  it.effect("can follow each other's progress at concurrency 1", () =>
+    Effect.gen(function* () {
+      const seen = yield* Supervisor.run(
+        Effect.gen(function* () {
+          const child = yield* Supervisor.submit(Job.report({ fraction: 0.5 }))
+          return yield* Stream.runCollect(Job.progress(child))
+        })
+      )
+      assert.deepStrictEqual(
+        seen.map(({ fraction }) => fraction),
+        [0.5]
+      )
+    }).pipe(Effect.provide(Supervisor.layer({ concurrency: 1 })))
+  )
+
+  it.effect("have a slot again also when they waited for two at once", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      let running = 0
+      const waiting = yield* Supervisor.submit(
+        Effect.gen(function* () {
+          const slow = yield* Supervisor.submit(Deferred.await(gate))
+          const quick = yield* Supervisor.submit(Effect.void)
+          const afterQuick = Effect.andThen(
+            Job.join(quick),
+            Effect.map(Supervisor.health, (health) => (running = health.running))
+          )
+          yield* Effect.all([Job.join(slow), afterQuick], { concurrency: 2 })
+        })
+      )
+      yield* settle
+      assert.strictEqual(running, 2)
+      yield* Deferred.succeed(gate, undefined)
+      yield* Job.join(waiting)
+    }).pipe(Effect.provide(Supervisor.layer({ concurrency: 2 })))
+  )
+
   it.effect("are cancelled at once although no slot is free for them", () =>
     Effect.gen(function* () {
       const child = yield* Deferred.make<void>()
@@ -280,6 +325,22 @@ describe("what a job logs and traces", () => {
         Effect.annotateLogs("request", "r-1")
       )
       assert.deepStrictEqual(seen, [["job-2", "inner", "job-1", "r-1"]])
+    }).pipe(Effect.provide(Supervisor.layer()), Effect.provide(Logger.layer([collect])))
+  })
+
+  it.effect("carries nothing of the job that submitted it, when that does not own it", () => {
+    const seen: Array<unknown> = []
+    const collect = Logger.make(({ fiber }) => {
+      const { jobAttempt, jobName, parentJobId } = fiber.getRef(References.CurrentLogAnnotations)
+      seen.push([jobName, jobAttempt, parentJobId])
+    })
+    return Effect.gen(function* () {
+      let attempt = 0
+      const inner = Supervisor.submit(Effect.log("hello"), { name: "inner", owner: "supervisor" })
+      const middle = Effect.suspend(() => Effect.andThen(++attempt < 2 ? Effect.fail("no") : Effect.void, inner))
+      yield* Supervisor.run(Supervisor.run(middle, { name: "middle", retry: Schedule.recurs(1) }))
+      yield* Supervisor.awaitAll()
+      assert.deepStrictEqual(seen, [["inner", 1, undefined]])
     }).pipe(Effect.provide(Supervisor.layer()), Effect.provide(Logger.layer([collect])))
   })
 

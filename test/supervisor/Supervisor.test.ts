@@ -53,6 +53,13 @@ describe("submit", () => {
     }).pipe(Effect.provide(Supervisor.layer()))
   )
 
+  it.effect("does not count those as waiting for whom a slot is free", () =>
+    Effect.gen(function* () {
+      const jobs = yield* Effect.replicateEffect(Supervisor.submit(Effect.void), 3)
+      yield* Effect.forEach(jobs, Job.join)
+    }).pipe(Effect.provide(Supervisor.layer({ concurrency: 3, maxPending: 0 })))
+  )
+
   it.effect("refuses one job more than may wait", () =>
     Effect.gen(function* () {
       const first = endless()
@@ -303,6 +310,27 @@ describe("waiting", () => {
     }).pipe(Effect.provide(Supervisor.layer()))
   )
 
+  it.effect("for itself is refused", () =>
+    Effect.gen(function* () {
+      const job = yield* Supervisor.submit(Supervisor.await("me"), { id: "me" })
+      assert.strictEqual(reasonOf(yield* Job.await(job)), "WaitsForItself")
+    }).pipe(Effect.provide(Supervisor.layer()), Effect.provide(quiet))
+  )
+
+  it.effect("for all, from inside a job, leaves out that job and its owners", () =>
+    Effect.gen(function* () {
+      let ended = false
+      yield* Supervisor.submit(
+        Effect.andThen(
+          Effect.yieldNow,
+          Effect.sync(() => (ended = true))
+        )
+      )
+      yield* Supervisor.run(Supervisor.run(Supervisor.awaitAll()))
+      assert.isTrue(ended)
+    }).pipe(Effect.provide(Supervisor.layer()))
+  )
+
   it.effect("works on a handle after the record was dropped, and says Expired by id", () =>
     Effect.gen(function* () {
       const first = yield* Supervisor.submit(Effect.succeed("first"))
@@ -372,6 +400,28 @@ describe("failures", () => {
       assert.deepStrictEqual(heard, ["trip failed"])
     })
   )
+
+  it.effect("by running out of time are given to the hook too", () => {
+    const heard: Array<string> = []
+    return Effect.gen(function* () {
+      const job = yield* Supervisor.submit(Effect.never, { name: "slow", timeout: "1 second" })
+      yield* settle
+      yield* TestClock.adjust("1 second")
+      yield* Job.await(job)
+      assert.deepStrictEqual(heard, ["slow TimedOut"])
+    }).pipe(
+      Effect.provide(
+        Supervisor.layer({
+          onFailure: ({ cause, job }) =>
+            Effect.andThen(
+              Effect.yieldNow,
+              Effect.sync(() => heard.push(`${job.name} ${reasonOf(Exit.failCause(cause))}`))
+            )
+        })
+      ),
+      Effect.provide(quiet)
+    )
+  })
 
   it.effect("of the hook are recorded and harm nobody", () =>
     Effect.gen(function* () {
