@@ -48,10 +48,12 @@ export interface Options {
   readonly laws?: ReadonlyArray<Law> | undefined
   /** Every how many runs to run the same again, for `sameSeedSameRun`. Default 50. */
   readonly repeatEvery?: number | undefined
+  /** Whether to make a program that breaks a law smaller, which takes a few seconds. Default true. */
+  readonly shrink?: boolean | undefined
 }
 
 /** What holds where {@link Options} say nothing. */
-export const defaults = { programs: 100, orders: 10, seed: 0, repeatEvery: 50 } as const
+export const defaults = { programs: 100, orders: 10, seed: 0, repeatEvery: 50, shrink: true } as const
 
 /** How a run was ordered: by a seed, or with one preemption at a point. */
 export type Order = Pick<SeededScheduler.Options, "seed" | "preempt">
@@ -109,7 +111,7 @@ export const check = (make: Make, options: Options = {}): Effect.Effect<Report, 
  */
 export const sweep = (
   make: Make,
-  options: Pick<Options, "laws" | "repeatEvery"> & { readonly share?: number | undefined } = {}
+  options: Pick<Options, "laws" | "repeatEvery" | "shrink"> & { readonly share?: number | undefined } = {}
 ): Effect.Effect<Report, LawBroken> =>
   Effect.gen(function* () {
     const trial = new Trial(make, options)
@@ -141,17 +143,19 @@ class Trial {
   private readonly laws: ReadonlyArray<Law>
   private readonly lawsOfOneRun: ReadonlyArray<Law>
   private readonly repeatEvery: number
+  private readonly shrinks: boolean
   private readonly orders = new Set<number>()
   private readonly outcomes = new Set<string>()
   private programs = 0
   private runs = 0
   private steps = 0
 
-  constructor(make: Make, { laws, repeatEvery }: Options) {
+  constructor(make: Make, { laws, repeatEvery, shrink }: Options) {
     this.make = make
     this.laws = laws ?? allLaws
     this.lawsOfOneRun = this.laws.filter((law) => law !== sameSeedSameRun)
     this.repeatEvery = repeatEvery ?? defaults.repeatEvery
+    this.shrinks = shrink ?? defaults.shrink
   }
 
   get report(): Report {
@@ -189,7 +193,7 @@ class Trial {
       return orders.find((each) => runs++ < effort.runs && replay(this.make, candidate, each, laws).length > 0)
     }
     let found = { program, order }
-    for (let isSmaller = true; isSmaller;) {
+    for (let isSmaller = this.shrinks; isSmaller;) {
       isSmaller = false
       for (const candidate of smaller(found.program)) {
         const broken = breaks(candidate)

@@ -73,10 +73,12 @@ export const historyOf = (trace: Trace): History => {
     moments.push(moment)
     if (note._tag === "Counted") look++
     everywhere.push(...stopsForAll(note, moment))
-    const plan = "job" in note ? plans.get(planned(note.job)) : undefined
-    if (plan === undefined || !("job" in note)) continue
-    const job = jobs.get(note.job) ?? unknown(note.job, plan)
-    jobs.set(note.job, job)
+    if (!("job" in note)) continue
+    const known = jobs.get(note.job)
+    const plan = known === undefined ? plans.get(planned(note.job)) : known.plan
+    if (plan === undefined) continue
+    const job = known ?? unknown(note.job, plan)
+    if (known === undefined) jobs.set(note.job, job)
     record(job, note, moment)
   }
   const byId = new Map(Array.from(jobs.values(), (job) => [job.id, job]))

@@ -178,7 +178,6 @@ export const waitingTouchesNothing: Law = {
       const job = "job" in note ? jobs.get(note.job) : undefined
       if (job === undefined) return []
       const { end, name } = job
-      const called = moments[callBefore(trace, index)]
       switch (note._tag) {
         case "RunReturned":
         case "WaitReturned": {
@@ -191,16 +190,19 @@ export const waitingTouchesNothing: Law = {
             : [`waiting for ${name} gave ${note.how}, not ${right}`]
         }
         case "GaveUp": {
+          const called = moments[callBefore(trace, index)]
           const limit = limitOf(trace.notes[called?.index ?? -1])
           return [
             ...(called === undefined || note.at - called.at < limit ? [`gave up on ${name} before its limit`] : []),
             ...(!trace.isLate && end !== undefined && end.at < note.at ? [`gave up on ${name}, which had ended`] : [])
           ]
         }
-        case "Left":
+        case "Left": {
+          const called = moments[callBefore(trace, index)]
           return !trace.isLate && called !== undefined && note.at > called.at + graceMillis
             ? [`could not leave ${name}`]
             : []
+        }
         case "Found":
           if (note.how === "success") return []
           return note.how === "Expired" && end !== undefined && end.look <= (moments[index]?.look ?? 0)

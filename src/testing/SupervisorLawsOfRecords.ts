@@ -136,7 +136,10 @@ export const drainAccountsForAll: Law = {
         return [
           ...(!trace.isLate && note.at > limit ? [`the drain returned at ${note.at}, not by ${limit}`] : []),
           ...(outcomes.size === report.jobs.length ? [] : ["the drain reported a job twice"]),
-          ...live.filter(({ name }) => !outcomes.has(name)).map(({ name }) => `the drain did not account for ${name}`),
+          ...(report.clean ? all.filter((job) => outcomes.has(job.parent?.name ?? "")) : [])
+            .concat(live)
+            .filter(({ changes, name }) => !outcomes.has(name) && (changes[0]?.index ?? 0) < index)
+            .map(({ name }) => `the drain did not account for ${name}`),
           ...all.flatMap((job) => {
             const outcome = outcomes.get(job.name)
             const right = outcomeOf(job, limit)

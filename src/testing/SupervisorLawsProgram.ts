@@ -109,7 +109,7 @@ class Generator {
 
   private client(): ReadonlyArray<Step> {
     const steps: Array<Step> = [this.submit()]
-    while (steps.length < 4 && !this.chance.onceIn(4)) steps.push(this.step())
+    while (steps.length < 4 && !this.chance.onceIn(3)) steps.push(this.step())
     return steps
   }
 
@@ -156,7 +156,7 @@ class Generator {
     const { chance } = this
     const name = this.newName()
     const work: Array<Work> = []
-    while (work.length < 3 && !chance.onceIn(3)) work.push(this.work(depth))
+    while (work.length < 3 && !chance.onceIn(2)) work.push(this.work(depth))
     return {
       name,
       work,

@@ -48,10 +48,12 @@ export const callsOf = (client: string): ReadonlyArray<Step> => [
   inJob(`${client}cancelling`, { do: "cancel", job: "r" })
 ]
 
+const waitsForRoom = (step: Step): boolean => step.do === "submit" && step.job.whenFull !== undefined
+
 /** A program for each pair of calls. */
 export const sweeps: ReadonlyArray<Program> = callsOf("a").flatMap((call) =>
   callsOf("b").map((rival) => ({
-    limits: { concurrency: 1, maxPending: 2, retain: 50, eventHistory: 500 },
+    limits: { concurrency: 1, maxPending: waitsForRoom(call) ? 1 : 2, retain: 50, eventHistory: 500 },
     hook: "note" as const,
     clients: [[...setting, call], [rival]]
   }))

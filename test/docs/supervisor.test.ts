@@ -1,0 +1,160 @@
+import { readFileSync } from "node:fs"
+import { assert, describe, it } from "@effect/vitest"
+import { JobError, Supervisor } from "holdfast/supervisor"
+import * as Drain from "../../src/supervisor/Drain.ts"
+import { score } from "../../src/supervisor/Health.ts"
+import { maxQueued } from "../../src/supervisor/Periodic.ts"
+
+const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8")
+const page = read("docs/supervisor.md")
+
+/** What stands under a heading, up to the next one of its level or above. */
+const under = (heading: string): string => {
+  const [, marks = ""] = /^(#+) /.exec(heading) ?? []
+  const [, text] = page.split(`\n${heading}\n`)
+  assert(text !== undefined, `there is no "${heading}"`)
+  return text.split(new RegExp(`\n#{1,${marks.length}} `))[0] ?? ""
+}
+
+/** The first and the last cell of each row of a table. */
+const rows = (text: string) =>
+  Object.fromEntries(
+    Array.from(text.matchAll(/^\| `(\w+)` \|(?:.*\|)? ([^|]+) \|$/gm), ([, name, last]) => [
+      name ?? "",
+      unquoted(last ?? "")
+    ])
+  )
+
+interface Field {
+  readonly name: string
+  readonly isOptional: boolean
+  readonly comment: string
+}
+
+/** The fields of an interface as it stands in the source, each with its comment on one line. */
+const fieldsOf = (file: string, name: string): ReadonlyArray<Field> => {
+  const body = new RegExp(`export interface ${name}\\b[^{]*\\{\n(.*?)\n\\}`, "s").exec(read(file))?.[1]
+  assert(body !== undefined, `${file} has no interface ${name}`)
+  const found = body.matchAll(/(?:\/\*\*((?:(?!\*\/).)*)\*\/\s*)?readonly (\w+)(\??):/gs)
+  return Array.from(found, ([, comment = "", field = "", mark]) => ({
+    name: field,
+    isOptional: mark === "?",
+    comment: comment.replace(/\s*\n\s*\* ?/g, " ").trim()
+  }))
+}
+
+const unquoted = (text: string) => text.replaceAll("`", "")
+const written = (value: string | number) => (typeof value === "number" ? value.toLocaleString("en-US") : value)
+
+/** The default as the comment states it; an option without one defaults to nothing, which the page calls none. */
+const commented = ({ comment, isOptional }: Field): string =>
+  isOptional ? unquoted(/Default:? (.+?)(?:\.(?:\s|$)|$)/.exec(comment)?.[1] ?? "none") : "required"
+
+const none = { pending: 0, running: 0, completed: 0, failed: 0, cancelled: 0 }
+const well = {
+  jobs: none,
+  calls: none,
+  accepting: true,
+  running: 0,
+  concurrency: 50,
+  waiting: 0,
+  maxPending: 100,
+  oldestWaitingMillis: undefined,
+  lastMinute: { started: 0, succeeded: 0, failed: 0 },
+  errorRatio: 0,
+  stuck: [],
+  failingPeriodic: [],
+  eventLoopLagMillis: 0
+}
+
+const tables = [
+  [
+    "Supervisor.layer",
+    [
+      ["Settings.ts", "Limits"],
+      ["Supervisor.ts", "Options"]
+    ],
+    Supervisor.defaults
+  ],
+  ["Supervisor.submit", [["Submit.ts", "Options"]], {}],
+  ["Supervisor.every", [["Periodic.ts", "Options"]], {}],
+  ["Supervisor.drain", [["Drain.ts", "Options"]], Drain.defaults],
+  ["Supervisor.list", [["JobTable.ts", "Filter"]], {}]
+] as const
+
+describe("the page of the supervisor", () => {
+  it("has the fixed headings in order", () => {
+    assert.deepStrictEqual(
+      Array.from(page.matchAll(/^## (.+)$/gm), ([, heading]) => heading),
+      ["What for", "Example", "Options and defaults", "States", "Recipes", "What you see", "Mistakes"]
+    )
+  })
+
+  it.each(tables)("lists every option of %s, and no other, with its default", (heading, sources, defaults) => {
+    const fields = sources.flatMap(([file, name]) => fieldsOf(`src/supervisor/${file}`, name))
+    assert.isNotEmpty(fields)
+    assert.deepStrictEqual(
+      rows(under(`### ${heading}`)),
+      Object.fromEntries(fields.map((field) => [field.name, commented(field)]))
+    )
+    // What is said of a default is what holds.
+    for (const [name, value] of Object.entries(defaults)) {
+      const field = fields.find((field) => field.name === name)
+      assert(field !== undefined, `${name} has a default and is no option`)
+      assert.strictEqual(commented(field), written(value), name)
+    }
+  })
+
+  it("names the levels of priority with their numbers", () => {
+    const text = under("### Supervisor.submit")
+    for (const [name, points] of Object.entries(Supervisor.priorities)) assert.include(text, `\`${name}\` (${points})`)
+  })
+
+  it("says how many rounds may wait", () => {
+    assert.include(under("### Something every ten seconds"), `at most ${maxQueued} wait`)
+  })
+
+  it("lists every reason of a JobError and every event, and no other", () => {
+    const [errors = "", events = ""] = under("## What you see").split("**Events.**")
+    const reasons = JobError.Reason.members.map((reason) => reason.identifier)
+    assert.sameMembers(Object.keys(rows(errors)), reasons)
+    const tags = Array.from(read("src/core/JobEvent.ts").matchAll(/extends Base<"(\w+)">/g), ([, tag]) => tag)
+    assert.isAbove(tags.length, 5)
+    assert.sameMembers(Object.keys(rows(events)), tags)
+  })
+
+  it("draws every state, from and to", () => {
+    const [diagram = ""] = /```mermaid\n.*?```/s.exec(under("## States")) ?? []
+    const ends = ["completed", "failed", "cancelled"]
+    const expected = [
+      ["[*]", "pending"],
+      ["pending", "running"],
+      ["pending", "cancelled"],
+      ...ends.map((end) => ["running", end]),
+      ...ends.map((end) => [end, "[*]"])
+    ]
+    assert.deepStrictEqual(
+      Array.from(diagram.matchAll(/^ +(\S+) --> (\S+):/gm), ([, from, to]) => [from, to]),
+      expected
+    )
+  })
+
+  it("works out the score as the code does", () => {
+    const health = { ...well, waiting: 50, errorRatio: 0.25 }
+    const text = under("### Health and the status line")
+    assert.include(text, `With every fourth job failing and a queue that is half full it is ${score(health)}.`)
+    const weights = Array.from(text.matchAll(/^ +- (\d+) /gm), ([, weight]) => Number(weight))
+    const worst = {
+      error: { ...well, errorRatio: 1 },
+      queue: { ...well, waiting: 100 },
+      stuck: { ...well, stuck: [{ id: "job-1", name: "a", forMillis: 5_000 }] },
+      periodic: { ...well, failingPeriodic: [{ id: "job-1", name: "a", inARow: 3 }] },
+      lag: { ...well, eventLoopLagMillis: 60_000 }
+    }
+    assert.deepStrictEqual(
+      [50, ...weights],
+      Object.values(worst).map((health) => 100 - score(health))
+    )
+    assert.match(text, /^100 - 50 × /m)
+  })
+})

@@ -1,0 +1,64 @@
+import { rmSync } from "node:fs"
+import { join } from "node:path"
+import { Effect, Result } from "effect"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { makeCopy, mutate, type Copy } from "./mutants/copy.ts"
+import { mutants } from "./mutants/mutants.ts"
+
+/** Runs the laws named, until one is broken. Gives which. */
+const brokenLaw = async ({ laws, make }: Copy, names: ReadonlyArray<string>) => {
+  const options = { laws: laws.laws.filter(({ name }) => names.includes(name)), repeatEvery: 1, shrink: false }
+  const tried = Effect.andThen(
+    laws.sweep(make, { ...options, share: 31 }),
+    laws.check(make, { ...options, programs: 800, orders: 4 })
+  )
+  const result = await Effect.runPromise(Effect.result(tried))
+  return Result.isFailure(result) ? result.failure.law : undefined
+}
+
+describe("the laws", () => {
+  let stackTraceLimit = 0
+  beforeAll(() => {
+    stackTraceLimit = Error.stackTraceLimit
+    Error.stackTraceLimit = 0
+  })
+  afterAll(() => {
+    Error.stackTraceLimit = stackTraceLimit
+    rmSync(join(import.meta.dirname, "../../.test-output/mutants"), { recursive: true, force: true })
+  })
+
+  it.each(mutants.map((mutant, index) => ({ ...mutant, index })))("$breaks catches: $fault", async (mutant) => {
+    const copy = await makeCopy(`${mutant.index}`, mutant)
+    assert.strictEqual(await brokenLaw(copy, [mutant.breaks]), mutant.breaks)
+  })
+
+  it("find nothing wrong with an unchanged copy", async () => {
+    const copy = await makeCopy("unchanged")
+    assert.strictEqual(
+      await brokenLaw(
+        copy,
+        copy.laws.laws.map(({ name }) => name)
+      ),
+      undefined
+    )
+  })
+
+  it("each have a mutant", async () => {
+    const { laws } = await makeCopy("names")
+    const broken = new Set(mutants.map(({ breaks }) => breaks))
+    assert.deepStrictEqual(
+      laws.laws.map(({ name }) => name).filter((name) => !broken.has(name)),
+      []
+    )
+  })
+})
+
+describe("a mutant", () => {
+  const mutant = { fault: "f", breaks: "b", file: "F.ts", search: "one", replace: "$&two" }
+
+  it("is refused when its text is not there, or more than once", () => {
+    assert.throws(() => mutate("none", mutant), "0 times")
+    assert.throws(() => mutate("one one", mutant), "2 times")
+    assert.strictEqual(mutate("it is one", mutant), "it is $&two")
+  })
+})

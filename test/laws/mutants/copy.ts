@@ -1,0 +1,41 @@
+/**
+ * Copies the sources, with one text in them replaced, to where they can be imported beside the originals.
+ */
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { pathToFileURL } from "node:url"
+import type { Supervisor } from "holdfast/supervisor"
+import type { SupervisorLaws } from "holdfast/testing"
+import type { Mutant } from "./mutants.ts"
+
+const root = join(import.meta.dirname, "../../..")
+
+/** A copy's supervisor, and the laws that belong to it. */
+export interface Copy {
+  readonly make: typeof Supervisor.make
+  readonly laws: typeof SupervisorLaws
+}
+
+/** Makes a copy, changed when there is a mutant. Throws when the mutant's text is not there exactly once. */
+export const makeCopy = async (name: string, mutant?: Mutant): Promise<Copy> => {
+  const target = join(root, ".test-output", "mutants", name)
+  rmSync(target, { recursive: true, force: true })
+  mkdirSync(target, { recursive: true })
+  for (const folder of ["core", "supervisor", "testing"]) {
+    cpSync(join(root, "src", folder), join(target, folder), { recursive: true })
+  }
+  if (mutant !== undefined) {
+    const file = join(target, "supervisor", mutant.file)
+    writeFileSync(file, mutate(readFileSync(file, "utf8"), mutant))
+  }
+  const load = (file: string) => import(pathToFileURL(join(target, file)).href)
+  const [supervisor, laws] = await Promise.all([load("supervisor/Supervisor.ts"), load("testing/SupervisorLaws.ts")])
+  return { make: supervisor.make, laws }
+}
+
+/** Replaces a mutant's text. Throws when it is not there exactly once: the mutant has to be brought up to date then. */
+export const mutate = (source: string, { fault, file, replace, search }: Mutant): string => {
+  const found = source.split(search).length - 1
+  if (found !== 1) throw new Error(`mutant "${fault}": its text is ${found} times in ${file}`)
+  return source.replace(search, () => replace)
+}

@@ -1,0 +1,172 @@
+/**
+ * Deliberate faults in the supervisor, each with the promise it breaks: what the laws must catch.
+ */
+export interface Mutant {
+  /** What is wrong with it. */
+  readonly fault: string
+  /** The law that must notice. */
+  readonly breaks: string
+  /** A file of src/supervisor, the text to replace there, which must be there exactly once, and what to put for it. */
+  readonly file: string
+  readonly search: string
+  readonly replace: string
+}
+
+export const mutants: ReadonlyArray<Mutant> = [
+  {
+    fault: "a job that is asked to end is cancelled at once, while its work still runs",
+    breaks: "oneTerminalState",
+    file: "Lifecycle.ts",
+    search: "this.schedule(() => record.fiber?.interruptUnsafe())",
+    replace:
+      "const { fiber } = record; this.schedule(() => fiber?.interruptUnsafe()); this.end(record, Exit.interrupt())"
+  },
+  {
+    fault: "a job that times out counts as cancelled",
+    breaks: "oneTerminalState",
+    file: "JobRecord.ts",
+    search: `return { state: "failed", exit: ended(id, new TimedOut`,
+    replace: `return { state: "cancelled", exit: ended(id, new TimedOut`
+  },
+  {
+    fault: "closing does not wait for the jobs it interrupts",
+    breaks: "closingEndsEverything",
+    file: "Supervisor.ts",
+    search: "return Effect.ensuring(\n      lifecycle.awaitIdle,",
+    replace: "return Effect.ensuring(\n      Effect.void,"
+  },
+  {
+    fault: "the timer of a job's time limit outlives the job",
+    breaks: "closingEndsEverything",
+    file: "Lifecycle.ts",
+    search: "    record.timer?.interruptUnsafe()\n",
+    replace: ""
+  },
+  {
+    fault: "one job more than allowed may run",
+    breaks: "neverMoreThanTheLimit",
+    file: "Admission.ts",
+    search: "while (this.taken < this.limits.concurrency)",
+    replace: "while (this.taken <= this.limits.concurrency)"
+  },
+  {
+    fault: "a job that lent its slot goes on although its key is at its limit",
+    breaks: "neverMoreThanTheLimit",
+    file: "WaitingLine.ts",
+    search: "    if (key.running >= this.limit) return false\n",
+    replace: ""
+  },
+  {
+    fault: "the slot is free as soon as a job is asked to end",
+    breaks: "neverMoreThanTheLimit",
+    file: "Lifecycle.ts",
+    search: "    record.stop = stop\n",
+    replace: "    record.stop = stop\n    this.admission.free(record)\n"
+  },
+  {
+    fault: "cancelling returns before the job has ended",
+    breaks: "stopsWaitForTheWork",
+    file: "Job.ts",
+    search: "if (current?.isWithin(record) !== true) yield* record.lifecycle.awaitEnd(record)",
+    replace: "if (current?.isWithin(record) !== true) yield* Effect.yieldNow"
+  },
+  {
+    fault: "a time limit runs for a millisecond less",
+    breaks: "stopsWaitForTheWork",
+    file: "Lifecycle.ts",
+    search: "record.timer = this.after(timeout, ",
+    replace: "record.timer = this.after(Duration.subtract(timeout, 1), "
+  },
+  {
+    fault: "the slot of a job is never given back when it fails",
+    breaks: "stopsWaitForTheWork",
+    file: "Lifecycle.ts",
+    search: "    this.admission.free(record)\n    record.timer",
+    replace: `    if (state !== "failed") this.admission.free(record)\n    record.timer`
+  },
+  {
+    fault: "a waiter looks first and subscribes a step later, so it may miss the end",
+    breaks: "waitingTouchesNothing",
+    file: "Lifecycle.ts",
+    search: "      if (record.endedAtMillis !== undefined || record.progress !== seen) return resume(Effect.void)\n",
+    replace: ""
+  },
+  {
+    fault: "giving up waiting cancels the job",
+    breaks: "oneTerminalState",
+    file: "Job.ts",
+    search: "orElse: () => Effect.fail(new JobError({ id: job.id, reason: new StillRunning({ waited }) }))",
+    replace:
+      "orElse: () => Effect.andThen(cancel(job), Effect.fail(new JobError({ id: job.id, reason: new StillRunning({ waited }) })))"
+  },
+  {
+    fault: "a reader that asks for what came after event N is given N again",
+    breaks: "eventsHaveNoGaps",
+    file: "EventLog.ts",
+    search: "let sequence = Math.max(oldest, position + 1)",
+    replace: "let sequence = Math.max(oldest, position)"
+  },
+  {
+    fault: "a slow reader is not told what it missed",
+    breaks: "eventsHaveNoGaps",
+    file: "EventLog.ts",
+    search: "if (position + 1 < oldest) events.push",
+    replace: "if (position < 0) events.push"
+  },
+  {
+    fault: "a reader looks first and subscribes a step later, so it may never hear of the end",
+    breaks: "closingEndsEverything",
+    file: "EventLog.ts",
+    search: "      if (this.closed || this.lastSequence > position) return resume(Effect.void)\n",
+    replace: ""
+  },
+  {
+    fault: "the failure of a job that owns others is not reported",
+    breaks: "noFailureIsSilent",
+    file: "Lifecycle.ts",
+    search: "    const children = Array.from(record.children ?? [])\n",
+    replace: "    const children = Array.from(record.children ?? [])\n    if (children.length > 0) return undefined\n"
+  },
+  {
+    fault: "the failure of the failure hook is swallowed",
+    breaks: "noFailureIsSilent",
+    file: "FailureHook.ts",
+    search: `lifecycle.emit(record, { _tag: "FailureHookFailed", cause: hookCause })`,
+    replace: ""
+  },
+  {
+    fault: "a drain forgets the jobs that running jobs submit while it waits",
+    breaks: "drainAccountsForAll",
+    file: "Lifecycle.ts",
+    search: "    this.watched?.add(record)\n",
+    replace: ""
+  },
+  {
+    fault: "what waits is started during a drain",
+    breaks: "drainAccountsForAll",
+    file: "Lifecycle.ts",
+    search: `if (record.state === "pending" || record.submission.kind === "periodic")`,
+    replace: `if (record.submission.kind === "periodic")`
+  },
+  {
+    fault: "a job does not wait for the end of its children",
+    breaks: "childrenEndWithTheirParent",
+    file: "Lifecycle.ts",
+    search: "Effect.forEach(children, (child) => this.awaitEnd(child), { discard: true })",
+    replace: "Effect.void"
+  },
+  {
+    fault: "a job that waits for another keeps its slot",
+    breaks: "childrenEndWithTheirParent",
+    file: "Lifecycle.ts",
+    search: "    return Effect.uninterruptibleMask((restore) => {\n      this.admission.free(record)\n",
+    replace: "    return Effect.uninterruptibleMask((restore) => {\n"
+  },
+  {
+    fault: "the supervisor reads the real clock",
+    breaks: "sameSeedSameRun",
+    file: "Lifecycle.ts",
+    search: "    return this.clock.currentTimeMillisUnsafe()",
+    replace: "    return performance.now()"
+  }
+]
