@@ -21,8 +21,8 @@ export class Entrance {
   }
 
   /**
-   * Waits until let in. `limit` may start a timer that calls `late`, which fails the wait unless it was let in first;
-   * what `limit` returns is called when the wait is over. Giving up withdraws.
+   * Waits until let in. `limit`, called once the wait has begun, may start a timer that calls `late`, which fails the wait
+   * unless it was let in first; what `limit` returns is called when the wait is over. Giving up withdraws.
    */
   wait(accept: Accept, refusal: JobError, limit: (late: () => void) => () => void): Effect.Effect<JobRecord, JobError> {
     return Effect.callback((resume) => {
@@ -33,10 +33,10 @@ export class Entrance {
           resume(result)
         }
       }
+      this.entering.add(entry)
       const stop = limit(() => {
         if (this.entering.delete(entry)) entry.resume(Effect.fail(refusal))
       })
-      this.entering.add(entry)
       return Effect.sync(() => {
         this.entering.delete(entry)
         stop()

@@ -3,7 +3,6 @@
  */
 import { type Cause, type Duration, Effect, Exit } from "effect"
 import type { JobRecord, JobStatus, Outcome } from "./JobRecord.ts"
-import type { Lifecycle } from "./Lifecycle.ts"
 
 /** A failure as the hook receives it. */
 export interface JobFailure {
@@ -24,7 +23,6 @@ export interface FailureHook {
  * recorded, counted and emitted, but not logged as nobody's.
  */
 export const report = (
-  lifecycle: Lifecycle,
   { limit, run }: FailureHook,
   record: JobRecord,
   { exit, state }: Outcome
@@ -35,11 +33,13 @@ export const report = (
   const hook = Effect.suspend(() => run({ job: { ...record.status(), state, cause }, cause })).pipe(
     Effect.timeout(limit),
     Effect.catchCause((hookCause) => {
-      lifecycle.emit(record, { _tag: "FailureHookFailed", cause: hookCause })
+      record.supervision.emit(record, { _tag: "FailureHookFailed", cause: hookCause })
       return Effect.logError("the failure hook failed", hookCause)
     })
   )
   return Effect.annotateLogs(Effect.andThen(Effect.logError("job failed", cause), hook), {
+    jobId: record.id,
+    jobName: record.name,
     jobAttempt: record.attempt
   })
 }

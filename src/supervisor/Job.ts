@@ -54,8 +54,8 @@ export const cancel = <A, E>(
   Effect.gen(function* () {
     const record = recordOf(job)
     const current = yield* CurrentJob
-    record.lifecycle.stop(record, { _tag: "Cancel", reason: options?.reason ?? "cancelled" })
-    if (current?.isWithin(record) !== true) yield* record.lifecycle.awaitEnd(record)
+    record.supervision.stop(record, { _tag: "Cancel", reason: options?.reason ?? "cancelled" })
+    if (current?.isWithin(record) !== true) yield* record.supervision.awaitEnd(record)
     return record.status()
   })
 
@@ -110,7 +110,7 @@ export const report = (
     if (current === undefined) return
     const fraction =
       "fraction" in progress ? progress.fraction : progress.total === 0 ? 1 : progress.done / progress.total
-    current.lifecycle.report(current, { fraction: Math.min(1, Math.max(0, fraction)), message })
+    current.supervision.report(current, { fraction: Math.min(1, Math.max(0, fraction)), message })
   })
 
 /**
@@ -125,7 +125,7 @@ export const progress = <A, E>(job: Job<A, E>): Stream.Stream<Progress, JobError
       const latest = record.progress
       if (latest !== undefined && latest !== seen) return Effect.succeed([latest, latest])
       if (record.endedAtMillis !== undefined) return Effect.undefined
-      return Effect.andThen(lending(record, record.lifecycle.awaitNews(record, latest)), next(seen))
+      return Effect.andThen(lending(record, record.supervision.awaitNews(record, latest)), next(seen))
     })
   return Stream.unfold(undefined, (seen: Progress | undefined) => next(seen))
 }
@@ -139,12 +139,12 @@ const exitOf = <A, E>(job: Job<A, E>): Effect.Effect<Exit.Exit<A, E | JobError>,
 
 const waitingFor = (record: JobRecord): Effect.Effect<void, JobError> =>
   Effect.suspend(() =>
-    record.endedAtMillis === undefined ? lending(record, record.lifecycle.awaitEnd(record)) : Effect.void
+    record.endedAtMillis === undefined ? lending(record, record.supervision.awaitEnd(record)) : Effect.void
   )
 
 // A job that waits for another lends its slot, so that jobs cannot wait for each other's slots.
 const lending = (record: JobRecord, wait: Effect.Effect<void>): Effect.Effect<void, JobError> =>
   Effect.flatMap(CurrentJob, (current) => {
     if (current === record) return Effect.fail(new JobError({ id: record.id, reason: new WaitsForItself() }))
-    return record.lifecycle.lendSlot(current?.lifecycle === record.lifecycle ? current : undefined, wait)
+    return record.supervision.lendSlot(current?.supervision === record.supervision ? current : undefined, wait)
   })

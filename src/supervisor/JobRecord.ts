@@ -1,9 +1,8 @@
 /**
  * Holds what the supervisor knows of one job, from the moment it is accepted until nobody asks for it any more.
  */
-import { Cause, Context, type Duration, Exit, type Fiber, type Types } from "effect"
-import type { JobKind, JobState, Metadata } from "../core/JobEvent.ts"
-import type { Lifecycle } from "./Lifecycle.ts"
+import { Cause, Context, type Duration, type Effect, Exit, type Fiber, type Types } from "effect"
+import type { JobEvent, JobKind, JobState, Metadata } from "../core/JobEvent.ts"
 import { Cancelled, Expired, JobError, TimedOut } from "./JobError.ts"
 
 export const TypeId = "~holdfast/supervisor/Job"
@@ -84,9 +83,26 @@ export interface Submission {
 /** Starts the fiber of a job, which calls `Lifecycle.finish` last. */
 export type Fork = (record: JobRecord) => Fiber.Fiber<unknown, unknown>
 
+/** What a job needs of the supervisor that runs it; `Lifecycle` is it. */
+export interface Supervision {
+  readonly toEpoch: (millis: number) => number
+  readonly stop: (record: JobRecord, stop: Stop) => void
+  readonly awaitEnd: (record: JobRecord) => Effect.Effect<void>
+  readonly awaitNews: (record: JobRecord, seen: Progress | undefined) => Effect.Effect<void>
+  readonly lendSlot: <A, E>(record: JobRecord | undefined, wait: Effect.Effect<A, E>) => Effect.Effect<A, E>
+  readonly report: (record: JobRecord, progress: Progress) => void
+  readonly finish: (record: JobRecord, exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void> | undefined
+  readonly emit: (record: JobRecord, event: Unplaced<JobEvent>) => void
+}
+
+/** An event as its maker knows it: where it stands, and whose it is, is added when it is emitted. */
+export type Unplaced<Event> = Event extends JobEvent
+  ? Omit<Event, "sequence" | "atMillis" | "jobId" | "jobName" | "kind">
+  : never
+
 export class JobRecord implements Job<unknown, unknown> {
   declare readonly [TypeId]: Job<unknown, unknown>[typeof TypeId]
-  readonly lifecycle: Lifecycle
+  readonly supervision: Supervision
   readonly submission: Submission
   /** In the supervisor's own time, as are the next ones: see `Lifecycle.now`. */
   readonly submittedAtMillis: number
@@ -122,14 +138,14 @@ export class JobRecord implements Job<unknown, unknown> {
 
   /** A child stands where its owner stood: what has begun goes on before what has not. */
   constructor(
-    lifecycle: Lifecycle,
+    supervision: Supervision,
     submission: Submission,
     fork: Fork,
     number: number,
     submittedAtMillis: number,
     agingMillis: number
   ) {
-    this.lifecycle = lifecycle
+    this.supervision = supervision
     this.submission = submission
     this.fork = fork
     this.number = number
@@ -192,7 +208,7 @@ export class JobRecord implements Job<unknown, unknown> {
       state: this.state,
       metadata,
       parentId: parent?.submission.id,
-      submittedAtMillis: this.lifecycle.toEpoch(this.submittedAtMillis),
+      submittedAtMillis: this.supervision.toEpoch(this.submittedAtMillis),
       startedAtMillis: this.sinceEpoch(this.startedAtMillis),
       endedAtMillis: this.sinceEpoch(this.endedAtMillis),
       cause: this.result !== undefined && Exit.isFailure(this.result.exit) ? this.result.exit.cause : undefined,
@@ -206,7 +222,7 @@ export class JobRecord implements Job<unknown, unknown> {
   }
 
   private sinceEpoch(millis: number | undefined): number | undefined {
-    return millis === undefined ? undefined : this.lifecycle.toEpoch(millis)
+    return millis === undefined ? undefined : this.supervision.toEpoch(millis)
   }
 }
 

@@ -11,12 +11,21 @@ import { Entrance } from "./Entrance.ts"
 import { EventLog } from "./EventLog.ts"
 import * as FailureHook from "./FailureHook.ts"
 import { DuplicateId, JobError, NotAccepting, QueueFull } from "./JobError.ts"
-import { type Fork, JobRecord, outcome, type Progress, type Stop, type Submission } from "./JobRecord.ts"
+import {
+  type Fork,
+  JobRecord,
+  outcome,
+  type Progress,
+  type Stop,
+  type Submission,
+  type Supervision,
+  type Unplaced
+} from "./JobRecord.ts"
 import { JobTable } from "./JobTable.ts"
 import { RateWindow } from "./RateWindow.ts"
 import type { Settings } from "./Settings.ts"
 
-export class Lifecycle {
+export class Lifecycle implements Supervision {
   readonly events: EventLog
   readonly table: JobTable
   readonly admission: Admission
@@ -134,11 +143,11 @@ export class Lifecycle {
     refusal: JobError,
     limit: Duration.Duration | undefined
   ): Effect.Effect<JobRecord, JobError> {
-    this.scheduleSettle()
     return this.entrance.wait(
       () => this.submit(submission, fork),
       refusal,
       (late) => {
+        this.scheduleSettle()
         const timer = limit === undefined ? undefined : this.after(limit, late)
         return () => timer?.interruptUnsafe()
       }
@@ -211,7 +220,7 @@ export class Lifecycle {
     for (const child of children) this.stop(child, { _tag: "Cancel", reason: "parent ended" })
     return Effect.andThen(
       Effect.forEach(children, (child) => this.awaitEnd(child), { discard: true }),
-      FailureHook.report(this, this.hook, record, result)
+      FailureHook.report(this.hook, record, result)
     )
   }
 
@@ -322,7 +331,3 @@ export class Lifecycle {
 }
 
 const reasonOf = (stop: Stop | undefined): string => (stop?._tag === "Cancel" ? stop.reason : "interrupted")
-
-type Unplaced<Event> = Event extends JobEvent
-  ? Omit<Event, "sequence" | "atMillis" | "jobId" | "jobName" | "kind">
-  : never

@@ -87,23 +87,20 @@ export const fromLimits = (limits: Limits): Settings => {
  * Durations are written `30 seconds`. Fails with a `ConfigError` that names the key that is wrong.
  */
 export const config = (prefix: string) =>
-  Config.nested(
-    Config.all({
-      concurrency: count("CONCURRENCY", 1),
-      keyConcurrency: count("KEY_CONCURRENCY", 1),
-      maxPending: count("MAX_PENDING", 0),
-      aging: time("AGING"),
-      timeout: time("TIMEOUT"),
-      retain: count("RETAIN", 0),
-      retainFor: time("RETAIN_FOR"),
-      retainResults: count("RETAIN_RESULTS", 0),
-      retainResultsFor: time("RETAIN_RESULTS_FOR"),
-      eventHistory: count("EVENT_HISTORY", 1),
-      upkeepEvery: time("UPKEEP_EVERY"),
-      stuckAfter: time("STUCK_AFTER")
-    }),
-    prefix
-  )
+  Config.all({
+    concurrency: count(`${prefix}_CONCURRENCY`, 1),
+    keyConcurrency: count(`${prefix}_KEY_CONCURRENCY`, 1),
+    maxPending: count(`${prefix}_MAX_PENDING`, 0),
+    aging: time(`${prefix}_AGING`),
+    timeout: time(`${prefix}_TIMEOUT`),
+    retain: count(`${prefix}_RETAIN`, 0),
+    retainFor: time(`${prefix}_RETAIN_FOR`),
+    retainResults: count(`${prefix}_RETAIN_RESULTS`, 0),
+    retainResultsFor: time(`${prefix}_RETAIN_RESULTS_FOR`),
+    eventHistory: count(`${prefix}_EVENT_HISTORY`, 1),
+    upkeepEvery: time(`${prefix}_UPKEEP_EVERY`),
+    stuckAfter: time(`${prefix}_STUCK_AFTER`)
+  })
 
 const count = (name: string, atLeast: number) =>
   optional(Config.schema(Schema.FiniteFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(atLeast)), name))

@@ -46,7 +46,7 @@ export const submit = <A, E, R>(
     const { kind = "job", priority = 0 } = options
     const id = options.id ?? lifecycle.table.nextId()
     const owner = Context.get(context, CurrentJob)
-    const current = owner?.lifecycle === lifecycle ? owner : undefined
+    const current = owner?.supervision === lifecycle ? owner : undefined
     const submission: Submission = {
       id,
       name: options.name ?? id,
@@ -108,10 +108,10 @@ const starting =
     return Effect.runForkWith(context)(
       Effect.onExitPrimitive(inSpan(work, record, submitted), (exit) => {
         const closing = Scope.closeUnsafe(scope, exit)
-        if (closing === undefined) return record.lifecycle.finish(record, exit)
+        if (closing === undefined) return record.supervision.finish(record, exit)
         return Effect.flatMap(
           Effect.exit(closing),
-          (closed) => record.lifecycle.finish(record, both(exit, closed)) ?? Effect.void
+          (closed) => record.supervision.finish(record, both(exit, closed)) ?? Effect.void
         )
       })
     )
@@ -139,7 +139,7 @@ const retrying = <A, E, R>(
   let failed: Cause.Cause<E> | undefined
   const attempt = Effect.suspend(() => {
     if (failed !== undefined) {
-      record.lifecycle.emit(record, { _tag: "JobRetrying", attempt: record.attempt, cause: failed })
+      record.supervision.emit(record, { _tag: "JobRetrying", attempt: record.attempt, cause: failed })
       record.attempt++
     }
     return Effect.annotateLogs(Effect.scoped(effect), { jobAttempt: record.attempt })

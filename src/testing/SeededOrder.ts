@@ -35,6 +35,9 @@ export class Endless extends Schema.TaggedError<Endless>()("Endless", { seed: Sc
 /** How the next to go on is chosen: any that is ready, the one that is ready longest, or by ranks drawn at first sight. */
 const choices = ["any", "any", "first", "rank"] as const
 
+/** Operations after which a fiber is always preempted, as by Effect's own scheduler. */
+const longTurn = 2_048
+
 /** Operations between two preemptions, on average. */
 const gaps = [Infinity, 3, 10, 40] as const
 
@@ -53,6 +56,7 @@ export class SeededOrder implements Scheduler.Scheduler {
   /** Turns taken so far. */
   steps = 0
 
+  private operationCount = 0
   readonly settings: Settings
   private readonly chance: Chance
   private readonly choice: (typeof choices)[number]
@@ -88,10 +92,11 @@ export class SeededOrder implements Scheduler.Scheduler {
 
   shouldYield(fiber: Fiber.Fiber<unknown, unknown>): boolean {
     const { preempt } = this.settings
-    if (preempt === undefined) {
-      if (--this.untilPreemption > 0) return false
-      this.untilPreemption = this.nextGap()
-    } else if (!this.isAt(preempt, fiber.id)) return false
+    this.operationCount++
+    if (preempt !== undefined) {
+      if (!this.isAt(preempt, fiber.id) && fiber.currentOpCount < longTurn) return false
+    } else if (--this.untilPreemption > 0 && fiber.currentOpCount < longTurn) return false
+    else this.untilPreemption = this.nextGap()
     this.isPreempting = true
     this.note(fiber.currentOpCount)
     return true
@@ -111,16 +116,20 @@ export class SeededOrder implements Scheduler.Scheduler {
     this.add(aside, task, priority)
   }
 
+  private get isTooLong(): boolean {
+    return this.steps + this.operationCount >= this.settings.maxSteps
+  }
+
   /** Takes turns until `done` gives something, or nothing can go on. Then, what is ready goes on until it waits. */
   run<A>(done: () => A | undefined): A | Exit.Exit<never, Deadlock | Endless> {
-    const { maxSteps, seed } = this.settings
+    const { seed } = this.settings
     try {
       for (let result = done(); ; result = done()) {
         if (result !== undefined) {
           this.settle()
           return result
         }
-        if (this.steps >= maxSteps) return Exit.fail(new Endless({ seed, steps: this.steps }))
+        if (this.isTooLong) return Exit.fail(new Endless({ seed, steps: this.steps }))
         const task = this.next()
         if (task === undefined) return Exit.fail(new Deadlock({ seed, steps: this.steps }))
         this.turn(task)
@@ -131,8 +140,7 @@ export class SeededOrder implements Scheduler.Scheduler {
   }
 
   private settle(): void {
-    const { maxSteps } = this.settings
-    for (let [first] = this.ready; first !== undefined && this.steps < maxSteps; [first] = this.ready) {
+    for (let [first] = this.ready; first !== undefined && !this.isTooLong; [first] = this.ready) {
       const task = this.takeFrom(first)
       if (task !== undefined) this.turn(task)
     }

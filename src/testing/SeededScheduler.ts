@@ -34,7 +34,7 @@ export { Deadlock, Endless, type Point } from "./SeededOrder.ts"
 export interface Options {
   /** Chooses the order; the same seed gives the same run. A whole number. Default 0. */
   readonly seed?: number | undefined
-  /** Turns of fibers after which the run is given up as {@link Endless}. Default 100,000. */
+  /** Turns and operations of fibers after which the run is given up as {@link Endless}. Default 1,000,000. */
   readonly maxSteps?: number | undefined
   /** Preempts once, here; everything else goes on in the order in which it came. Default: the seed chooses. */
   readonly preempt?: Point | undefined
@@ -43,7 +43,7 @@ export interface Options {
 }
 
 /** What holds where {@link Options} and {@link ExploreOptions} say nothing. */
-export const defaults = { seed: 0, maxSteps: 100_000, runs: 1_000, keep: 10 } as const
+export const defaults = { seed: 0, maxSteps: 1_000_000, runs: 1_000, keep: 10 } as const
 
 /** One run: how it ended, and which order it took. */
 export interface Run<out A, out E> {

@@ -161,7 +161,8 @@ const idleSlots = (history: History, index: number): ReadonlyArray<string> => {
   const busy = jobs.filter((job) => stateAt(job, index) === "running" && !isWaitingAt(job, index))
   if (busy.length >= concurrency) return []
   return jobs.flatMap((job) =>
-    stateAt(job, index) === "pending" && busy.filter(({ plan }) => plan.key === job.plan.key).length < keyConcurrency
+    stateAt(job, index) === "pending" &&
+    (job.plan.key === undefined || busy.filter(({ plan }) => plan.key === job.plan.key).length < keyConcurrency)
       ? [`${job.name} waited although a slot was free`]
       : []
   )

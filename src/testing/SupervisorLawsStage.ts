@@ -16,10 +16,13 @@ export type Make = (options: Supervisor.Options) => Effect.Effect<Supervisor.Sup
 /** How long clients may wait before the supervisor is closed, in milliseconds. */
 const patience = 60
 
+/** Turns and operations after which a program is taken to go on for ever. One takes about a thousand. */
+const maxSteps = 100_000
+
 /** Runs a program once. */
 export const rehearse = (make: Make, program: Program, options: SeededScheduler.Options = {}): Trace => {
   const stage = new Stage(make, program)
-  const run = SeededScheduler.run(stage.play, { maxSteps: 20_000, ...options, onStep: stage.look })
+  const run = SeededScheduler.run(stage.play, { maxSteps, ...options, onStep: stage.look })
   return {
     program,
     seed: run.seed,

@@ -53,7 +53,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     fault: "a job that lent its slot goes on although its key is at its limit",
     breaks: "neverMoreThanTheLimit",
     file: "WaitingLine.ts",
-    search: "    if (key.running >= this.limit) return false\n",
+    search: "    if (!this.mayRun(key)) return false\n",
     replace: ""
   },
   {
@@ -71,11 +71,11 @@ export const mutants: ReadonlyArray<Mutant> = [
     replace: "if (current?.isWithin(record) !== true) yield* Effect.yieldNow"
   },
   {
-    fault: "a time limit runs for a millisecond less",
+    fault: "a time limit passes at once",
     breaks: "stopsWaitForTheWork",
     file: "Lifecycle.ts",
-    search: "record.timer = this.after(timeout, ",
-    replace: "record.timer = this.after(Duration.subtract(timeout, 1), "
+    search: "Effect.andThen(Effect.sleep(duration), Effect.sync(task))",
+    replace: "Effect.andThen(Effect.yieldNow, Effect.sync(task))"
   },
   {
     fault: "the slot of a job is never given back when it fails",
