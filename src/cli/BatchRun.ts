@@ -41,7 +41,7 @@ export interface Options {
   readonly requestsPerMinute?: number | undefined
   /** How long one attempt may take. Default 5 minutes. */
   readonly timeout?: Duration.Input | undefined
-  /** Attempts after the first, for what can succeed later. Default 5. */
+  /** Attempts after the first, for what can succeed later. Default 6. */
   readonly retries?: number | undefined
   /** Requests to send; the rest is left for another run. Default: all. */
   readonly limit?: number | undefined
@@ -58,8 +58,8 @@ export interface Options {
 export const defaults = {
   concurrency: 50,
   timeout: "5 minutes",
-  retries: 5,
-  retryBase: "500 millis",
+  retries: 6,
+  retryBase: "250 millis",
   retryCap: "30 seconds",
   stopDeadline: "30 seconds"
 } as const
@@ -77,6 +77,7 @@ export const run = Effect.fn("BatchRun.run")(function* (
 ): Effect.fn.Return<boolean, BatchError, FileSystem.FileSystem | Stdio.Stdio | Scope.Scope> {
   const { errors, input, output } = options
   const counts = options.counts ?? Counts.make()
+  counts.limit = options.limit
   const emit = options.onEvent ?? (() => Effect.void)
   const stop = options.stop ?? Effect.never
   const fatal = yield* Deferred.make<never, BatchError>()

@@ -5,6 +5,8 @@
 export interface Counts {
   /** Requests in the input; `undefined` until it is known, and for standard input until its end. */
   total: number | undefined
+  /** How many requests this run may send; `undefined` for all. */
+  limit: number | undefined
   /** Requests and bad lines that this run has taken from the input; what it skips is not among them. */
   read: number
   /** Requests that have their answer from this run. */
@@ -27,6 +29,7 @@ export interface Counts {
 
 export const make = (): Counts => ({
   total: undefined,
+  limit: undefined,
   read: 0,
   answered: 0,
   skipped: 0,

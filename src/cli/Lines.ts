@@ -67,7 +67,7 @@ class Splitter {
     this.end += size + (terminated ? 1 : 0)
     const place = { number: this.number, end: this.end, terminated }
     if (size > longestLine) return { ...place, text: "", problem: "is longer than 64 MiB" }
-    const bytes = Buffer.concat(parts)
+    const bytes = Buffer.concat(parts, size)
     if (!isUtf8(bytes)) return { ...place, text: "", problem: "is not UTF-8" }
     const text = bytes.toString("utf8")
     return { ...place, text: this.number === 1 && text.startsWith("\uFEFF") ? text.slice(1) : text }

@@ -5,7 +5,7 @@ import * as Counts from "./Counts.ts"
 
 /** The numbers of one moment. */
 export interface Snapshot {
-  /** Requests in the input, as far as known. */
+  /** Requests in the input, or as many of them as this run may do; as far as known. */
   readonly total: number | undefined
   readonly answered: number
   readonly skipped: number
@@ -18,7 +18,7 @@ export interface Snapshot {
 }
 
 export const snapshot = (counts: Counts.Counts, elapsedMillis: number, stopping: boolean): Snapshot => ({
-  total: counts.total,
+  total: counts.limit === undefined ? counts.total : Math.min(counts.total ?? Infinity, counts.skipped + counts.limit),
   answered: counts.answered,
   skipped: counts.skipped,
   failed: Counts.sum(counts.failed),

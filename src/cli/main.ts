@@ -8,7 +8,7 @@ import { setFlagsFromString } from "node:v8"
 enableCompileCache()
 
 // V8 would let garbage grow to several times of what is in use. Collecting it earlier costs a run a tenth of its speed
-// at most, and halves its memory: see docs/decisions/batch-memory.md.
+// at most, and halves its memory: see docs/decisions/0007.
 setFlagsFromString("--heap-growing-percent=50")
 setFlagsFromString("--semi-space-growth-factor=1")
 

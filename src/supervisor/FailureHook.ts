@@ -2,7 +2,8 @@
  * Sees to it that no failure of a job is silent: it is logged once, with its cause, and given to a hook.
  */
 import { type Cause, type Duration, Effect, Exit } from "effect"
-import type { JobRecord, JobStatus, Outcome } from "./JobRecord.ts"
+import type { JobRecord, JobStatus } from "./JobRecord.ts"
+import type { Outcome } from "./Outcome.ts"
 
 /** A failure as the hook receives it. */
 export interface JobFailure {
@@ -22,15 +23,10 @@ export interface FailureHook {
  * A cancellation alone is no failure; one whose finalizers failed is. A call's failure is its caller's to handle: it is
  * recorded, counted and emitted, but not logged as nobody's.
  */
-export const report = (
-  { limit, run }: FailureHook,
-  record: JobRecord,
-  { exit, state }: Outcome
-): Effect.Effect<void> => {
-  if (Exit.isSuccess(exit) || record.submission.kind === "call") return Effect.void
-  const { cause } = exit
-  if (state === "cancelled" && cause.reasons.length === 1) return Effect.void
-  const hook = Effect.suspend(() => run({ job: { ...record.status(), state, cause }, cause })).pipe(
+export const report = ({ limit, run }: FailureHook, record: JobRecord, result: Outcome): Effect.Effect<void> => {
+  if (!result.isFailure || record.submission.kind === "call" || Exit.isSuccess(result.exit)) return Effect.void
+  const { cause } = result.exit
+  const hook = Effect.suspend(() => run({ job: { ...record.status(), state: result.state, cause }, cause })).pipe(
     Effect.timeout(limit),
     Effect.catchCause((hookCause) => {
       record.supervision.emit(record, { _tag: "FailureHookFailed", cause: hookCause })

@@ -54,9 +54,19 @@ export const cancel = <A, E>(
   Effect.gen(function* () {
     const record = recordOf(job)
     const current = yield* CurrentJob
-    record.supervision.stop(record, { _tag: "Cancel", reason: options?.reason ?? "cancelled" })
+    stop(record, options)
     if (current?.isWithin(record) !== true) yield* record.supervision.awaitEnd(record)
     return record.status()
+  })
+
+/** Cancels all jobs at once, and waits until they have ended: see {@link cancel}. */
+export const cancelAll = (
+  jobs: ReadonlyArray<Job<unknown, unknown>>,
+  options?: { readonly reason?: string | undefined }
+): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    for (const job of jobs) stop(recordOf(job), options)
+    return Effect.forEach(jobs, (job) => cancel(job), { discard: true })
   })
 
 /**
@@ -129,6 +139,9 @@ export const progress = <A, E>(job: Job<A, E>): Stream.Stream<Progress, JobError
     })
   return Stream.unfold(undefined, (seen: Progress | undefined) => next(seen))
 }
+
+const stop = (record: JobRecord, options: { readonly reason?: string | undefined } | undefined): void =>
+  record.supervision.stop(record, { _tag: "Cancel", reason: options?.reason ?? "cancelled" })
 
 const exitOf = <A, E>(job: Job<A, E>): Effect.Effect<Exit.Exit<A, E | JobError>, JobError> => {
   const record = recordOf(job)

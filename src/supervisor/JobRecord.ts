@@ -1,9 +1,10 @@
 /**
  * Holds what the supervisor knows of one job, from the moment it is accepted until nobody asks for it any more.
  */
-import { Cause, Context, type Duration, type Effect, Exit, type Fiber, type Types } from "effect"
+import { type Cause, Context, type Duration, type Effect, Exit, type Fiber, type Types } from "effect"
 import type { JobEvent, JobKind, JobState, Metadata } from "../core/JobEvent.ts"
-import { Cancelled, Expired, JobError, TimedOut } from "./JobError.ts"
+import { Expired } from "./JobError.ts"
+import * as Outcome from "./Outcome.ts"
 
 export const TypeId = "~holdfast/supervisor/Job"
 
@@ -16,11 +17,6 @@ export interface Job<out A, out E> {
 
 /** The record behind a handle: it is the handle, whose type remembers what the job gives. */
 export const recordOf = (job: Job<unknown, unknown>): JobRecord => job as JobRecord
-
-/** Why the supervisor interrupts a job. */
-export type Stop =
-  | { readonly _tag: "Cancel"; readonly reason: string }
-  | { readonly _tag: "Timeout"; readonly after: Duration.Duration }
 
 /** What anyone may know about a job at one moment: plain data, not updated afterwards. */
 export interface JobStatus {
@@ -86,7 +82,7 @@ export type Fork = (record: JobRecord) => Fiber.Fiber<unknown, unknown>
 /** What a job needs of the supervisor that runs it; `Lifecycle` is it. */
 export interface Supervision {
   readonly toEpoch: (millis: number) => number
-  readonly stop: (record: JobRecord, stop: Stop) => void
+  readonly stop: (record: JobRecord, stop: Outcome.Stop) => void
   readonly awaitEnd: (record: JobRecord) => Effect.Effect<void>
   readonly awaitNews: (record: JobRecord, seen: Progress | undefined) => Effect.Effect<void>
   readonly lendSlot: <A, E>(record: JobRecord | undefined, wait: Effect.Effect<A, E>) => Effect.Effect<A, E>
@@ -129,9 +125,9 @@ export class JobRecord implements Job<unknown, unknown> {
   /** Present while the job runs. */
   fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
   timer: Fiber.Fiber<unknown, unknown> | undefined = undefined
-  stop: Stop | undefined = undefined
+  stop: Outcome.Stop | undefined = undefined
   /** Decided when the work has ended; the job has ended once its children and its report have too. */
-  result: Outcome | undefined = undefined
+  result: Outcome.Outcome | undefined = undefined
   /** Jobs this one owns that have not ended. */
   children: Set<JobRecord> | undefined = undefined
   private listeners: Set<() => void> | undefined = undefined
@@ -193,9 +189,7 @@ export class JobRecord implements Job<unknown, unknown> {
   /** The same record without its result, for when that is no longer kept. Handles given out keep the original. */
   withoutResult(): JobRecord {
     const record: JobRecord = Object.assign(Object.create(JobRecord.prototype), this)
-    if (this.result !== undefined) {
-      record.result = { ...this.result, exit: Exit.fail(new JobError({ id: this.id, reason: new Expired() })) }
-    }
+    if (this.result !== undefined) record.result = Outcome.withOnly(this.id, this.result, () => new Expired())
     return record
   }
 
@@ -211,7 +205,7 @@ export class JobRecord implements Job<unknown, unknown> {
       submittedAtMillis: this.supervision.toEpoch(this.submittedAtMillis),
       startedAtMillis: this.sinceEpoch(this.startedAtMillis),
       endedAtMillis: this.sinceEpoch(this.endedAtMillis),
-      cause: this.result !== undefined && Exit.isFailure(this.result.exit) ? this.result.exit.cause : undefined,
+      cause: this.causeOfEnd(),
       key,
       priority,
       attempt: this.attempt,
@@ -221,41 +215,15 @@ export class JobRecord implements Job<unknown, unknown> {
     }
   }
 
+  private causeOfEnd(): Cause.Cause<unknown> | undefined {
+    if (this.result === undefined || this.result.state === "completed") return undefined
+    return Exit.isFailure(this.result.exit) ? this.result.exit.cause : undefined
+  }
+
   private sinceEpoch(millis: number | undefined): number | undefined {
     return millis === undefined ? undefined : this.supervision.toEpoch(millis)
   }
 }
-
-/** How a job ended: its terminal state, and what `join` gives. */
-export interface Outcome {
-  readonly state: JobState
-  readonly exit: Exit.Exit<unknown, unknown>
-}
-
-/** Says how a job ended, from its fiber's exit and the supervisor's own request to stop, if there was one. */
-export const outcome = (id: string, stop: Stop | undefined, exit: Exit.Exit<unknown, unknown>): Outcome => {
-  if (Exit.isSuccess(exit)) return { state: "completed", exit }
-  const interrupted = Cause.hasInterrupts(exit.cause)
-  if (stop?._tag === "Timeout" && interrupted) {
-    return { state: "failed", exit: ended(id, new TimedOut({ after: stop.after }), exit.cause) }
-  }
-  if (stop?._tag === "Cancel" && interrupted) {
-    return { state: "cancelled", exit: ended(id, new Cancelled({ reason: stop.reason }), exit.cause) }
-  }
-  if (Cause.hasInterruptsOnly(exit.cause)) {
-    return { state: "cancelled", exit: ended(id, new Cancelled({ reason: "interrupted" }), exit.cause) }
-  }
-  return { state: "failed", exit }
-}
-
-// What finalizers added to the interruption is kept; the interruption itself becomes the typed error.
-const ended = (id: string, reason: TimedOut | Cancelled, cause: Cause.Cause<unknown>) =>
-  Exit.failCause(
-    Cause.fromReasons<unknown>([
-      ...Cause.fail(new JobError({ id, reason })).reasons,
-      ...cause.reasons.filter((each) => !Cause.isInterruptReason(each))
-    ])
-  )
 
 /** The job the running fiber belongs to, if any: how a job's own jobs, calls and reports find it. */
 export const CurrentJob = Context.Reference<JobRecord | undefined>("holdfast/supervisor/JobRecord/CurrentJob", {

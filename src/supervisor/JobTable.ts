@@ -3,7 +3,7 @@
  */
 import { MutableList } from "effect"
 import type { JobKind, JobState, Metadata } from "../core/JobEvent.ts"
-import type { JobRecord, JobStatus } from "./JobRecord.ts"
+import type { JobRecord } from "./JobRecord.ts"
 
 /** How many jobs are in each state. `pending` and `running` are now, the others since the supervisor started. */
 export type Counts = Readonly<Record<JobState, number>>
@@ -142,12 +142,14 @@ export class JobTable {
   }
 
   /** Jobs that match, in the order in which they were submitted. */
-  list(filter: Filter): ReadonlyArray<JobStatus> {
-    const found: Array<JobStatus> = []
-    let toPass = filter.offset ?? 0
+  select(filter: Filter): ReadonlyArray<JobRecord> {
+    const matches = matching(filter)
+    const { limit = Infinity, offset = 0 } = filter
+    const found: Array<JobRecord> = []
+    let passed = 0
     for (const record of isOnlyLive(filter) ? this.live : this.known.values()) {
-      if (found.length >= (filter.limit ?? Infinity)) return found
-      if (matches(record, filter) && --toPass < 0) found.push(record.status())
+      if (found.length >= limit) break
+      if (matches(record) && ++passed > offset) found.push(record)
     }
     return found
   }
@@ -209,13 +211,20 @@ class Oldest {
 
 const zero = () => ({ pending: 0, running: 0, completed: 0, failed: 0, cancelled: 0 })
 
-const isOnlyLive = ({ state }: Filter): boolean =>
-  state !== undefined && [state].flat().every((each) => each === "pending" || each === "running")
+const statesOf = ({ state }: Filter): ReadonlyArray<JobState> | undefined =>
+  typeof state === "string" ? [state] : state
 
-const matches = ({ state, submission }: JobRecord, filter: Filter): boolean =>
-  (filter.state === undefined ||
-    (typeof filter.state === "string" ? filter.state === state : filter.state.includes(state))) &&
-  (filter.name === undefined || filter.name === submission.name) &&
-  (filter.kind === undefined || filter.kind === submission.kind) &&
-  (filter.key === undefined || filter.key === submission.key) &&
-  Object.entries(filter.metadata ?? {}).every(([key, value]) => submission.metadata[key] === value)
+const isOnlyLive = (filter: Filter): boolean =>
+  statesOf(filter)?.every((state) => state === "pending" || state === "running") ?? false
+
+const matching = (filter: Filter): ((record: JobRecord) => boolean) => {
+  const { key, kind, name } = filter
+  const states = statesOf(filter)
+  const metadata = Object.entries(filter.metadata ?? {})
+  return ({ state, submission }) =>
+    (states === undefined || states.includes(state)) &&
+    (name === undefined || name === submission.name) &&
+    (kind === undefined || kind === submission.kind) &&
+    (key === undefined || key === submission.key) &&
+    metadata.every(([field, value]) => submission.metadata[field] === value)
+}

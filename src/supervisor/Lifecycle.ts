@@ -4,23 +4,15 @@
  * User code never runs inside a step: job fibers start and end, and waiters and readers wake, from the dispatcher
  * afterwards.
  */
-import { Clock, Context, Deferred, type Duration, Effect, Exit, type Fiber, Scheduler } from "effect"
+import { Cause, Clock, Context, Deferred, type Duration, Effect, Exit, type Fiber, Scheduler } from "effect"
 import type { JobEvent } from "../core/JobEvent.ts"
 import { Admission } from "./Admission.ts"
 import { Entrance } from "./Entrance.ts"
 import { EventLog } from "./EventLog.ts"
 import * as FailureHook from "./FailureHook.ts"
 import { DuplicateId, JobError, NotAccepting, QueueFull } from "./JobError.ts"
-import {
-  type Fork,
-  JobRecord,
-  outcome,
-  type Progress,
-  type Stop,
-  type Submission,
-  type Supervision,
-  type Unplaced
-} from "./JobRecord.ts"
+import { type Fork, JobRecord, type Progress, type Submission, type Supervision, type Unplaced } from "./JobRecord.ts"
+import * as Outcome from "./Outcome.ts"
 import { JobTable } from "./JobTable.ts"
 import { RateWindow } from "./RateWindow.ts"
 import type { Settings } from "./Settings.ts"
@@ -155,7 +147,7 @@ export class Lifecycle implements Supervision {
   }
 
   /** Asks a job to end, for the first reason given: a waiting one ends at once, a running one is interrupted. */
-  stop(record: JobRecord, stop: Stop): void {
+  stop(record: JobRecord, stop: Outcome.Stop): void {
     if (record.result !== undefined || record.stop !== undefined) return
     record.stop = stop
     record.stoppedAtMillis = this.now()
@@ -214,7 +206,7 @@ export class Lifecycle implements Supervision {
    * failure is reported.
    */
   finish(record: JobRecord, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined {
-    const result = (record.result = outcome(record.id, record.stop, exit))
+    const result = (record.result = Outcome.make(record.id, record.stop, exit))
     if (Exit.isSuccess(exit) && record.children === undefined) return undefined
     const children = Array.from(record.children ?? [])
     for (const child of children) this.stop(child, { _tag: "Cancel", reason: "parent ended" })
@@ -294,7 +286,7 @@ export class Lifecycle implements Supervision {
   }
 
   private end(record: JobRecord, fiberExit: Exit.Exit<unknown, unknown>): void {
-    const { exit, state } = (record.result ??= outcome(record.id, record.stop, fiberExit))
+    const result = (record.result ??= Outcome.make(record.id, record.stop, fiberExit))
     const now = this.now()
     if (record.state === "pending" && record.submission.kind === "job") this.admission.withdraw(record)
     this.admission.free(record)
@@ -305,14 +297,15 @@ export class Lifecycle implements Supervision {
     record.children = undefined
     record.endedAtMillis = now
     record.submission.parent?.children?.delete(record)
-    this.table.move(record, state, now)
-    if (Exit.isSuccess(exit)) {
+    this.table.move(record, result.state, now)
+    if (result.state === "completed") {
       this.rates.succeeded.add(now)
       this.emitPlain(record, "JobCompleted", now)
-    } else if (state === "failed") {
+    } else if (result.state === "failed") {
       this.rates.failed.add(now)
-      this.emit(record, { _tag: "JobFailed", cause: exit.cause }, now)
-    } else this.emit(record, { _tag: "JobCancelled", reason: reasonOf(record.stop) }, now)
+      const cause = Exit.isFailure(result.exit) ? result.exit.cause : Cause.empty
+      this.emit(record, { _tag: "JobFailed", cause }, now)
+    } else this.emit(record, { _tag: "JobCancelled", reason: Outcome.reasonOf(record.stop) }, now)
     this.wake(record)
     if (this.admission.isUnsettled || !this.entrance.isEmpty) this.scheduleSettle()
   }
@@ -329,5 +322,3 @@ export class Lifecycle implements Supervision {
     return Effect.runForkWith(this.context)(Effect.andThen(Effect.sleep(duration), Effect.sync(task)))
   }
 }
-
-const reasonOf = (stop: Stop | undefined): string => (stop?._tag === "Cancel" ? stop.reason : "interrupted")

@@ -17,7 +17,7 @@
  * await Effect.runPromise(Effect.provide(program, Supervisor.layer())) // => 42
  * ```
  */
-import { type Config, Context, Duration, Effect, type Exit, Layer, Option, Record, type Scope, Stream } from "effect"
+import { type Config, Context, Duration, Effect, type Exit, Layer, Record, type Scope, Stream } from "effect"
 import type { EventsMissed, JobEvent } from "../core/JobEvent.ts"
 import * as Drain from "./Drain.ts"
 import * as Job from "./Job.ts"
@@ -59,8 +59,10 @@ export class Supervisor extends Context.Service<
     ) => Effect.Effect<Job.Job<A, E>, JobError, Exclude<R, Scope.Scope>>
     /** Finds a job's handle. */
     readonly find: (id: string) => Effect.Effect<Job.Job<unknown, unknown>, JobError>
-    /** Lists the jobs it knows. */
+    /** Lists the jobs that match. */
     readonly list: (filter?: Filter) => Effect.Effect<ReadonlyArray<Job.JobStatus>>
+    /** Finds the handles of all jobs that match. */
+    readonly select: (filter?: Filter) => Effect.Effect<ReadonlyArray<Job.Job<unknown, unknown>>>
     /** Counts jobs, and model calls, by state. */
     readonly counts: Effect.Effect<Counts & { readonly calls: Counts }>
     /** Follows what happens. */
@@ -120,7 +122,8 @@ export const make = <R = never>(
     return Supervisor.of({
       submit: (effect, submitOptions) => Submit.submit(lifecycle, settings, effect, submitOptions ?? {}),
       find: (id) => findIn(lifecycle, id),
-      list: (filter) => Effect.sync(() => lifecycle.table.list(filter ?? {})),
+      list: (filter) => Effect.sync(() => lifecycle.table.select(filter ?? {}).map((record) => record.status())),
+      select: (filter) => Effect.sync(() => lifecycle.table.select(filter ?? {})),
       counts: Effect.sync(() => ({ ...lifecycle.table.counts("job"), calls: lifecycle.table.counts("call") })),
       events: (eventOptions) => lifecycle.events.follow(eventOptions?.after),
       every: (effect, periodicOptions) => Periodic.every(lifecycle, settings, effect, periodicOptions),
@@ -192,6 +195,10 @@ export { await_ as await }
 export const list = (filter?: Filter): Effect.Effect<ReadonlyArray<Job.JobStatus>, never, Supervisor> =>
   Effect.flatMap(Supervisor, (supervisor) => supervisor.list(filter))
 
+/** Finds the handles of all jobs and calls that match, in the order in which they were submitted. Default: all known. */
+export const select = (filter?: Filter): Effect.Effect<ReadonlyArray<Job.Job<unknown, unknown>>, never, Supervisor> =>
+  Effect.flatMap(Supervisor, (supervisor) => supervisor.select(filter))
+
 /** Counts jobs by state, and model calls in `calls`: pending and running ones now, ended ones since the start. */
 export const counts: Effect.Effect<Counts & { readonly calls: Counts }, never, Supervisor> = Effect.flatMap(
   Supervisor,
@@ -241,10 +248,7 @@ export const awaitAll = (
 export const cancelAll = (
   filter?: Filter,
   options?: { readonly reason?: string | undefined }
-): Effect.Effect<void, never, Supervisor> =>
-  Effect.flatMap(living(filter), (jobs) =>
-    Effect.forEach(jobs, (job) => Job.cancel(job, options), { concurrency: "unbounded", discard: true })
-  )
+): Effect.Effect<void, never, Supervisor> => Effect.flatMap(living(filter), (jobs) => Job.cancelAll(jobs, options))
 
 /** Takes stock: counts, rates, what waits longest, what is stuck, and one score from 100 to 0. */
 export const health: Effect.Effect<Health.Health, never, Supervisor> = Effect.flatMap(
@@ -270,11 +274,12 @@ export const drain = (options?: Drain.Options): Effect.Effect<Drain.Report, neve
 
 const living = (filter: Filter = {}): Effect.Effect<ReadonlyArray<Job.Job<unknown, unknown>>, never, Supervisor> =>
   Effect.gen(function* () {
-    const matching = yield* list({ state: ["pending", "running"], ...filter })
-    const wanted = matching.filter(({ kind }) => kind !== "periodic" || filter.kind === "periodic")
-    const found = yield* Effect.forEach(wanted, ({ id }) => Effect.option(find(id)))
     const current = yield* CurrentJob
-    return found.flatMap(Option.toArray).filter((job) => current?.isWithin(recordOf(job)) !== true)
+    const jobs = yield* select({ state: ["pending", "running"], ...filter })
+    return jobs.filter((job) => {
+      const isWanted = filter.kind === "periodic" || recordOf(job).submission.kind !== "periodic"
+      return isWanted && current?.isWithin(recordOf(job)) !== true
+    })
   })
 
 // Also for what cannot be seen otherwise: records that grow old while nothing happens, and a blocked event loop.

@@ -3,7 +3,7 @@
  */
 import type { EventsMissed, JobEvent } from "../core/JobEvent.ts"
 import { hanging, type Law, some } from "./SupervisorLaw.ts"
-import { isTerminal, type JobHistory, stateAt } from "./SupervisorLawsModel.ts"
+import { type History, isTerminal, isWaitingAt, type JobHistory, stateAt } from "./SupervisorLawsModel.ts"
 import { interruptLimit, type Note, type Trace } from "./SupervisorLawsTrace.ts"
 
 /**
@@ -136,8 +136,8 @@ export const drainAccountsForAll: Law = {
         return [
           ...(!trace.isLate && note.at > limit ? [`the drain returned at ${note.at}, not by ${limit}`] : []),
           ...(outcomes.size === report.jobs.length ? [] : ["the drain reported a job twice"]),
-          ...(report.clean ? all.filter((job) => outcomes.has(job.parent?.name ?? "")) : [])
-            .concat(live)
+          ...all
+            .filter((job) => live.includes(job) || (report.clean && isOfOne(job, outcomes, moments[sure]?.look ?? 0)))
             .filter(({ changes, name }) => !outcomes.has(name) && (changes[0]?.index ?? 0) < index)
             .map(({ name }) => `the drain did not account for ${name}`),
           ...all.flatMap((job) => {
@@ -162,13 +162,17 @@ const isSubmit = (note: Note): note is Extract<Note, { readonly _tag: "SubmitCal
   note._tag === "SubmitCalled" || note._tag === "RunCalled"
 const isSubmitOf = (call: Note, answer: Note): boolean => isSubmit(call) && "job" in answer && call.job === answer.job
 
-/** Whether a job lived for sure when a drain began, between a note and a look: it lived on, or was stopped by it. */
+/** Whether a job lived for sure when a drain began, between a note and a look: it lived on, or only that stopped it. */
 const isLiveAt = ({ changes, end, parentId, stops }: JobHistory, look: number, called: number): boolean =>
   end === undefined ||
   end.look > look ||
   (parentId === undefined &&
     !changes.some(({ state }) => state === "running") &&
-    stops.every(({ index }) => index >= called))
+    stops.every(({ index }) => index === called || index > end.index))
+
+/** Whether a job was submitted after a look by one of the jobs that a drain has ended. */
+const isOfOne = ({ changes, parent }: JobHistory, outcomes: ReadonlyMap<string, string>, look: number): boolean =>
+  parent !== undefined && outcomes.has(parent.name) && (changes[0]?.look ?? 0) > look
 
 /** What a drain that had to return by `limit` may say of a job. */
 const outcomeOf = ({ changes, end }: JobHistory, limit: number): ReadonlySet<string> => {
@@ -183,6 +187,9 @@ export const childrenEndWithTheirParent: Law = {
   name: "childrenEndWithTheirParent",
   breaches: ({ jobs, trace }) => [
     ...hanging(trace, "WaitBegan", ["WaitEnded"]),
+    ...(trace.isLate
+      ? []
+      : trace.notes.flatMap((note, index) => (note._tag === "TimePassed" ? stuck(jobs, index) : []))),
     ...Array.from(jobs.values()).flatMap((child) => {
       const submit = trace.notes.find((note) => isSubmit(note) && note.job === child.name)
       const by = submit !== undefined && isSubmit(submit) ? jobs.get(submit.by) : undefined
@@ -196,6 +203,18 @@ export const childrenEndWithTheirParent: Law = {
       ]
     })
   ]
+}
+
+/** The children that cannot start because every job that runs waits. */
+const stuck = (jobs: History["jobs"], index: number): ReadonlyArray<string> => {
+  const all = Array.from(jobs.values()).filter(({ plan }) => plan.kind !== "call")
+  const running = all.filter((job) => stateAt(job, index) === "running")
+  if (running.length === 0 || !running.every((job) => isWaitingAt(job, index))) return []
+  return all.flatMap((job) =>
+    stateAt(job, index) === "pending"
+      ? [`${job.name} cannot start while ${some(running.map(({ name }) => name))} wait`]
+      : []
+  )
 }
 
 /** Fibers are numbered through the whole process. */

@@ -86,6 +86,7 @@ export const generate = (seed: number): Program => new Generator(new Chance(seed
 class Generator {
   private readonly chance: Chance
   private names = 0
+  private hasKeys = false
 
   constructor(chance: Chance) {
     this.chance = chance
@@ -93,11 +94,12 @@ class Generator {
 
   program(): Program {
     const { chance } = this
+    this.hasKeys = chance.onceIn(3)
     const clients = Array.from({ length: 1 + chance.below(3) }, () => this.client())
     return {
       limits: {
         concurrency: chance.oneOf([1, 1, 2, 3]),
-        ...(chance.onceIn(4) ? { keyConcurrency: 1 } : {}),
+        ...(this.hasKeys ? { keyConcurrency: 1 } : {}),
         maxPending: chance.oneOf([20, 20, 2, 1]),
         retain: chance.oneOf([50, 50, 50, 2, 0]),
         eventHistory: chance.oneOf([500, 500, 500, 3])
@@ -164,7 +166,7 @@ class Generator {
       ...(chance.onceIn(3) ? { finalizer: chance.oneOf(["slow", "slow", "die"]) } : {}),
       ...(chance.onceIn(12) ? { kind: "call" } : {}),
       ...(chance.onceIn(3) ? { timeout: 1 + chance.below(4) } : {}),
-      ...(chance.onceIn(3) ? { key: chance.oneOf(["red", "blue"]) } : {}),
+      ...(chance.onceIn(this.hasKeys ? 1 : 6) ? { key: chance.oneOf(["red", "red", "blue"]) } : {}),
       ...(chance.onceIn(4) ? { priority: chance.oneOf([-10, 10, 20]) } : {}),
       ...(chance.onceIn(4) ? { whenFull: chance.onceIn(2) ? "wait" : 2 } : {}),
       ...(chance.onceIn(6) ? { retry: 1 + chance.below(2) } : {}),

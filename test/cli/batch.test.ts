@@ -77,6 +77,32 @@ describe("holdfast batch", { timeout: 60_000 }, () => {
     ])
   })
 
+  it("survives an answer that is cut in its middle", async () => {
+    let asked = 0
+    const answer = JSON.stringify({ choices: [{ message: { content: "whole" }, finish_reason: "stop" }] })
+    const server = createServer((_, response) => {
+      asked += 1
+      response.writeHead(200, { "content-type": "application/json", "content-length": answer.length })
+      if (asked > 2) response.end(answer)
+      else response.write(answer.slice(0, 20), () => response.destroy())
+    })
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+    const address = server.address()
+    const port = address === null || typeof address === "string" ? 0 : address.port
+    const folder = makeFolder()
+    folder.write("in.jsonl", prompts(1).join(""))
+    const { code, stderr } = await folder.run([
+      "batch",
+      "in.jsonl",
+      "--out=out.jsonl",
+      `--base-url=http://127.0.0.1:${port}/v1`,
+      "--model=m"
+    ])
+    server.close()
+    expect([code, asked]).toEqual([0, 3])
+    expect(stderr).toContain("survived    2 × connection lost\n")
+  })
+
   it("sends what is not in the output yet, and nothing else", async () => {
     const url = await startFast()
     const folder = makeFolder()

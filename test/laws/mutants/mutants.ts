@@ -67,8 +67,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     fault: "cancelling returns before the job has ended",
     breaks: "stopsWaitForTheWork",
     file: "Job.ts",
-    search: "if (current?.isWithin(record) !== true) yield* record.lifecycle.awaitEnd(record)",
-    replace: "if (current?.isWithin(record) !== true) yield* Effect.yieldNow"
+    search: "if (current?.isWithin(record) !== true) yield*",
+    replace: "if (current === record) yield*"
   },
   {
     fault: "a time limit passes at once",
@@ -131,7 +131,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     fault: "the failure of the failure hook is swallowed",
     breaks: "noFailureIsSilent",
     file: "FailureHook.ts",
-    search: `lifecycle.emit(record, { _tag: "FailureHookFailed", cause: hookCause })`,
+    search: `.emit(record, { _tag: "FailureHookFailed", cause: hookCause })`,
     replace: ""
   },
   {
@@ -145,8 +145,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     fault: "what waits is started during a drain",
     breaks: "drainAccountsForAll",
     file: "Lifecycle.ts",
-    search: `if (record.state === "pending" || record.submission.kind === "periodic")`,
-    replace: `if (record.submission.kind === "periodic")`
+    search: `      if (record.state === "pending") this.stop(record, { _tag: "Cancel", reason: because })\n`,
+    replace: ""
   },
   {
     fault: "a job does not wait for the end of its children",

@@ -1,0 +1,60 @@
+/**
+ * Says how a job ended, from its fiber's exit and the supervisor's own request to stop, if there was one.
+ */
+import { Cause, type Duration, Exit } from "effect"
+import type { JobState } from "../core/JobEvent.ts"
+import { Cancelled, JobError, type Reason, TimedOut } from "./JobError.ts"
+
+/** Why the supervisor interrupts a job. */
+export type Stop =
+  | { readonly _tag: "Cancel"; readonly reason: string }
+  | { readonly _tag: "Timeout"; readonly after: Duration.Duration }
+
+export interface Outcome {
+  /** The terminal state. */
+  readonly state: JobState
+  /** What `join` gives. Made when it is first asked for: most cancelled jobs are never asked, and errors are costly. */
+  readonly exit: Exit.Exit<unknown, unknown>
+  /** True when there is something to report: it failed, or a finalizer did. */
+  readonly isFailure: boolean
+}
+
+export const make = (id: string, stop: Stop | undefined, exit: Exit.Exit<unknown, unknown>): Outcome => {
+  if (Exit.isSuccess(exit)) return { state: "completed", exit, isFailure: false }
+  const { cause } = exit
+  if (stop?._tag === "Timeout" && Cause.hasInterrupts(cause)) {
+    const { after } = stop
+    return late("failed", true, () => withReason(id, new TimedOut({ after }), cause))
+  }
+  const isCancelled = stop?._tag === "Cancel" && Cause.hasInterrupts(cause)
+  if (!isCancelled && !Cause.hasInterruptsOnly(cause)) return { state: "failed", exit, isFailure: true }
+  const reason = reasonOf(stop)
+  return late("cancelled", !Cause.hasInterruptsOnly(cause), () => withReason(id, new Cancelled({ reason }), cause))
+}
+
+/** Why a job that was cancelled was. */
+export const reasonOf = (stop: Stop | undefined): string => (stop?._tag === "Cancel" ? stop.reason : "interrupted")
+
+/** An outcome whose exit is no more than a reason. */
+export const withOnly = (id: string, { isFailure, state }: Outcome, reason: () => Reason): Outcome =>
+  late(state, isFailure, () => withReason(id, reason(), Cause.empty))
+
+const late = (state: JobState, isFailure: boolean, make: () => Exit.Exit<unknown, unknown>): Outcome => {
+  let exit: Exit.Exit<unknown, unknown> | undefined
+  return {
+    state,
+    isFailure,
+    get exit() {
+      return (exit ??= make())
+    }
+  }
+}
+
+// What finalizers added to the interruption is kept; the interruption itself becomes the typed error.
+const withReason = (id: string, reason: Reason, cause: Cause.Cause<unknown>) =>
+  Exit.failCause(
+    Cause.fromReasons<unknown>([
+      ...Cause.fail(new JobError({ id, reason })).reasons,
+      ...cause.reasons.filter((each) => !Cause.isInterruptReason(each))
+    ])
+  )
