@@ -24,7 +24,8 @@ export class IdSet {
   /** Adds a mark to an id and returns the marks it had before: 0 for an id that is new. */
   mark(id: string, mark: typeof answered | typeof read): number {
     if (this.count * 4 > this.capacity * 3) this.grow()
-    const digest = hash("sha256", id, "buffer")
+    // As UTF-16, in which no two strings are alike: UTF-8 has one replacement for all lone surrogates.
+    const digest = hash("sha256", Buffer.from(id, "utf16le"), "buffer")
     const key = [0, 4, 8, 12].map((offset) => digest.readUInt32LE(offset))
     const slot = this.find(key)
     const before = this.marks[slot] ?? 0

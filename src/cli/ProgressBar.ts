@@ -41,7 +41,7 @@ export const snapshot = (counts: Counts.Counts, elapsedMillis: number, stopping:
  *   { total: 200, answered: 90, skipped: 10, failed: 0, retried: 3, inFlight: 50, tokens: 9_000, elapsedMillis: 9_000, stopping: false },
  *   60
  * )
- * bar // => "██████████████░░░░░░░░░░░░░░  50% 100/200  10.0/s  ETA 0:10"
+ * bar // => "██████████████░░░░░░░░░░░░░░░  50% 100/200  10.0/s  ETA 0:10"
  * ```
  */
 export const render = (now: Snapshot, width: number): readonly [bar: string, details: string] => {

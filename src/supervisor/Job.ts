@@ -51,12 +51,10 @@ export const cancel = <A, E>(
   job: Job<A, E>,
   options?: { readonly reason?: string | undefined }
 ): Effect.Effect<JobStatus> =>
-  Effect.gen(function* () {
+  Effect.suspend(() => {
     const record = recordOf(job)
-    const current = yield* CurrentJob
     stop(record, options)
-    if (current?.isWithin(record) !== true) yield* record.supervision.awaitEnd(record)
-    return record.status()
+    return Effect.map(awaitOthersEnd(record), () => record.status())
   })
 
 /** Cancels all jobs at once, and waits until they have ended: see {@link cancel}. */
@@ -66,7 +64,7 @@ export const cancelAll = (
 ): Effect.Effect<void> =>
   Effect.suspend(() => {
     for (const job of jobs) stop(recordOf(job), options)
-    return Effect.forEach(jobs, (job) => cancel(job), { discard: true })
+    return Effect.forEach(jobs, (job) => awaitOthersEnd(recordOf(job)), { discard: true })
   })
 
 /**
@@ -139,6 +137,12 @@ export const progress = <A, E>(job: Job<A, E>): Stream.Stream<Progress, JobError
     })
   return Stream.unfold(undefined, (seen: Progress | undefined) => next(seen))
 }
+
+// The end of the job that waits, or of one that owns it, would not come while it waits.
+const awaitOthersEnd = (record: JobRecord): Effect.Effect<void> =>
+  Effect.flatMap(CurrentJob, (current) =>
+    current?.isWithin(record) === true ? Effect.void : record.supervision.awaitEnd(record)
+  )
 
 const stop = (record: JobRecord, options: { readonly reason?: string | undefined } | undefined): void =>
   record.supervision.stop(record, { _tag: "Cancel", reason: options?.reason ?? "cancelled" })

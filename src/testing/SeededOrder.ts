@@ -63,6 +63,7 @@ export class SeededOrder implements Scheduler.Scheduler {
   private readonly meanGap: number
   /** Whether time may pass although something is ready, as on a busy machine. */
   readonly isLate: boolean
+  private readonly isBusy: boolean
   private readonly ready: Array<Dispatcher> = []
   private readonly fiberNumbers = new Map<number, number>()
   private untilPreemption: number
@@ -80,8 +81,9 @@ export class SeededOrder implements Scheduler.Scheduler {
     const isFree = settings.preempt === undefined
     this.choice = isFree ? this.chance.oneOf(choices) : "first"
     this.meanGap = isFree ? this.chance.oneOf(gaps) : Infinity
-    this.isLate = isFree && this.chance.onceIn(4)
+    this.isBusy = isFree && this.chance.onceIn(4)
     this.isHeldPastTimer = settings.preempt?.pastNextTimer === true
+    this.isLate = this.isBusy || this.isHeldPastTimer
     this.untilPreemption = this.nextGap()
   }
 
@@ -160,7 +162,7 @@ export class SeededOrder implements Scheduler.Scheduler {
   private next(): (() => void) | undefined {
     const { clock, ready } = this
     const isOnlyHeld = ready.length === 1 && ready[0] === this.held
-    if (ready.length === 0 || (isOnlyHeld && this.isHeldPastTimer) || (this.isLate && this.chance.onceIn(16))) {
+    if (ready.length === 0 || (isOnlyHeld && this.isHeldPastTimer) || (this.isBusy && this.chance.onceIn(16))) {
       for (const wake of clock.advance()) this.add(this.makeDispatcher(), wake, 0)
       if (isOnlyHeld) this.isHeldPastTimer = false
     }

@@ -105,7 +105,8 @@ export const check = (make: Make, options: Options = {}): Effect.Effect<Report, 
 
 /**
  * Preempts every operation of every public call, one at a time, while another client does something else: each call
- * against each of the others. Fails with {@link LawBroken} at the first breach.
+ * against each of the others, holding it back until nothing else is ready, and past the next timer. Fails with
+ * {@link LawBroken} at the first breach.
  *
  * `share: 10` tries only every tenth point of each pair, which ones depends on the pair. Default 1.
  */
@@ -117,7 +118,9 @@ export const sweep = (
     const trial = new Trial(make, options)
     const share = options.share ?? 1
     for (const [number, program] of sweeps.entries()) {
-      const points = pointsOf(make, program).filter((_, index) => (index + number) % share === 0)
+      const points = pointsOf(make, program)
+        .flatMap((point) => [point, { ...point, pastNextTimer: true }])
+        .filter((_, index) => (index + number) % share === 0)
       yield* trial.run(
         program,
         points.map((preempt) => ({ preempt }))

@@ -183,6 +183,7 @@ export const waitingTouchesNothing: Law = {
         case "RunReturned":
         case "WaitReturned": {
           if (note.how === "WaitsForItself" && note.by === note.job) return []
+          if (note.how === "Expired" && isJoined(trace, name)) return []
           const right = end?.state === "completed" ? "success" : end?.why
           return note.how === right
             ? isWorkingAt(job, index)
@@ -215,6 +216,10 @@ export const waitingTouchesNothing: Law = {
     })
   ]
 }
+
+/** Whether somebody who submitted with the same idempotency key has this job, and maybe only after its result was dropped. */
+const isJoined = ({ notes }: Trace, name: string): boolean =>
+  notes.some((note) => note._tag === "Joined" && note.other === name)
 
 /** Where somebody last began to wait for the job they speak of, and has had no other answer since. */
 const callBefore = ({ notes }: Trace, index: number): number => {

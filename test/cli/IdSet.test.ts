@@ -12,6 +12,12 @@ describe("IdSet", () => {
     assert.strictEqual(ids.size, 2)
   })
 
+  it("keeps ids apart that differ in a lone surrogate only", () => {
+    const ids = new IdSet.IdSet()
+    ids.mark("\ud800", IdSet.read)
+    assert.strictEqual(ids.mark("\ud890", IdSet.read), 0)
+  })
+
   it.prop("agrees with a set of strings", [Schema.Array(Schema.String)], ([words]) => {
     const ids = new IdSet.IdSet()
     const seen = new Set<string>()

@@ -8,10 +8,11 @@ import { mutants } from "./mutants/mutants.ts"
 /** Runs the laws named, until one is broken. Gives which. */
 const brokenLaw = async ({ laws, make }: Copy, names: ReadonlyArray<string>) => {
   const options = { laws: laws.laws.filter(({ name }) => names.includes(name)), repeatEvery: 1, shrink: false }
-  const tried = Effect.andThen(
-    laws.sweep(make, { ...options, share: 31 }),
-    laws.check(make, { ...options, programs: 800, orders: 4 })
-  )
+  const tried = Effect.gen(function* () {
+    yield* laws.check(make, { ...options, programs: 250, orders: 4 })
+    yield* laws.sweep(make, { ...options, share: 61 })
+    yield* laws.check(make, { ...options, programs: 2_000, orders: 2, seed: 1_000 })
+  })
   const result = await Effect.runPromise(Effect.result(tried))
   return Result.isFailure(result) ? result.failure.law : undefined
 }
