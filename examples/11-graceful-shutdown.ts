@@ -6,7 +6,7 @@
 // prints: drained: GET /report completed
 // prints: GET /report got 200: the report
 import { NodeHttpServer } from "@effect/platform-node"
-import { Console, Effect, Fiber, Layer } from "effect"
+import { Console, Effect, Fiber, Layer, Stream } from "effect"
 import { FetchHttpClient, HttpClient, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { createServer } from "node:http"
 import { Supervisor } from "holdfast/supervisor"
@@ -14,7 +14,7 @@ import { Supervisor } from "holdfast/supervisor"
 // Each request is a job: it has a name, a time limit, and ends when the client hangs up.
 const handler = Effect.gen(function* () {
   const { url } = yield* HttpServerRequest.HttpServerRequest
-  const work = Effect.delay(Effect.succeed(HttpServerResponse.text("the report")), "600 millis")
+  const work = Effect.delay(Effect.succeed(HttpServerResponse.text("the report")), "1500 millis")
   return yield* Supervisor.run(work, { name: `GET ${url}`, timeout: "10 seconds" })
 }).pipe(
   Effect.interruptible, // a plain handler is not; the routes of HttpRouter are
@@ -40,7 +40,8 @@ const program = Effect.gen(function* () {
 
   // From here to the signal, this example plays the clients and whoever stops the process.
   const client = yield* Effect.forkChild(request("/report"))
-  yield* Effect.sleep("100 millis")
+  const isStart = (event: { readonly _tag: string }) => event._tag === "JobStarted"
+  yield* Supervisor.events({ after: 0 }).pipe(Stream.filter(isStart), Stream.take(1), Stream.runDrain)
   const [inFlight] = yield* Supervisor.list({ state: "running" })
   yield* Console.log(`${inFlight?.name} is in flight`)
   process.kill(process.pid, "SIGTERM")

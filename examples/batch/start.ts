@@ -30,9 +30,11 @@ const batch = spawn(process.execPath, ["--conditions=holdfast-source", here("../
 process.on("SIGINT", () => undefined)
 const [code] = await once(batch, "exit")
 
-for (const text of readFileSync(output, "utf8").split("\n").slice(0, 3)) {
+const lines = readFileSync(output, "utf8").split("\n").slice(0, -1)
+for (const text of lines.slice(0, 3)) {
   const { custom_id, response } = JSON.parse(text)
   console.log(`\n${custom_id}: ${response.body.choices[0].message.content}`)
 }
+if (code === 130) console.log("\nThe offline model ends here too, so there is nothing to resume: run npm start again.")
 server.stdin.end()
 process.exitCode = code ?? 1

@@ -1,8 +1,10 @@
 /**
  * Reads what is to be done from the input: a stream of requests and bad lines, without those already answered.
  */
-import { Effect, FileSystem, Option, Result, Stdio, Stream } from "effect"
-import type { PlatformError } from "effect"
+import * as NodeStream from "@effect/platform-node/NodeStream"
+import { Effect, FileSystem, Result, Stdio, Stream } from "effect"
+import { systemError, type PlatformError } from "effect/PlatformError"
+import { createReadStream } from "node:fs"
 import { BatchError, InputUnreadable, problemOf } from "./BatchError.ts"
 import { type BatchRequest, InvalidLine, parse } from "./BatchRequest.ts"
 import type { Counts } from "./Counts.ts"
@@ -22,18 +24,32 @@ export interface Options {
   readonly counts: Counts
 }
 
-/** Opens the input's bytes. Fails at once when there is no such file. */
-export const open = Effect.fn("BatchInput.open")(function* (input: string) {
-  if (input === "-") {
-    const stdio = yield* Stdio.Stdio
-    return unreadable("standard input", stdio.stdin)
+/** An input that is there. */
+export interface Input {
+  readonly bytes: Stream.Stream<Uint8Array, BatchError>
+  /** False for what can be read only once: standard input, a pipe. */
+  readonly isFile: boolean
+}
+
+/** Finds the input. Fails at once when there is none. */
+export const open = Effect.fn("BatchInput.open")(function* (
+  path: string
+): Effect.fn.Return<Input, BatchError, FileSystem.FileSystem | Stdio.Stdio> {
+  if (path === "-") {
+    const { stdin } = yield* Stdio.Stdio
+    return { bytes: unreadable("standard input", stdin), isFile: false }
   }
   const fs = yield* FileSystem.FileSystem
-  const info = yield* unreadable(input, Stream.fromEffect(fs.stat(input))).pipe(Stream.runHead)
-  if (Option.isSome(info) && info.value.type === "Directory") {
-    return yield* new BatchError({ reason: new InputUnreadable({ path: input, problem: "it is a folder" }) })
-  }
-  return unreadable(input, fs.stream(input))
+  const fail = (problem: string) => Effect.fail(new BatchError({ reason: new InputUnreadable({ path, problem }) }))
+  const { type } = yield* Effect.catch(fs.stat(path), (error) => fail(problemOf(error)))
+  if (type === "Directory") return yield* fail("it is a folder")
+  if (type === "File") return { bytes: unreadable(path, fs.stream(path)), isFile: true }
+  // A pipe, which cannot be read at a position as `fs.stream` does.
+  const pipe = NodeStream.fromReadable({
+    evaluate: () => createReadStream(path),
+    onError: (cause) => systemError({ _tag: "Unknown", module: "BatchInput", method: "open", cause })
+  })
+  return { bytes: unreadable(path, pipe), isFile: false }
 })
 
 /**
@@ -56,7 +72,7 @@ export const tasks = <R>(bytes: Stream.Stream<Uint8Array, BatchError, R>, option
   )
 }
 
-/** Counts the lines of a file that hold anything, while the run goes on. Standard input cannot be read twice. */
+/** Counts the lines of a file that hold anything, while the run goes on. */
 export const countLines = <R>(bytes: Stream.Stream<Uint8Array, BatchError, R>): Effect.Effect<number, BatchError, R> =>
   Stream.runFold(
     bytes,
@@ -105,8 +121,5 @@ const hasContent = (chunk: Uint8Array, from: number, to: number): boolean => {
   return false
 }
 
-const unreadable = <A, R>(
-  path: string,
-  self: Stream.Stream<A, PlatformError.PlatformError, R>
-): Stream.Stream<A, BatchError, R> =>
+const unreadable = <A, R>(path: string, self: Stream.Stream<A, PlatformError, R>): Stream.Stream<A, BatchError, R> =>
   Stream.mapError(self, (error) => new BatchError({ reason: new InputUnreadable({ path, problem: problemOf(error) }) }))

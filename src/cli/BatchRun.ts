@@ -1,7 +1,7 @@
 /**
  * Runs a batch: reads requests, sends each as a supervised job, and writes what comes back.
  */
-import { Deferred, Effect, Layer, Result, Stream } from "effect"
+import { Deferred, Effect, Layer, Result, Schedule, Stream } from "effect"
 import type { Duration, FileSystem, Scope, Stdio } from "effect"
 import { RateLimiter } from "effect/persistence"
 import { Model } from "../model/index.ts"
@@ -61,7 +61,8 @@ export const defaults = {
   retries: 6,
   retryBase: "250 millis",
   retryCap: "30 seconds",
-  stopDeadline: "30 seconds"
+  stopDeadline: "30 seconds",
+  healthEvery: "500 millis"
 } as const
 
 /**
@@ -85,14 +86,14 @@ export const run = Effect.fn("BatchRun.run")(function* (
   const orEndRun = (self: Effect.Effect<void, BatchError>): Effect.Effect<void> =>
     Effect.catch(self, (error) => Effect.andThen(Deferred.fail(fatal, error), Effect.never))
 
-  const bytes = yield* BatchInput.open(input)
+  const { bytes, isFile } = yield* BatchInput.open(input)
   yield* OutputLock.take(output)
   const ids = new IdSet.IdSet()
   const answers = yield* OutputFile.open(output, ids)
   const failures = yield* OutputFile.openErrors(errors)
   const ledger = Ledger.make({ answers, failures, counts, emit })
   yield* emit({ event: "RunStarted", answeredBefore: answers.answered, cutBytes: answers.cutBytes })
-  if (input !== "-") yield* Effect.forkScoped(countTotal(bytes, counts))
+  if (isFile) yield* Effect.forkScoped(countTotal(bytes, counts))
 
   let isStopping = false
   const hope = Hope.make(options.baseUrl)
@@ -155,13 +156,19 @@ export const run = Effect.fn("BatchRun.run")(function* (
   const services = yield* Layer.build(layer(options, tally))
   yield* Effect.gen(function* () {
     yield* Effect.forkScoped(drain)
+    yield* Effect.forkScoped(Effect.repeat(takeStock(counts), Schedule.spaced(defaults.healthEvery)))
     yield* Effect.raceFirst(work, Deferred.await(fatal))
   }).pipe(Effect.provideContext(services))
   if (!isStopping) yield* hope.atEnd
   return isStopping
 }, Effect.scoped)
 
-const countTotal = <R>(bytes: Stream.Stream<Uint8Array, BatchError, R>, counts: Counts.Counts) =>
+const takeStock = (counts: Counts.Counts) =>
+  Effect.map(Supervisor.health, (health) => {
+    counts.health = health
+  })
+
+const countTotal = (bytes: BatchInput.Input["bytes"], counts: Counts.Counts) =>
   Effect.map(BatchInput.countLines(bytes), (lines) => {
     counts.total = lines
   })

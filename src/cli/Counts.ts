@@ -1,6 +1,7 @@
 /**
  * Counts what happens during one batch run: plain numbers, changed in place by the run and read by whoever shows them.
  */
+import type { Supervisor } from "../supervisor/index.ts"
 
 export interface Counts {
   /** Requests in the input; `undefined` until it is known, and for standard input until its end. */
@@ -25,6 +26,8 @@ export interface Counts {
   readonly survived: Map<string, number>
   inputTokens: number
   outputTokens: number
+  /** How the run's supervisor is; `undefined` until it is made. */
+  health: Supervisor.Health | undefined
 }
 
 export const make = (): Counts => ({
@@ -39,7 +42,8 @@ export const make = (): Counts => ({
   inFlight: 0,
   survived: new Map(),
   inputTokens: 0,
-  outputTokens: 0
+  outputTokens: 0,
+  health: undefined
 })
 
 /** Counts one more of a kind. */

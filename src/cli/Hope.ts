@@ -8,7 +8,7 @@ import * as ResultLine from "./ResultLine.ts"
 import * as Tally from "./Tally.ts"
 
 /** Attempts that must all fail to connect, with no other outcome before, for a run to be given up. */
-export const givenUpAfter = 5
+const givenUpAfter = 5
 
 export interface Hope {
   /** Takes in the outcome of an attempt: its error, or `undefined`. Fails when the run has no chance. */
@@ -20,7 +20,7 @@ export interface Hope {
 /**
  * Watches one run. The first attempt that is answered, or fails in any other way, ends the watch for good.
  *
- * A refused key or an exhausted quota gives the run up at once; a connection may fail {@link givenUpAfter} times.
+ * A refused key or an exhausted quota gives the run up at once; a connection may fail five times.
  */
 export const make = (baseUrl: string): Hope => {
   let attempts = 0

@@ -28,7 +28,7 @@ export interface OutputFile extends LineWriter {
 }
 
 /** How often what was written is synced to disk. */
-export const syncEvery = "1 second"
+const syncEvery = "1 second"
 
 /**
  * Opens an output file for the current scope and marks the ids of its answers as answered.

@@ -1,6 +1,7 @@
 /**
  * Draws how far a batch run is, as text: a pure function of the numbers and the width.
  */
+import { StatusLine, type Supervisor } from "../supervisor/index.ts"
 import * as Counts from "./Counts.ts"
 
 /** The numbers of one moment. */
@@ -15,6 +16,8 @@ export interface Snapshot {
   readonly tokens: number
   readonly elapsedMillis: number
   readonly stopping: boolean
+  /** How the run's supervisor is, if that is known. */
+  readonly health?: Supervisor.Health | undefined
 }
 
 export const snapshot = (counts: Counts.Counts, elapsedMillis: number, stopping: boolean): Snapshot => ({
@@ -26,11 +29,12 @@ export const snapshot = (counts: Counts.Counts, elapsedMillis: number, stopping:
   inFlight: counts.inFlight,
   tokens: counts.inputTokens + counts.outputTokens,
   elapsedMillis,
-  stopping
+  stopping,
+  health: counts.health
 })
 
 /**
- * Draws two lines of at most `width` columns: the bar, and the details.
+ * Draws lines of at most `width` columns: the bar, the details, and the supervisor's status line once there is one.
  *
  * **Example**
  *
@@ -44,7 +48,10 @@ export const snapshot = (counts: Counts.Counts, elapsedMillis: number, stopping:
  * bar // => "██████████████░░░░░░░░░░░░░░░  50% 100/200  10.0/s  ETA 0:10"
  * ```
  */
-export const render = (now: Snapshot, width: number): readonly [bar: string, details: string] => {
+export const render = (
+  now: Snapshot,
+  width: number
+): readonly [bar: string, details: string, ...status: ReadonlyArray<string>] => {
   const done = ended(now)
   const known = now.total !== undefined && now.total > 0
   const share = known ? Math.min(1, done / (now.total ?? 1)) : undefined
@@ -57,7 +64,8 @@ export const render = (now: Snapshot, width: number): readonly [bar: string, det
   const cells = Math.max(0, Math.min(40, width - figures.length - 1))
   const filled = Math.floor((share ?? 0) * cells)
   const bar = cells < 5 ? figures.trimStart() : `${"█".repeat(filled)}${"░".repeat(cells - filled)} ${figures}`
-  return [bar.slice(0, width), fit(detailsOf(now), width)]
+  const status = now.health === undefined ? [] : [StatusLine.render(now.health, { width })]
+  return [bar.slice(0, width), fit(detailsOf(now), width), ...status]
 }
 
 /** The same as one plain line, for a log. */

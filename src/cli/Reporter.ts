@@ -20,7 +20,7 @@ export interface Reporter {
   readonly end: (stopped: boolean) => Effect.Effect<void>
 }
 
-export const defaults = {
+const defaults = {
   redraw: "100 millis",
   logEvery: "5 seconds",
   jsonEvery: "1 second",
@@ -42,17 +42,19 @@ export const make = Effect.fn("Reporter.make")(function* (options: {
   const write = (text: string) => Effect.ignore(Stream.run(Stream.succeed(text), stdio.stderr()))
 
   let isStopping = false
-  let isDrawn = false
+  let drawn = 0
   let failuresShown = 0
   const look = Effect.map(elapsed, (millis) => ProgressBar.snapshot(counts, millis, isStopping))
   const erase = () => {
-    const was = isDrawn
-    isDrawn = false
-    return was ? eraseBar : ""
+    const lines = drawn
+    drawn = 0
+    // So many lines up, to the start of that line, and everything below it gone.
+    return lines === 0 ? "" : `\u001B[${lines}F\u001B[J`
   }
   const draw = Effect.flatMap(look, (now) => {
-    const text = `${erase()}${ProgressBar.render(now, columns()).join("\n")}\n`
-    isDrawn = true
+    const lines = ProgressBar.render(now, columns())
+    const text = `${erase()}${lines.join("\n")}\n`
+    drawn = lines.length
     return write(text)
   })
   const say = (text: string) => Effect.suspend(() => write(`${erase()}${text}\n`))
@@ -114,8 +116,5 @@ const startNotes = (
   ...(answeredBefore === 0 ? [] : [`${ProgressBar.group(answeredBefore)} answers are in ${output} already`]),
   ...(cutBytes === 0 ? [] : [`removed ${cutBytes} bytes of an unfinished last line from ${output}`])
 ]
-
-// One line up, to its start, and everything below it gone; twice, for the bar has two lines.
-const eraseBar = "\u001B[2F\u001B[J"
 
 const columns = (): number => (process.stderr.columns ?? 80) - 1

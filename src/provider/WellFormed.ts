@@ -23,7 +23,7 @@ export interface State {
 }
 
 /** Where every stream begins: nothing open, not finished. */
-export const initial: State = { open: [], finished: false }
+const initial: State = { open: [], finished: false }
 
 /**
  * Takes one part and returns what to send instead.
@@ -31,7 +31,7 @@ export const initial: State = { open: [], finished: false }
  * Missing starts and ends are added, ends of nothing are dropped, and nothing follows `finish`. A delta of a tool's
  * parameters without its start is dropped, because only the start names the tool; the tool call itself has them all.
  */
-export const step = (state: State, part: Part): readonly [State, ReadonlyArray<Part>] => {
+const step = (state: State, part: Part): readonly [State, ReadonlyArray<Part>] => {
   if (state.finished) return [state, []]
   switch (part.type) {
     case "text-start":

@@ -66,6 +66,8 @@ export interface Progress {
 /** How a job begins: what it is called, who owns it. */
 export interface Submission {
   readonly id: string
+  /** False for an id the supervisor made, which no job has. */
+  readonly isIdGiven: boolean
   readonly name: string
   readonly kind: JobKind
   readonly metadata: Metadata
@@ -166,6 +168,11 @@ export class JobRecord implements Job<unknown, unknown> {
 
   get priority(): number {
     return this.submission.priority
+  }
+
+  /** The job in whose slot it runs: itself, or for a call the job that makes it. */
+  get slotHolder(): JobRecord | undefined {
+    return this.submission.kind === "job" ? this : this.submission.parent?.slotHolder
   }
 
   /** True when `ancestor` is this job or owns it, directly or through others. */

@@ -94,7 +94,7 @@ export class Lifecycle implements Supervision {
     const known = idempotencyKey === undefined ? undefined : this.table.getByIdempotencyKey(idempotencyKey)
     if (known !== undefined) return known
     const refused = (reason: JobError["reason"]) => new JobError({ id, reason })
-    if (this.table.get(id) !== undefined) return refused(new DuplicateId())
+    if (submission.isIdGiven && this.table.get(id) !== undefined) return refused(new DuplicateId())
     if (parent?.result !== undefined || parent?.stop !== undefined) {
       return refused(new NotAccepting({ because: "parent ending" }))
     }
@@ -186,7 +186,7 @@ export class Lifecycle implements Supervision {
    * that was asked to end goes on without.
    */
   lendSlot<A, E>(record: JobRecord | undefined, wait: Effect.Effect<A, E>): Effect.Effect<A, E> {
-    if (record?.submission.kind !== "job") return wait
+    if (record === undefined) return wait
     return Effect.uninterruptibleMask((restore) => {
       this.admission.free(record)
       this.scheduleSettle()

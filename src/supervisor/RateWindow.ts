@@ -25,5 +25,5 @@ export class RateWindow {
   }
 }
 
-/** How much time a window covers. */
-export const seconds = 60
+// How much time a window covers.
+const seconds = 60

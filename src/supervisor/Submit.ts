@@ -49,6 +49,7 @@ export const submit = <A, E, R>(
     const current = owner?.supervision === lifecycle ? owner : undefined
     const submission: Submission = {
       id,
+      isIdGiven: options.id !== undefined,
       name: options.name ?? id,
       kind,
       metadata: options.metadata ?? {},
@@ -80,7 +81,7 @@ const whenRefused = <A, E>(
   if (whenFull === undefined || whenFull === "refuse") return Effect.andThen(warned, Effect.fail(refusal))
   const limit = whenFull === "wait" ? undefined : Duration.fromInputUnsafe(whenFull)
   // A job that waits for room lends its slot: it may be the one whose slot would make room.
-  const entered = lifecycle.lendSlot(current, lifecycle.enter(submission, start, refusal, limit))
+  const entered = lifecycle.lendSlot(current?.slotHolder, lifecycle.enter(submission, start, refusal, limit))
   return Effect.andThen(
     warned,
     Effect.map(entered, (record) => record as Job<A, E>)

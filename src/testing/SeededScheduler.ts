@@ -148,9 +148,10 @@ const inWords = (exit: Exit.Exit<unknown, unknown>): string =>
  *   yield* Effect.all([increment, increment], { concurrency: 2 })
  *   return yield* Ref.get(counter)
  * })
- * const lost = SeededScheduler.points(lostUpdate).filter((preempt) =>
- *   Exit.contains(SeededScheduler.run(lostUpdate, { preempt }).exit, 1)
- * )
+ * const lost = SeededScheduler.points(lostUpdate).filter((preempt) => {
+ *   const { exit } = SeededScheduler.run(lostUpdate, { preempt })
+ *   return Exit.isSuccess(exit) && exit.value === 1
+ * })
  * lost.length > 0 // => true
  * ```
  */

@@ -1,13 +1,15 @@
 /**
  * Does what a program says: the steps of its clients, and the work of its jobs.
  */
+import type { JobError } from "../supervisor/JobError.ts"
 import { Effect, Exit, Fiber, Schedule, type Scope, Stream } from "effect"
 import * as Job from "../supervisor/Job.ts"
+import { CurrentJob } from "../supervisor/JobRecord.ts"
 import * as Supervisor from "../supervisor/Supervisor.ts"
 import * as Program from "./SupervisorLawsProgram.ts"
 import { type Actor, endingOf, interruptLimit, type Unplaced } from "./SupervisorLawsTrace.ts"
 
-type Handle = Job.Job<string, string>
+type Handle = Job.Job<unknown, string>
 
 /** Where it is done. */
 export interface Stage {
@@ -18,6 +20,8 @@ export interface Stage {
   /** Watches a job's state from now on. */
   readonly meet: (id: string, job: () => Job.Job<unknown, unknown>) => void
   readonly close: (by: Actor) => Effect.Effect<void>
+  /** What a job is called in notes: its name, and its id where many have that name. */
+  readonly label: (name: string, id: string) => string
 }
 
 export class Acts {
@@ -26,6 +30,7 @@ export class Acts {
   private readonly handles = new Map<string, Handle>()
   // Number 0 is who reads all of it.
   private readers = 1
+  private watchers = 0
 
   constructor(supervisor: Supervisor.Supervisor["Service"], stage: Stage) {
     this.supervisor = supervisor
@@ -59,8 +64,9 @@ export class Acts {
       case "drain":
         return Effect.gen(function* () {
           stage.note({ _tag: "DrainCalled", deadline: step.deadline, by })
-          const report = yield* supervisor.drain({ deadline: step.deadline, interruptLimit })
-          stage.note({ _tag: "DrainReturned", by, report })
+          const { clean, jobs } = yield* supervisor.drain({ deadline: step.deadline, interruptLimit })
+          const labelled = jobs.map((entry) => ({ ...entry, name: stage.label(entry.name, entry.id) }))
+          stage.note({ _tag: "DrainReturned", by, report: { clean, jobs: labelled } })
         })
       case "close":
         return stage.close(by)
@@ -87,7 +93,7 @@ export class Acts {
 
   private use(handle: Handle, step: Extract<Program.Step, { readonly job: string }>, by: Actor): Effect.Effect<void> {
     const { stage } = this
-    const job = handle.name
+    const job = stage.label(handle.name, handle.id)
     switch (step.do) {
       case "join":
         return this.wait(handle, by, undefined)
@@ -106,20 +112,22 @@ export class Acts {
         return Effect.map(Effect.exit(this.supervisor.find(handle.id)), (exit) =>
           stage.note({ _tag: "Found", job, how: endingOf(exit) })
         )
-      case "watch":
+      case "watch": {
+        const watcher = this.watchers++
         return stage.follow(
           Effect.gen(function* () {
             yield* Stream.runForEach(Job.progress(handle), ({ fraction }) =>
-              stage.take({ _tag: "Progress", job, fraction })
+              stage.take({ _tag: "Progress", job, watcher, fraction })
             ).pipe(Effect.ignore)
-            stage.note({ _tag: "ProgressEnded", job })
+            stage.note({ _tag: "ProgressEnded", job, watcher })
           })
         )
+      }
     }
   }
 
   private wait(handle: Handle, by: Actor, limit: number | undefined): Effect.Effect<void> {
-    const job = handle.name
+    const job = this.stage.label(handle.name, handle.id)
     const wait = limit === undefined ? Job.join(handle) : Effect.flatten(Job.await(handle, { limit }))
     return Effect.suspend(() => {
       this.stage.note({ _tag: "WaitCalled", job, by, limit })
@@ -131,7 +139,7 @@ export class Acts {
   }
 
   private cancel(handle: Handle, by: Actor): Effect.Effect<void> {
-    const job = handle.name
+    const job = this.stage.label(handle.name, handle.id)
     return Effect.suspend(() => {
       this.stage.note({ _tag: "CancelCalled", job, by })
       return Effect.map(Job.cancel(handle), ({ state }) => this.stage.note({ _tag: "CancelReturned", job, by, state }))
@@ -139,19 +147,24 @@ export class Acts {
   }
 
   private submit(job: Program.Job, by: Actor, attempts = "1"): Effect.Effect<void> {
-    const { stage } = this
+    const { stage, supervisor } = this
     const options = optionsOf(job, attempts)
     const { name } = options
     return Effect.suspend(() => {
       stage.note({ _tag: "SubmitCalled", job: name, by })
-      return Effect.map(Effect.exit(this.supervisor.submit(this.workOf(job, attempts), options)), (exit) => {
+      const work = this.workOf(job, attempts)
+      const submit: Effect.Effect<Handle, JobError> =
+        job.every === undefined
+          ? supervisor.submit(work, options)
+          : supervisor.every(work, { ...options, schedule: job.every.millis, overlap: job.every.overlap })
+      return Effect.map(Effect.exit(submit), (exit) => {
         if (Exit.isFailure(exit)) return stage.note({ _tag: "Refused", job: name, by, why: endingOf(exit) })
         const handle = exit.value
         this.handles.set(job.name, handle)
         stage.meet(handle.id, () => handle)
         stage.note(
           handle.name === name
-            ? { _tag: "Submitted", job: name, by }
+            ? { _tag: "Submitted", job: stage.label(name, handle.id), by }
             : { _tag: "Joined", job: name, other: handle.name, by }
         )
       })
@@ -182,16 +195,16 @@ export class Acts {
 
   private workOf(job: Program.Job, attempts: string): Effect.Effect<string, string, Scope.Scope> {
     const { stage } = this
-    const name = Program.nameIn(job.name, attempts)
     let attempt = 0
     return Effect.gen({ self: this }, function* () {
       attempt++
+      const name = stage.label(Program.nameIn(job.name, attempts), (yield* CurrentJob)?.id ?? "")
       yield* Effect.acquireRelease(stage.take({ _tag: "Began", job: name }), (_, exit) =>
         stage.take({ _tag: "Ended", job: name, how: endingOf(exit) })
       )
       const { finalizer } = job
       if (finalizer !== undefined) yield* Effect.addFinalizer(() => finalizers[finalizer])
-      for (const piece of job.work) yield* this.perform(piece, name, attempts + attempt)
+      for (const piece of job.work) yield* this.perform(piece, name, `${attempts}.${attempt}`)
       if (job.end === "fail" || (job.end === "fail once" && attempt === 1)) return yield* Effect.fail("fail")
       if (job.end === "die") return yield* Effect.die("die")
       if (job.end === "never") return yield* Effect.never
@@ -245,7 +258,7 @@ const optionsOf = (job: Program.Job, attempts: string) => ({
   timeout: job.timeout,
   key: job.key,
   priority: job.priority,
-  kind: job.kind,
+  kind: job.kind === "call" ? job.kind : undefined,
   whenFull: job.whenFull,
   idempotencyKey: job.idempotencyKey,
   owner: job.owner,

@@ -166,6 +166,9 @@ export const isWaitingAt = (job: JobHistory, index: number): boolean =>
 export const isWithin = (job: JobHistory | undefined, owner: JobHistory): boolean =>
   job !== undefined && (job === owner || isWithin(job.parent, owner))
 
+/** True for one time of what a periodic job repeats. */
+export const isRound = ({ parent, plan }: JobHistory): boolean => plan.kind === "periodic" && parent?.plan === plan
+
 /** The reasons a job had to end early, up to a moment. */
 export const stopsBefore = (job: JobHistory, moment: Moment): ReadonlyArray<Stop["kind"]> => {
   const own = job.stops.filter(
@@ -181,14 +184,23 @@ export const stopsBefore = (job: JobHistory, moment: Moment): ReadonlyArray<Stop
     (parent === undefined ||
       parent.ended.some(({ index }) => index < moment.index) ||
       stopsBefore(parent, moment).length > 0)
+  const fromNextRound = isRound(job) && job.plan.every?.overlap === "cancel previous"
   const fromCaller = caller !== undefined && caller !== parent && stopsBefore(caller, moment).length > 0
-  return [...own.map(({ kind }) => kind), ...(fromParent || fromCaller ? ["cancelled" as const] : [])]
+  return [...own.map(({ kind }) => kind), ...(fromParent || fromCaller || fromNextRound ? ["cancelled" as const] : [])]
 }
+
+/** True when the job had lent its slot: it waited, and had not been asked to end, which it may do with its slot. */
+export const isLendingAt = (job: JobHistory, moment: Moment): boolean =>
+  isWaitingAt(job, moment.index) && stopsBefore(job, moment).length === 0
 
 /** The terminal states a job may have come to, given how its work ended and why it may have been stopped. */
 export const mayEndAs = (job: JobHistory, end: Moment): ReadonlySet<JobState> => {
   const states = new Set<JobState>()
   for (const kind of stopsBefore(job, end)) states.add(kind === "cancelled" ? "cancelled" : "failed")
+  if (job.plan.kind === "periodic") {
+    // What repeats the work comes to its own end when nothing is accepted any more.
+    if (!isRound(job)) return states.add("completed")
+  }
   const last = job.ended.at(-1)
   if (last === undefined) return states
   const { end: plannedEnd, finalizer } = job.plan

@@ -4,6 +4,8 @@
 import { hanging, type Law, some, somebodyWaits } from "./SupervisorLaw.ts"
 import {
   type History,
+  isLendingAt,
+  isRound,
   isTerminal,
   isWaitingAt,
   isWithin,
@@ -59,7 +61,7 @@ const miscounted = (
 ): ReadonlyArray<string> => {
   const seen: Record<string, number> = { pending: 0, running: 0, completed: 0, failed: 0, cancelled: 0 }
   for (const job of jobs.values()) {
-    const state = stateAt(job, index)
+    const state = job.plan.kind === "periodic" ? undefined : stateAt(job, index)
     if (state !== undefined) seen[state] = (seen[state] ?? 0) + 1
   }
   return Object.entries(counts).flatMap(([state, count]) =>
@@ -87,12 +89,16 @@ export const closingEndsEverything: Law = {
   }
 }
 
-/** Running never exceeds the limit, globally and per key, not even for one scheduler step. */
+/**
+ * Running never exceeds the limit, globally and per key, not even for one scheduler step; and of the rounds of a periodic
+ * job one at most.
+ */
 export const neverMoreThanTheLimit: Law = {
   name: "neverMoreThanTheLimit",
   breaches: (history) => {
     const { jobs, trace } = history
     const { concurrency, keyConcurrency = Infinity } = trace.program.limits
+    const rounds = Array.from(jobs.values()).filter(({ plan }) => plan.kind === "periodic")
     return trace.notes.flatMap((note, index) => {
       if (note._tag !== "Began" && note._tag !== "Counted" && note._tag !== "WaitEnded") return []
       const running = Array.from(jobs.values()).filter((job) => holdsSlot(history, job, index + 1))
@@ -102,15 +108,23 @@ export const neverMoreThanTheLimit: Law = {
         ...(running.length > concurrency ? [`${some(running.map(({ name }) => name))} ran at once`] : []),
         ...Array.from(keys).flatMap(([key, count]) =>
           count > keyConcurrency ? [`${count} jobs of ${key} ran at once`] : []
-        )
+        ),
+        ...(note._tag === "Began" ? overlapping(rounds, index + 1) : [])
       ]
     })
   }
 }
 
+/** The rounds of a periodic job of which two run at once. */
+const overlapping = (rounds: ReadonlyArray<JobHistory>, index: number): ReadonlyArray<string> => {
+  const working = rounds.filter((job) => isWorkingAt(job, index))
+  const owners = new Set(working.map(({ parentId }) => parentId))
+  return owners.size === working.length ? [] : [`rounds ran at once: ${some(working.map(({ name }) => name))}`]
+}
+
 // A job that was asked to end while it waited goes on without a slot.
 const holdsSlot = ({ moments }: History, job: JobHistory, index: number): boolean => {
-  if (job.plan.kind === "call") return false
+  if (job.plan.kind !== undefined) return false
   if (stateAt(job, index) !== "running" && !isWorkingAt(job, index)) return false
   if (isWaitingAt(job, index)) return false
   const moment = moments[index - 1]
@@ -146,8 +160,12 @@ const graceMillis = 8 * hookLimit
 
 const tooEarlyOrLate =
   (trace: Trace) =>
-  ({ end, name, plan: { timeout } }: JobHistory): ReadonlyArray<string> => {
+  (job: JobHistory): ReadonlyArray<string> => {
+    const { end, name, plan } = job
+    const { kind, timeout } = plan
     if (end === undefined || timeout === undefined || end.startedAt === undefined) return []
+    // The limit is that of the rounds, not of what begins them.
+    if (kind === "periodic" && !isRound(job)) return []
     const took = end.at - end.startedAt
     return [
       ...(end.why === "TimedOut" && took < timeout ? [`${name} timed out after ${took} of ${timeout}`] : []),
@@ -157,8 +175,10 @@ const tooEarlyOrLate =
 
 const idleSlots = (history: History, index: number): ReadonlyArray<string> => {
   const { concurrency, keyConcurrency = concurrency } = history.trace.program.limits
-  const jobs = Array.from(history.jobs.values()).filter(({ plan }) => plan.kind !== "call")
-  const busy = jobs.filter((job) => stateAt(job, index) === "running" && !isWaitingAt(job, index))
+  const moment = history.moments[index]
+  if (moment === undefined) return []
+  const jobs = Array.from(history.jobs.values()).filter(({ plan }) => plan.kind === undefined)
+  const busy = jobs.filter((job) => stateAt(job, index) === "running" && !isLendingAt(job, moment))
   if (busy.length >= concurrency) return []
   return jobs.flatMap((job) =>
     stateAt(job, index) === "pending" &&

@@ -3,11 +3,20 @@
  */
 import type { EventsMissed, JobEvent } from "../core/JobEvent.ts"
 import { hanging, type Law, some } from "./SupervisorLaw.ts"
-import { type History, isTerminal, isWaitingAt, type JobHistory, stateAt } from "./SupervisorLawsModel.ts"
+import {
+  type History,
+  isLendingAt,
+  isTerminal,
+  type JobHistory,
+  type Moment,
+  stateAt,
+  stopsBefore
+} from "./SupervisorLawsModel.ts"
 import { interruptLimit, type Note, type Trace } from "./SupervisorLawsTrace.ts"
 
 /**
  * Every event has the next sequence number; "after N" gives exactly N+1, N+2, …; a slow reader is told about its gap.
+ * Of a job's progress, the last is never lost.
  */
 export const eventsHaveNoGaps: Law = {
   name: "eventsHaveNoGaps",
@@ -30,7 +39,8 @@ export const eventsHaveNoGaps: Law = {
       ]
     })
     const isComplete = trace.ending === "success" && last <= eventHistory
-    return isComplete ? [...gaps, ...Array.from(jobs.values()).flatMap(mistold(trace))] : gaps
+    const told = isComplete ? Array.from(jobs.values()).flatMap(mistold(trace)) : []
+    return [...gaps, ...told, ...trace.notes.flatMap(lostProgress(jobs, trace))]
   }
 }
 
@@ -38,11 +48,33 @@ const lastOf = (event: JobEvent | EventsMissed): number => (event._tag === "Even
 
 const mistold =
   (trace: Trace) =>
-  ({ changes, id, name }: JobHistory): ReadonlyArray<string> => {
-    const told = eventsOf(trace, id).filter((tag) => tag !== "JobRetrying" && tag !== "FailureHookFailed")
+  ({ began, changes, id, name, stops }: JobHistory): ReadonlyArray<string> => {
+    const told = eventsOf(trace, id).filter((tag) => !asides.has(tag))
     const right = changes.map(({ state }) => tags[state])
-    return told.join() === right.join() ? [] : [`the events of ${name} were ${some(told)}, not ${some(right)}`]
+    const retries = eventsOf(trace, id).filter((tag) => tag === "JobRetrying").length
+    // An attempt may be stopped before its work begins.
+    const isRight = retries === Math.max(0, began.length - 1) || (retries === began.length && stops.length > 0)
+    return [
+      ...(told.join() === right.join() ? [] : [`the events of ${name} were ${some(told)}, not ${some(right)}`]),
+      ...(isRight ? [] : [`${name} began ${began.length} times, with ${retries} events of a retry`])
+    ]
   }
+
+/** Says when somebody who followed a job's progress to its end was not told the last of it. */
+const lostProgress =
+  (jobs: History["jobs"], { notes }: Trace) =>
+  (note: Note, index: number): ReadonlyArray<string> => {
+    if (note._tag !== "ProgressEnded") return []
+    const job = jobs.get(note.job)
+    if (job?.end === undefined || stopsBefore(job, job.end).length > 0) return []
+    const reported = notes.findLast((each) => each._tag === "Reported" && each.job === note.job)
+    const told = notes.findLast((each, at) => at < index && each._tag === "Progress" && each.watcher === note.watcher)
+    if (reported?._tag !== "Reported" || (told?._tag === "Progress" && told.fraction === reported.fraction)) return []
+    return [`the last progress of ${note.job} was not told`]
+  }
+
+/** Events that are no change of state. */
+const asides = new Set<JobEvent["_tag"]>(["JobRetrying", "RoundSkipped", "FailureHookFailed"])
 
 const tags = {
   pending: "JobSubmitted",
@@ -129,7 +161,9 @@ export const drainAccountsForAll: Law = {
         if (called?._tag !== "DrainCalled") return []
         const limit = called.at + called.deadline + interruptLimit
         const outcomes = new Map(report.jobs.map((entry) => [entry.name, entry.outcome]))
-        const sure = notes.findIndex((each, after) => after > at && (each._tag === "TimePassed" || after === index))
+        const sure = notes.findIndex(
+          (each, after) => after > at && ((each._tag === "TimePassed" && !trace.isLate) || after === index)
+        )
         const live = all.filter(
           (job) => !isTerminal(stateAt(job, at) ?? "completed") && isLiveAt(job, moments[sure]?.look ?? 0, at)
         )
@@ -185,18 +219,20 @@ const outcomeOf = ({ changes, end }: JobHistory, limit: number): ReadonlySet<str
 /** A child ends before its parent does, unless handed over. Submit-and-wait inside a job cannot deadlock. */
 export const childrenEndWithTheirParent: Law = {
   name: "childrenEndWithTheirParent",
-  breaches: ({ jobs, trace }) => [
+  breaches: ({ jobs, moments, trace }) => [
     ...hanging(trace, "WaitBegan", ["WaitEnded"]),
     ...(trace.isLate
       ? []
-      : trace.notes.flatMap((note, index) => (note._tag === "TimePassed" ? stuck(jobs, index) : []))),
+      : trace.notes.flatMap((note, index) => (note._tag === "TimePassed" ? stuck(jobs, moments[index]) : []))),
     ...Array.from(jobs.values()).flatMap((child) => {
       const submit = trace.notes.find((note) => isSubmit(note) && note.job === child.name)
       const by = submit !== undefined && isSubmit(submit) ? jobs.get(submit.by) : undefined
       const right = child.plan.owner === "supervisor" ? undefined : by
       const { parent } = child
       return [
-        ...(parent === right ? [] : [`${child.name} belongs to ${parent?.name}, not to ${right?.name}`]),
+        ...(parent === right || child.plan.kind === "periodic"
+          ? []
+          : [`${child.name} belongs to ${parent?.name}, not to ${right?.name}`]),
         ...(parent?.end !== undefined && (child.end === undefined || child.end.look > parent.end.look)
           ? [`${child.name} outlived ${parent.name}`]
           : [])
@@ -206,10 +242,12 @@ export const childrenEndWithTheirParent: Law = {
 }
 
 /** The children that cannot start because every job that runs waits. */
-const stuck = (jobs: History["jobs"], index: number): ReadonlyArray<string> => {
-  const all = Array.from(jobs.values()).filter(({ plan }) => plan.kind !== "call")
+const stuck = (jobs: History["jobs"], moment: Moment | undefined): ReadonlyArray<string> => {
+  if (moment === undefined) return []
+  const { index } = moment
+  const all = Array.from(jobs.values()).filter(({ plan }) => plan.kind === undefined)
   const running = all.filter((job) => stateAt(job, index) === "running")
-  if (running.length === 0 || !running.every((job) => isWaitingAt(job, index))) return []
+  if (running.length === 0 || !running.every((job) => isLendingAt(job, moment))) return []
   return all.flatMap((job) =>
     stateAt(job, index) === "pending"
       ? [`${job.name} cannot start while ${some(running.map(({ name }) => name))} wait`]

@@ -45,7 +45,10 @@ export interface Job {
   readonly end: "succeed" | "fail" | "fail once" | "die" | "never" | "interrupt"
   /** What it still does when its work has ended, by itself or not. */
   readonly finalizer?: "slow" | "die" | undefined
-  readonly kind?: "call" | undefined
+  /** A periodic job repeats its work, each time as a job of the same name. */
+  readonly kind?: "call" | "periodic" | undefined
+  /** How often a periodic job repeats it, and what it does when it still runs. */
+  readonly every?: { readonly millis: number; readonly overlap: "skip" | "queue" | "cancel previous" } | undefined
   readonly timeout?: number | undefined
   readonly key?: string | undefined
   readonly priority?: number | undefined
@@ -74,11 +77,12 @@ const withChildren = (job: Job): ReadonlyArray<Job> => [
   ...job.work.flatMap((piece) => ("job" in piece && typeof piece.job !== "string" ? withChildren(piece.job) : []))
 ]
 
-/** The name a job has in the program: without the mark by which the jobs of its owner's later attempts differ. */
-export const planned = (name: string): string => name.replace(/'[0-9]+$/, "")
+/** The name a job has in the program: without the marks by which jobs of that name differ. */
+export const planned = (name: string): string => name.replace(/['#].*$/, "")
 
-/** The name of a job that was submitted in these attempts of its owner, its owner's owner and so on: `b`, or `b'12`. */
-export const nameIn = (name: string, attempts: string): string => (/[^1]/.test(attempts) ? `${name}'${attempts}` : name)
+/** The name of a job that was submitted in these attempts of its owner, its owner's owner and so on: `b`, or `b'1.2`. */
+export const nameIn = (name: string, attempts: string): string =>
+  /^1(\.1)*$/.test(attempts) ? name : `${name}'${attempts}`
 
 /** Makes a program from a seed: up to three clients with up to four steps each. */
 export const generate = (seed: number): Program => new Generator(new Chance(seed)).program()
@@ -116,7 +120,7 @@ class Generator {
   }
 
   private submit(): Step {
-    return { do: "submit", job: this.job(2) }
+    return { do: "submit", job: this.periodically(this.job(2)) }
   }
 
   private step(): Step {
@@ -175,6 +179,14 @@ class Generator {
     }
   }
 
+  private periodically(job: Job): Job {
+    const { chance } = this
+    if (!chance.onceIn(12)) return job
+    const { end, finalizer, name, timeout, work } = job
+    const every = { millis: 1 + chance.below(4), overlap: chance.oneOf(["skip", "queue", "cancel previous"]) }
+    return { name, work, end, finalizer, timeout, kind: "periodic", every }
+  }
+
   private work(depth: number): Work {
     const { chance } = this
     switch (chance.below(depth > 0 ? 9 : 5)) {
@@ -188,7 +200,7 @@ class Generator {
         return chance.onceIn(2) ? { do: "report", done: chance.below(4) } : { do: "cancel", job: this.anyName() }
       case 5:
       case 6:
-        return { do: "submit", job: this.job(depth - 1) }
+        return { do: "submit", job: this.periodically(this.job(depth - 1)) }
       case 7:
         return { do: "run", job: this.job(depth - 1) }
       default:

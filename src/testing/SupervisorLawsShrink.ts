@@ -35,20 +35,12 @@ function* smallerJob(job: Job): Iterable<Job> {
     const { [option]: _, ...rest } = job
     yield rest
   }
+  if (job.kind === "call") yield { ...job, kind: undefined }
+  if (job.every !== undefined) yield { ...job, kind: undefined, every: undefined }
   if (job.end !== "succeed") yield { ...job, end: "succeed" }
 }
 
-const options = [
-  "finalizer",
-  "kind",
-  "timeout",
-  "key",
-  "priority",
-  "whenFull",
-  "retry",
-  "idempotencyKey",
-  "owner"
-] as const
+const options = ["finalizer", "timeout", "key", "priority", "whenFull", "retry", "idempotencyKey", "owner"] as const
 
 function* smallerWork(work: Work): Iterable<Work> {
   if (work.do === "submit" || work.do === "run") for (const job of smallerJob(work.job)) yield { ...work, job }

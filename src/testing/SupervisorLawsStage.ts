@@ -7,7 +7,7 @@ import * as Job from "../supervisor/Job.ts"
 import type * as Supervisor from "../supervisor/Supervisor.ts"
 import * as SeededScheduler from "./SeededScheduler.ts"
 import { Acts, type Stage as StageOfActs } from "./SupervisorLawsActs.ts"
-import type { Program } from "./SupervisorLawsProgram.ts"
+import { jobsOf, planned, type Program } from "./SupervisorLawsProgram.ts"
 import { type Actor, endingOf, hookLimit, type Note, type Trace, type Unplaced } from "./SupervisorLawsTrace.ts"
 
 /** Builds the supervisor under test. It has to heed the limits and the failure hook it is given. */
@@ -49,6 +49,7 @@ class Stage implements StageOfActs {
   private readonly followers: Array<Fiber.Fiber<unknown, unknown>> = []
   private readonly known = new Set<string>()
   private readonly live = new Map<string, { readonly job: Job.Job<unknown, unknown>; state: string }>()
+  private readonly periodic: ReadonlySet<string>
   private supervisor: Supervisor.Supervisor["Service"] | undefined = undefined
   private clock: Clock.Clock = Clock.Clock.defaultValue()
   private isClosing = false
@@ -58,6 +59,11 @@ class Stage implements StageOfActs {
   constructor(make: Make, program: Program) {
     this.make = make
     this.program = program
+    this.periodic = new Set(jobsOf(program).flatMap(({ every, name }) => (every === undefined ? [] : [name])))
+  }
+
+  label(name: string, id: string): string {
+    return this.periodic.size > 0 && this.periodic.has(planned(name)) ? `${name}#${id}` : name
   }
 
   readonly play: Effect.Effect<void> = Effect.suspend(() =>
@@ -124,21 +130,22 @@ class Stage implements StageOfActs {
     const failed = jobs.failed + calls.failed
     const cancelled = jobs.cancelled + calls.cancelled
     const last = this.lastCounts
-    if (
+    const isSame =
       pending === last.pending &&
       running === last.running &&
       completed === last.completed &&
       failed === last.failed &&
       cancelled === last.cancelled
-    ) {
-      return
-    }
+    // Periodic jobs are not counted.
+    const hasUncounted = this.periodic.size > 0
+    if (isSame && !hasUncounted) return
     const counts = (this.lastCounts = { pending, running, completed, failed, cancelled })
-    if (pending + running + completed + failed + cancelled > this.known.size) {
+    if (hasUncounted || pending + running + completed + failed + cancelled > this.known.size) {
       for (const { id } of atOnce(supervisor.list())) this.meet(id, () => atOnce(supervisor.find(id)))
     }
-    for (const seen of this.live.values()) this.lookAt(seen)
-    this.note({ _tag: "Counted", counts })
+    const seen = this.notes.length
+    for (const each of this.live.values()) this.lookAt(each)
+    if (!isSame || this.notes.length > seen) this.note({ _tag: "Counted", counts })
   }
 
   private lookAt(seen: { readonly job: Job.Job<unknown, unknown>; state: string }): void {
@@ -147,7 +154,16 @@ class Stage implements StageOfActs {
     seen.state = state
     const why = cause === undefined ? "" : endingOf(Exit.failCause(cause))
     const reasons = cause?.reasons.length ?? 0
-    this.note({ _tag: "State", job: name, id, state, parentId, startedAt: startedAtMillis, why, reasons })
+    this.note({
+      _tag: "State",
+      job: this.label(name, id),
+      id,
+      state,
+      parentId,
+      startedAt: startedAtMillis,
+      why,
+      reasons
+    })
     if (state !== "pending" && state !== "running") this.live.delete(id)
   }
 
@@ -157,13 +173,18 @@ class Stage implements StageOfActs {
       ...limits,
       upkeepEvery: Duration.infinity,
       onFailureTimeout: hookLimit,
-      onFailure: ({ job }) => Effect.andThen(this.take({ _tag: "Hooked", job: job.name, text: job.state }), hooks[hook])
+      onFailure: ({ job }) =>
+        Effect.andThen(this.take({ _tag: "Hooked", job: this.label(job.name, job.id), text: job.state }), hooks[hook])
     }
   }
 
   private log({ fiber, message }: Logger.Options<unknown>): void {
-    const { jobName } = fiber.getRef(References.CurrentLogAnnotations)
-    this.note({ _tag: "Logged", job: String(jobName), text: String(Array.isArray(message) ? message[0] : message) })
+    const { jobId, jobName } = fiber.getRef(References.CurrentLogAnnotations)
+    this.note({
+      _tag: "Logged",
+      job: this.label(String(jobName), String(jobId)),
+      text: String(Array.isArray(message) ? message[0] : message)
+    })
   }
 }
 

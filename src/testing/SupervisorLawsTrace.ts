@@ -44,8 +44,8 @@ export type Note = { readonly at: number } & (
   | { readonly _tag: "WaitReturned" | "RunReturned"; readonly job: string; readonly by: Actor; readonly how: Ending }
   | { readonly _tag: "GaveUp" | "Left"; readonly job: string; readonly by: Actor }
   | { readonly _tag: "Found"; readonly job: string; readonly how: Ending }
-  | { readonly _tag: "Progress"; readonly job: string; readonly fraction: number }
-  | { readonly _tag: "ProgressEnded"; readonly job: string }
+  | { readonly _tag: "Progress"; readonly job: string; readonly watcher: number; readonly fraction: number }
+  | { readonly _tag: "ProgressEnded"; readonly job: string; readonly watcher: number }
   | { readonly _tag: "Reported"; readonly job: string; readonly fraction: number }
   | { readonly _tag: "ReaderBegan"; readonly reader: number; readonly after: number }
   | { readonly _tag: "Read"; readonly reader: number; readonly event: JobEvent | EventsMissed }

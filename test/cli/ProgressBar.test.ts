@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Schema } from "effect"
+import { Effect, Schema } from "effect"
 import { ProgressBar } from "holdfast/cli"
+import { StatusLine, Supervisor } from "holdfast/supervisor"
 
 const now: ProgressBar.Snapshot = {
   total: 2_000,
@@ -61,6 +62,15 @@ describe("ProgressBar", () => {
       "3 failed · 61 retried · 50 in flight"
     ])
   })
+
+  it.effect("ends with the supervisor's status line, cut to the width", () =>
+    Effect.gen(function* () {
+      const health = yield* Supervisor.health
+      const lines = ProgressBar.render({ ...now, health }, 20)
+      assert.deepStrictEqual(lines.slice(2), [StatusLine.render(health, { width: 20 })])
+      assert.match(lines[2] ?? "", /^jobs 0\/50/)
+    }).pipe(Effect.provide(Supervisor.layer()))
+  )
 
   it("writes the same as one line for a log", () => {
     assert.strictEqual(

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest"
+import { spawn, spawnSync } from "node:child_process"
 import { createServer } from "node:http"
 import { readFileSync } from "node:fs"
 import { makeFolder, packages, startFast, startModel } from "./command.ts"
@@ -125,6 +126,17 @@ describe("holdfast batch", { timeout: 60_000 }, () => {
       stdin: prompts(3).join("")
     })
     expect([code, ids(folder.lines("out.jsonl"))]).toEqual([0, ["p-0", "p-1", "p-2"]])
+  })
+
+  it("reads a pipe once", async () => {
+    const url = await startFast()
+    const folder = makeFolder()
+    folder.write("in.jsonl", prompts(3_000).join(""))
+    spawnSync("mkfifo", [folder.path("pipe")])
+    const feeder = spawn("cp", [folder.path("in.jsonl"), folder.path("pipe")])
+    const { code } = await folder.run(["batch", "pipe", "--out=out.jsonl", `--base-url=${url}`, "--model=m", "--quiet"])
+    feeder.kill()
+    expect([code, folder.lines("out.jsonl").length]).toEqual([0, 3_000])
   })
 
   it("fails bad lines by themselves, names each with its line, and tries only them again", async () => {

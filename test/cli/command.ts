@@ -23,7 +23,7 @@ export const startModel = async (...args: ReadonlyArray<string>): Promise<string
 
 /** Starts the fast server for one test. */
 export const startFast = async (latencyMillis = 0): Promise<string> => {
-  const server = await startServer([join(import.meta.dirname, "fastServer.ts"), String(latencyMillis)])
+  const server = await startServer([new URL("./fastServer.ts", import.meta.url).pathname, String(latencyMillis)])
   onTestFinished(() => server[Symbol.asyncDispose]())
   return `${server.url}/v1`
 }

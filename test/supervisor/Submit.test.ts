@@ -244,6 +244,26 @@ describe("jobs that wait for jobs", () => {
     }).pipe(Effect.provide(Supervisor.layer({ concurrency: 2 })))
   )
 
+  it.effect("keep their slot while they wait for a call, which takes none", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const calling = Supervisor.run(Deferred.await(gate), { kind: "call" })
+      yield* Effect.replicateEffect(Supervisor.submit(calling), 5)
+      yield* settle
+      const { calls, pending, running } = yield* Supervisor.counts
+      assert.deepStrictEqual([running, pending, calls.running], [2, 3, 2])
+      yield* Deferred.succeed(gate, undefined)
+      yield* Supervisor.awaitAll()
+    }).pipe(Effect.provide(Supervisor.layer({ concurrency: 2 })))
+  )
+
+  it.effect("lend the slot of the job that makes a call when that call waits for a job", () =>
+    Effect.gen(function* () {
+      const inner = Supervisor.run(Effect.succeed("inner"))
+      assert.strictEqual(yield* Supervisor.run(Supervisor.run(inner, { kind: "call" })), "inner")
+    }).pipe(Effect.provide(Supervisor.layer({ concurrency: 1 })))
+  )
+
   it.effect("can follow each other's progress at concurrency 1", () =>
     Effect.gen(function* () {
       const seen = yield* Supervisor.run(

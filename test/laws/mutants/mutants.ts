@@ -24,9 +24,9 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     fault: "a job that times out counts as cancelled",
     breaks: "oneTerminalState",
-    file: "JobRecord.ts",
-    search: `return { state: "failed", exit: ended(id, new TimedOut`,
-    replace: `return { state: "cancelled", exit: ended(id, new TimedOut`
+    file: "Outcome.ts",
+    search: `late("failed", true, () => withReason(id, new TimedOut`,
+    replace: `late("cancelled", true, () => withReason(id, new TimedOut`
   },
   {
     fault: "closing does not wait for the jobs it interrupts",
@@ -67,8 +67,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     fault: "cancelling returns before the job has ended",
     breaks: "stopsWaitForTheWork",
     file: "Job.ts",
-    search: "if (current?.isWithin(record) !== true) yield*",
-    replace: "if (current === record) yield*"
+    search: "current?.isWithin(record) === true ? Effect.void",
+    replace: "current !== record ? Effect.void"
   },
   {
     fault: "a time limit passes at once",
@@ -119,6 +119,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: "EventLog.ts",
     search: "      if (this.closed || this.lastSequence > position) return resume(Effect.void)\n",
     replace: ""
+  },
+  {
+    fault: "what a job reports last is lost when it ends at once",
+    breaks: "eventsHaveNoGaps",
+    file: "Job.ts",
+    search: "if (latest !== undefined && latest !== seen)",
+    replace: "if (latest !== undefined && latest !== seen && record.endedAtMillis === undefined)"
   },
   {
     fault: "the failure of a job that owns others is not reported",
