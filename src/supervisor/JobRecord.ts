@@ -66,8 +66,6 @@ export interface Progress {
 /** How a job begins: what it is called, who owns it. */
 export interface Submission {
   readonly id: string
-  /** False for an id the supervisor made, which no job has. */
-  readonly isIdGiven: boolean
   readonly name: string
   readonly kind: JobKind
   readonly metadata: Metadata

@@ -48,6 +48,7 @@ export class JobTable {
   private readonly retention: Retention
   private lastNumber = 0
   private hasForeignIds = false
+  private issued: string | undefined = undefined
 
   constructor(retention: Retention) {
     this.retention = retention
@@ -57,7 +58,15 @@ export class JobTable {
   nextId(): string {
     let id = `job-${++this.lastNumber}`
     while (this.hasForeignIds && this.known.has(id)) id = `job-${++this.lastNumber}`
+    this.issued = id
     return id
+  }
+
+  /** True when no known job has this id; the one made last is known to be free without looking. */
+  isFree(id: string): boolean {
+    const isIssued = id === this.issued
+    this.issued = undefined
+    return isIssued || !this.known.has(id)
   }
 
   /** True for an id this table gave out: if it is not found, its record has been dropped. */

@@ -94,7 +94,7 @@ export class Lifecycle implements Supervision {
     const known = idempotencyKey === undefined ? undefined : this.table.getByIdempotencyKey(idempotencyKey)
     if (known !== undefined) return known
     const refused = (reason: JobError["reason"]) => new JobError({ id, reason })
-    if (submission.isIdGiven && this.table.get(id) !== undefined) return refused(new DuplicateId())
+    if (!this.table.isFree(id)) return refused(new DuplicateId())
     if (parent?.result !== undefined || parent?.stop !== undefined) {
       return refused(new NotAccepting({ because: "parent ending" }))
     }

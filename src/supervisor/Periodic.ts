@@ -49,33 +49,44 @@ export const every = <A, E, R>(
     const rounds: Rounds = { started: 0, failed: 0, skipped: 0, failedInARow: 0 }
     const current = yield* CurrentJob
     if (current !== undefined) current.rounds = rounds
-    const unended: Array<Job.Job<unknown, unknown>> = []
-    const watchers = new Set<Fiber.Fiber<void, JobError>>()
-    const begin = Effect.gen(function* () {
-      const previous = unended.at(-1)
-      const overlap = options.overlap ?? "skip"
-      if (previous !== undefined && (overlap === "skip" || unended.length > maxQueued)) {
-        rounds.skipped++
-        return lifecycle.emit(recordOf(previous), { _tag: "RoundSkipped" })
-      }
-      if (previous !== undefined && overlap === "cancel previous") {
-        yield* Job.cancel(previous, { reason: "the next round begins" })
-      }
-      const round = yield* submitRound(
-        previous === undefined ? effect : Effect.andThen(Effect.ignore(Job.await(previous)), effect)
-      )
+    const { overlap = "skip" } = options
+    // The round that runs, and the fiber that sees to its end; rounds never run side by side.
+    let running: { readonly round: Job.Job<unknown, unknown>; readonly end: Fiber.Fiber<void, JobError> } | undefined
+    let queued = 0
+
+    const start: Effect.Effect<void, JobError, Exclude<R, Scope.Scope> | Scope.Scope> = Effect.gen(function* () {
+      const round = yield* submitRound(effect)
       rounds.started++
-      unended.push(round)
-      const end = Effect.map(Job.await(round), () => {
-        unended.splice(unended.indexOf(round), 1)
-        const failed = recordOf(round).state === "failed"
-        if (failed) rounds.failed++
-        rounds.failedInARow = failed ? rounds.failedInARow + 1 : 0
-      })
-      const watcher = yield* Effect.forkScoped(end)
-      watchers.add(watcher)
-      watcher.addObserver(() => watchers.delete(watcher))
+      running = { round, end: yield* Effect.forkScoped(Effect.interruptible(seeToEnd(round))) }
+    }).pipe(Effect.uninterruptible)
+
+    const seeToEnd = Effect.fnUntraced(function* (round: Job.Job<unknown, unknown>) {
+      yield* Job.await(round)
+      running = undefined
+      const failed = recordOf(round).state === "failed"
+      if (failed) rounds.failed++
+      rounds.failedInARow = failed ? rounds.failedInARow + 1 : 0
+      if (queued === 0) return
+      queued--
+      yield* start
     })
+
+    const begin = Effect.gen(function* () {
+      if (running === undefined) return yield* start
+      if (overlap === "cancel previous") {
+        const { end, round } = running
+        yield* Job.cancel(round, { reason: "the next round begins" })
+        yield* Fiber.join(end)
+        return yield* start
+      }
+      if (overlap === "queue" && queued < maxQueued) {
+        queued++
+        return
+      }
+      rounds.skipped++
+      lifecycle.emit(recordOf(running.round), { _tag: "RoundSkipped" })
+    })
+
     const beginAll = Effect.gen(function* () {
       if (options.jitter !== undefined) {
         const jitter = Duration.toMillis(options.jitter)
@@ -89,8 +100,14 @@ export const every = <A, E, R>(
         Pull.catchDone(() => Effect.void)
       )
     })
-    yield* Effect.raceFirst(beginAll, lifecycle.awaitRefusal)
-    yield* Effect.forEach(Array.from(watchers), (watcher) => Fiber.join(watcher), { discard: true })
+
+    yield* Effect.raceFirst(
+      beginAll,
+      Effect.map(lifecycle.awaitRefusal, () => {
+        queued = 0
+      })
+    )
+    while (running !== undefined) yield* Fiber.join(running.end)
   }).pipe(
     // A parsed `Cron` does not fail to parse, and a round that is not accepted means that the end has come.
     Effect.catchTags({ CronParseError: Effect.die, JobError: () => Effect.void })

@@ -49,7 +49,6 @@ export const submit = <A, E, R>(
     const current = owner?.supervision === lifecycle ? owner : undefined
     const submission: Submission = {
       id,
-      isIdGiven: options.id !== undefined,
       name: options.name ?? id,
       kind,
       metadata: options.metadata ?? {},

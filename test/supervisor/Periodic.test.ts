@@ -60,7 +60,7 @@ describe("periodic jobs", () => {
   )
 
   it.effect("let rounds follow each other, never side by side", () =>
-    Effect.map(overlapping("queue"), (seen) => assert.deepStrictEqual(seen, [6, 0, 2, 1]))
+    Effect.map(overlapping("queue"), (seen) => assert.deepStrictEqual(seen, [3, 0, 2, 1]))
   )
 
   it.effect("cancel the round before", () =>
