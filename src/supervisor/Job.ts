@@ -159,11 +159,9 @@ const waitingFor = (record: JobRecord): Effect.Effect<void, JobError> =>
     record.endedAtMillis === undefined ? lending(record, record.supervision.awaitEnd(record)) : Effect.void
   )
 
-// A job that waits for another lends its slot, so that jobs cannot wait for each other's slots. What takes no slot, such as
-// a call, is not held up by a lack of them: a job that waits for its call keeps its own.
 const lending = (record: JobRecord, wait: Effect.Effect<void>): Effect.Effect<void, JobError> =>
-  Effect.flatMap(CurrentJob, (current) => {
-    if (current === record) return Effect.fail(new JobError({ id: record.id, reason: new WaitsForItself() }))
-    if (record.submission.kind !== "job" || current?.supervision !== record.supervision) return wait
-    return record.supervision.lendSlot(current.slotHolder, wait)
-  })
+  Effect.flatMap(CurrentJob, (current) =>
+    current === record
+      ? Effect.fail(new JobError({ id: record.id, reason: new WaitsForItself() }))
+      : record.supervision.waitingFor(record, current?.supervision === record.supervision ? current : undefined, wait)
+  )

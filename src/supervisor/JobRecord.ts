@@ -85,7 +85,11 @@ export interface Supervision {
   readonly stop: (record: JobRecord, stop: Outcome.Stop) => void
   readonly awaitEnd: (record: JobRecord) => Effect.Effect<void>
   readonly awaitNews: (record: JobRecord, seen: Progress | undefined) => Effect.Effect<void>
-  readonly lendSlot: <A, E>(record: JobRecord | undefined, wait: Effect.Effect<A, E>) => Effect.Effect<A, E>
+  readonly waitingFor: <A, E>(
+    target: JobRecord,
+    waiter: JobRecord | undefined,
+    wait: Effect.Effect<A, E>
+  ) => Effect.Effect<A, E>
   readonly report: (record: JobRecord, progress: Progress) => void
   readonly finish: (record: JobRecord, exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void> | undefined
   readonly emit: (record: JobRecord, event: Unplaced<JobEvent>) => void
@@ -166,11 +170,6 @@ export class JobRecord implements Job<unknown, unknown> {
 
   get priority(): number {
     return this.submission.priority
-  }
-
-  /** The job in whose slot it runs: itself, or for a call the job that makes it. */
-  get slotHolder(): JobRecord | undefined {
-    return this.submission.kind === "job" ? this : this.submission.parent?.slotHolder
   }
 
   /** True when `ancestor` is this job or owns it, directly or through others. */

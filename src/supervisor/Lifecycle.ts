@@ -13,6 +13,7 @@ import * as FailureHook from "./FailureHook.ts"
 import { DuplicateId, JobError, NotAccepting, QueueFull } from "./JobError.ts"
 import { type Fork, JobRecord, type Progress, type Submission, type Supervision, type Unplaced } from "./JobRecord.ts"
 import * as Outcome from "./Outcome.ts"
+import { Lending } from "./Lending.ts"
 import { JobTable } from "./JobTable.ts"
 import { RateWindow } from "./RateWindow.ts"
 import type { Settings } from "./Settings.ts"
@@ -29,6 +30,7 @@ export class Lifecycle implements Supervision {
   private readonly madeAtMillis: number
   private readonly dispatcher: Scheduler.SchedulerDispatcher
   private readonly entrance = new Entrance()
+  private readonly lending = new Lending((holder, wait) => this.lendSlot(holder, wait))
   private startable: Array<JobRecord> = []
   private readonly refused = Deferred.makeUnsafe<void>()
   private refusal: NotAccepting["because"] | undefined = undefined
@@ -132,10 +134,11 @@ export class Lifecycle implements Supervision {
   enter(
     submission: Submission,
     fork: Fork,
+    waiter: JobRecord | undefined,
     refusal: JobError,
     limit: Duration.Duration | undefined
   ): Effect.Effect<JobRecord, JobError> {
-    return this.entrance.wait(
+    const wait = this.entrance.wait(
       () => this.submit(submission, fork),
       refusal,
       (late) => {
@@ -144,6 +147,8 @@ export class Lifecycle implements Supervision {
         return () => timer?.interruptUnsafe()
       }
     )
+    // Whoever waits for room lends the slot as well: it may be the one that would make room.
+    return this.lending.forSlot(waiter, wait)
   }
 
   /** Asks a job to end, for the first reason given: a waiting one ends at once, a running one is interrupted. */
@@ -181,17 +186,16 @@ export class Lifecycle implements Supervision {
   /** Waits until the supervisor no longer accepts work. */
   readonly awaitRefusal: Effect.Effect<void> = Effect.suspend(() => Deferred.await(this.refused))
 
-  /**
-   * Waits for something on behalf of a job, which lends its slot meanwhile and has one again before it goes on. A job
-   * that was asked to end goes on without.
-   */
-  lendSlot<A, E>(record: JobRecord | undefined, wait: Effect.Effect<A, E>): Effect.Effect<A, E> {
-    if (record === undefined) return wait
-    return Effect.uninterruptibleMask((restore) => {
-      this.admission.free(record)
-      this.scheduleSettle()
-      return Effect.flatMap(Effect.exit(restore(wait)), (exit) => Effect.andThen(this.takeSlotBack(record), exit))
-    })
+  /** Waits for a job on behalf of another, which lends its slot meanwhile: see `Lending`. */
+  waitingFor<A, E>(target: JobRecord, waiter: JobRecord | undefined, wait: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    switch (target.submission.kind) {
+      case "job":
+        return this.lending.forSlot(waiter, wait)
+      case "call":
+        return this.lending.forCall(target, waiter, wait)
+      case "periodic":
+        return wait
+    }
   }
 
   /** Takes down how far a job is, for whoever follows it. */
@@ -233,6 +237,15 @@ export class Lifecycle implements Supervision {
     const { id, kind, name } = record.submission
     const sequence = this.events.nextSequence
     this.events.append({ _tag: tag, sequence, atMillis: this.toEpoch(now), jobId: id, jobName: name, kind })
+  }
+
+  // The job has a slot again before it goes on; one that was asked to end goes on without.
+  private lendSlot<A, E>(record: JobRecord, wait: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return Effect.uninterruptibleMask((restore) => {
+      this.admission.free(record)
+      this.scheduleSettle()
+      return Effect.flatMap(Effect.exit(restore(wait)), (exit) => Effect.andThen(this.takeSlotBack(record), exit))
+    })
   }
 
   private takeSlotBack(record: JobRecord): Effect.Effect<void> {

@@ -79,8 +79,7 @@ const whenRefused = <A, E>(
   const warned = lifecycle.admission.noticeFull() ? Effect.logWarning(refusal.message) : Effect.void
   if (whenFull === undefined || whenFull === "refuse") return Effect.andThen(warned, Effect.fail(refusal))
   const limit = whenFull === "wait" ? undefined : Duration.fromInputUnsafe(whenFull)
-  // A job that waits for room lends its slot: it may be the one whose slot would make room.
-  const entered = lifecycle.lendSlot(current?.slotHolder, lifecycle.enter(submission, start, refusal, limit))
+  const entered = lifecycle.enter(submission, start, current, refusal, limit)
   return Effect.andThen(
     warned,
     Effect.map(entered, (record) => record as Job<A, E>)
