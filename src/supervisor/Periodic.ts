@@ -62,14 +62,20 @@ export const every = <A, E, R>(
 
     const seeToEnd = Effect.fnUntraced(function* (round: Job.Job<unknown, unknown>) {
       yield* Job.await(round)
-      running = undefined
       const failed = recordOf(round).state === "failed"
       if (failed) rounds.failed++
       rounds.failedInARow = failed ? rounds.failedInARow + 1 : 0
-      if (queued === 0) return
-      queued--
-      yield* start
+      // Nobody else may begin a round between this one and the one that waits for it.
+      if (queued === 0) running = undefined
+      else {
+        queued--
+        yield* start
+      }
     })
+
+    const awaitLast: Effect.Effect<void, JobError> = Effect.suspend(() =>
+      running === undefined ? Effect.void : Effect.andThen(Fiber.join(running.end), awaitLast)
+    )
 
     const begin = Effect.gen(function* () {
       if (running === undefined) return yield* start
@@ -107,7 +113,7 @@ export const every = <A, E, R>(
         queued = 0
       })
     )
-    while (running !== undefined) yield* Fiber.join(running.end)
+    yield* awaitLast
   }).pipe(
     // A parsed `Cron` does not fail to parse, and a round that is not accepted means that the end has come.
     Effect.catchTags({ CronParseError: Effect.die, JobError: () => Effect.void })
