@@ -4,7 +4,7 @@
  * Each round is a job of its own and belongs to the periodic job. A round that fails is recorded, logged and given to the
  * failure hook like any other job; the next one begins all the same.
  */
-import { Cron, Duration, Effect, Fiber, Pull, Random, Schedule, type Scope } from "effect"
+import { Cron, Deferred, Duration, Effect, Pull, Random, Schedule, type Scope } from "effect"
 import * as Job from "./Job.ts"
 import type { JobError } from "./JobError.ts"
 import { CurrentJob, recordOf, type Rounds } from "./JobRecord.ts"
@@ -50,14 +50,18 @@ export const every = <A, E, R>(
     const current = yield* CurrentJob
     if (current !== undefined) current.rounds = rounds
     const { overlap = "skip" } = options
-    // The round that runs, and the fiber that sees to its end; rounds never run side by side.
-    let running: { readonly round: Job.Job<unknown, unknown>; readonly end: Fiber.Fiber<void, JobError> } | undefined
+    // The round that runs; rounds never run side by side. `ended` is done once it is no longer this one.
+    let running: { readonly round: Job.Job<unknown, unknown>; readonly ended: Deferred.Deferred<void> } | undefined
     let queued = 0
 
     const start: Effect.Effect<void, JobError, Exclude<R, Scope.Scope> | Scope.Scope> = Effect.gen(function* () {
       const round = yield* submitRound(effect)
+      const ended = Deferred.makeUnsafe<void>()
+      running = { round, ended }
       rounds.started++
-      running = { round, end: yield* Effect.forkScoped(Effect.interruptible(seeToEnd(round))) }
+      yield* Effect.forkScoped(
+        Effect.interruptible(Effect.ensuring(seeToEnd(round), Deferred.succeed(ended, undefined)))
+      )
     }).pipe(Effect.uninterruptible)
 
     const seeToEnd = Effect.fnUntraced(function* (round: Job.Job<unknown, unknown>) {
@@ -69,20 +73,24 @@ export const every = <A, E, R>(
       if (queued === 0) running = undefined
       else {
         queued--
-        yield* start
+        yield* Effect.tapError(start, () =>
+          Effect.sync(() => {
+            running = undefined
+          })
+        )
       }
     })
 
-    const awaitLast: Effect.Effect<void, JobError> = Effect.suspend(() =>
-      running === undefined ? Effect.void : Effect.andThen(Fiber.join(running.end), awaitLast)
+    const awaitLast: Effect.Effect<void> = Effect.suspend(() =>
+      running === undefined ? Effect.void : Effect.andThen(Deferred.await(running.ended), awaitLast)
     )
 
     const begin = Effect.gen(function* () {
       if (running === undefined) return yield* start
       if (overlap === "cancel previous") {
-        const { end, round } = running
+        const { ended, round } = running
         yield* Job.cancel(round, { reason: "the next round begins" })
-        yield* Fiber.join(end)
+        yield* Deferred.await(ended)
         return yield* start
       }
       if (overlap === "queue" && queued < maxQueued) {

@@ -37,15 +37,10 @@ describe("the laws", () => {
     }
   )
 
-  it("find nothing wrong with an unchanged copy", async () => {
+  it("find nothing wrong with an unchanged copy", { timeout: 120_000 }, async () => {
     const copy = await makeCopy("unchanged")
-    assert.strictEqual(
-      await brokenLaw(
-        copy,
-        copy.laws.laws.map(({ name }) => name)
-      ),
-      undefined
-    )
+    const names = copy.laws.laws.map(({ name }) => name)
+    assert.strictEqual(await brokenLaw(copy, names, 20), undefined)
   })
 
   it("each have a mutant", async () => {
