@@ -129,7 +129,7 @@ export const explore = <A, E>(effect: Effect.Effect<A, E>, options: ExploreOptio
 const maxOutcomes = 1_000
 
 const inWords = (exit: Exit.Exit<unknown, unknown>): string =>
-  Exit.isSuccess(exit) ? `success(${Inspectable.toStringUnknown(exit.value)})` : Cause.pretty(exit.cause)
+  Exit.isSuccess(exit) ? `success(${Inspectable.toStringUnknown(exit.value, 0)})` : Cause.pretty(exit.cause)
 
 /**
  * Lists the points at which a program can be preempted: every operation of every fiber, in a run that preempts nowhere.

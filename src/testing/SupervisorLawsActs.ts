@@ -27,12 +27,14 @@ export interface Stage {
 export class Acts {
   private readonly supervisor: Supervisor.Supervisor["Service"]
   private readonly stage: Stage
+  private readonly plans: ReadonlyMap<string, Program.Job>
   private readonly handles = new Map<string, Handle>()
   // Number 0 is who reads all of it.
   private readers = 1
   private watchers = 0
 
-  constructor(supervisor: Supervisor.Supervisor["Service"], stage: Stage) {
+  constructor(supervisor: Supervisor.Supervisor["Service"], program: Program.Program, stage: Stage) {
+    this.plans = new Map(Program.jobsOf(program).map((job) => [job.name, job]))
     this.supervisor = supervisor
     this.stage = stage
   }
@@ -226,21 +228,22 @@ export class Acts {
         })
       case "submit": {
         const submit = this.submit(piece.job, by, attempts)
-        return piece.job.whenFull === undefined ? submit : this.waiting(submit, by)
+        return piece.job.whenFull === undefined ? submit : this.waiting(submit, by, piece.job)
       }
       case "run":
-        return this.waiting(this.run(piece.job, by, attempts), by)
+        return this.waiting(this.run(piece.job, by, attempts), by, piece.job)
       default: {
         const job = this.handles.get(piece.job)
         if (job === undefined) return Effect.void
-        return piece.do === "cancel" ? this.cancel(job, by) : this.waiting(this.wait(job, by, undefined), by)
+        if (piece.do === "cancel") return this.cancel(job, by)
+        return this.waiting(this.wait(job, by, undefined), by, this.plans.get(Program.planned(job.name)))
       }
     }
   }
 
-  private waiting(wait: Effect.Effect<void>, job: string): Effect.Effect<void> {
+  private waiting(wait: Effect.Effect<void>, job: string, other: Program.Job | undefined): Effect.Effect<void> {
     return Effect.acquireUseRelease(
-      this.stage.take({ _tag: "WaitBegan", job }),
+      this.stage.take({ _tag: "WaitBegan", job, lends: other?.kind === undefined }),
       () => wait,
       () => this.stage.take({ _tag: "WaitEnded", job })
     )

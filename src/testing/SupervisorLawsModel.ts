@@ -46,7 +46,7 @@ export interface JobHistory {
   readonly began: ReadonlyArray<Moment>
   readonly ended: ReadonlyArray<Moment & { readonly how: Ending }>
   /** Between which notes it waited for other jobs or for room; open at the end when it still does. */
-  readonly waits: ReadonlyArray<{ readonly from: number; readonly to: number }>
+  readonly waits: ReadonlyArray<{ readonly from: number; readonly to: number; readonly lends: boolean }>
   /** What was done to it, or to all jobs, that makes it end early. */
   readonly stops: ReadonlyArray<Stop>
   /** Its terminal state. */
@@ -112,7 +112,7 @@ const record = (job: Open<JobHistory>, note: Note, moment: Moment): void => {
   if (note._tag === "Began") job.began.push(moment)
   if (note._tag === "Ended") job.ended.push({ ...moment, how: note.how })
   if (note._tag === "CancelCalled") job.stops.push({ ...moment, kind: "cancelled" })
-  if (note._tag === "WaitBegan") job.waits.push({ from: moment.index, to: Infinity })
+  if (note._tag === "WaitBegan") job.waits.push({ from: moment.index, to: Infinity, lends: note.lends })
   if (note._tag === "WaitEnded") {
     const last = job.waits.pop()
     if (last !== undefined) job.waits.push({ ...last, to: moment.index })
@@ -189,9 +189,10 @@ export const stopsBefore = (job: JobHistory, moment: Moment): ReadonlyArray<Stop
   return [...own.map(({ kind }) => kind), ...(fromParent || fromCaller || fromNextRound ? ["cancelled" as const] : [])]
 }
 
-/** True when the job had lent its slot: it waited, and had not been asked to end, which it may do with its slot. */
+/** True when the job had lent its slot for sure: one that was asked to end meanwhile may do so with its slot. */
 export const isLendingAt = (job: JobHistory, moment: Moment): boolean =>
-  isWaitingAt(job, moment.index) && stopsBefore(job, moment).length === 0
+  job.waits.some(({ from, lends, to }) => lends && from < moment.index && moment.index <= to) &&
+  stopsBefore(job, moment).length === 0
 
 /** The terminal states a job may have come to, given how its work ended and why it may have been stopped. */
 export const mayEndAs = (job: JobHistory, end: Moment): ReadonlySet<JobState> => {

@@ -204,6 +204,8 @@ export const waitingTouchesNothing: Law = {
         case "WaitReturned": {
           if (note.how === "WaitsForItself" && note.by === note.job) return []
           if (note.how === "Expired" && isJoined(trace, name)) return []
+          // The result of a call that came and went within one turn was dropped before anybody looked.
+          if (end?.why === "Expired") return []
           const right = end?.state === "completed" ? "success" : end?.why
           return note.how === right
             ? isWorkingAt(job, index)

@@ -70,7 +70,7 @@ class Stage implements StageOfActs {
     Effect.gen({ self: this }, function* () {
       this.clock = yield* Clock.Clock
       this.supervisor = yield* Scope.provide(this.make(this.options), this.scope)
-      const acts = new Acts(this.supervisor, this)
+      const acts = new Acts(this.supervisor, this.program, this)
       yield* this.follow(acts.read(0, { after: 0, count: Infinity, pause: 0 }))
       const clients = yield* Effect.forEach(this.program.clients, (steps, index) =>
         Effect.forkDetach(Effect.forEach(steps, (step) => acts.client(step, `client ${index}`), { discard: true }))

@@ -18,7 +18,7 @@ const setting: ReadonlyArray<Step> = [
 ]
 
 /** Every public call of the supervisor and of its jobs, made by a client whose jobs are named after it. */
-export const callsOf = (client: string): ReadonlyArray<Step> => [
+const callsOf = (client: string): ReadonlyArray<Step> => [
   { do: "submit", job: job(`${client}submit`) },
   { do: "submit", job: { ...job(`${client}enter`), whenFull: "wait" } },
   { do: "submit", job: { ...job(`${client}enter2`), whenFull: 2 } },

@@ -23,8 +23,9 @@ export type Note = { readonly at: number } & (
   /** The work of a job runs; and has ended, with all its finalizers. Once for every attempt. */
   | { readonly _tag: "Began"; readonly job: string }
   | { readonly _tag: "Ended"; readonly job: string; readonly how: Ending }
-  /** A job waits for another job, or for room. */
-  | { readonly _tag: "WaitBegan" | "WaitEnded"; readonly job: string }
+  /** A job waits for another job, or for room; for a job that takes a slot it lends its own. */
+  | { readonly _tag: "WaitBegan"; readonly job: string; readonly lends: boolean }
+  | { readonly _tag: "WaitEnded"; readonly job: string }
   | {
       readonly _tag: "State"
       readonly job: string

@@ -14,7 +14,7 @@ const interleaved = Effect.gen(function* () {
   const written = yield* Ref.make("")
   const write = (name: string) =>
     Effect.forEach(name, (letter) => Ref.update(written, (text) => text + letter), { discard: true })
-  yield* Effect.all(["ab", "cd", "ef"].map(write), { concurrency: 3 })
+  yield* Effect.forEach(["ab", "cd", "ef"], write, { concurrency: 3 })
   return yield* Ref.get(written)
 })
 

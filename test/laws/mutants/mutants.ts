@@ -82,7 +82,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     breaks: "stopsWaitForTheWork",
     file: "Lifecycle.ts",
     search: "    this.admission.free(record)\n    record.timer",
-    replace: `    if (state !== "failed") this.admission.free(record)\n    record.timer`
+    replace: `    if (record.result?.state !== "failed") this.admission.free(record)\n    record.timer`
   },
   {
     fault: "a waiter looks first and subscribes a step later, so it may miss the end",
