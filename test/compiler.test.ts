@@ -60,11 +60,7 @@ const breaches: ReadonlyArray<readonly [rule: string, where: "everywhere" | "src
     "everywhere",
     `export const f = Effect.gen(function* () {\n  yield* Effect.void\n  return fetch("http://127.0.0.1")\n})`
   ],
-  [
-    "deterministicKeys",
-    "src",
-    `export class Named extends Context.Service<Named, { readonly a: 1 }>()("wrong") {}`
-  ],
+  ["deterministicKeys", "src", `export class Named extends Context.Service<Named, { readonly a: 1 }>()("wrong") {}`],
   ["serviceNotAsClass", "everywhere", `export const Named = Context.Service<{ readonly a: 1 }>("holdfast/bad/Named")`],
   ["lazyEffect", "everywhere", `export const lazy = () => Effect.succeed(1)`],
   ["strictEffectProvide", "src", `export const f = program.pipe(Effect.provide(layer))`],
