@@ -144,7 +144,10 @@ export const stopsWaitForTheWork: Law = {
         if (note._tag === "TimePassed") return trace.isLate ? [] : idleSlots(history, index)
         if (note._tag !== "CancelReturned") return []
         const job = jobs.get(note.job)
-        if (job === undefined || isWithin(jobs.get(note.by), job)) return []
+        const by = jobs.get(note.by)
+        // A job that came and went within one turn may not have been seen, nor whose it was.
+        const isUnknown = by === undefined ? !note.by.startsWith("client ") : by.parentId !== undefined && !by.parent
+        if (job === undefined || isUnknown || isWithin(by, job)) return []
         return [
           ...(isTerminal(note.state) ? [] : [`cancelling ${job.name} returned while it was ${note.state}`]),
           ...(isWorkingAt(job, index) ? [`cancelling ${job.name} returned before its work had ended`] : []),

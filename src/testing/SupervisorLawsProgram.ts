@@ -181,9 +181,9 @@ class Generator {
 
   private periodically(job: Job): Job {
     const { chance } = this
-    if (!chance.onceIn(12)) return job
+    if (!chance.onceIn(20)) return job
     const { end, finalizer, name, timeout, work } = job
-    const every = { millis: 1 + chance.below(4), overlap: chance.oneOf(["skip", "queue", "cancel previous"]) }
+    const every = { millis: 2 + chance.below(6), overlap: chance.oneOf(["skip", "queue", "cancel previous"]) }
     return { name, work, end, finalizer, timeout, kind: "periodic", every }
   }
 

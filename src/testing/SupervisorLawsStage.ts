@@ -17,7 +17,7 @@ export type Make = (options: Supervisor.Options) => Effect.Effect<Supervisor.Sup
 const patience = 60
 
 /** Turns and operations after which a program is taken to go on for ever. One takes about a thousand. */
-const maxSteps = 100_000
+const maxSteps = 400_000
 
 /** Runs a program once. */
 export const rehearse = (make: Make, program: Program, options: SeededScheduler.Options = {}): Trace => {
