@@ -57,11 +57,7 @@ const supervised = (next: ModelProvider, supervisor: Supervisor.Supervisor["Serv
   const call = { kind: "call", name } as const
   return {
     ...next,
-    generateText: (options) =>
-      Supervisor.run(next.generateText(options), call).pipe(
-        Effect.provideService(Supervisor.Supervisor, supervisor),
-        Effect.mapError(asAiError)
-      ),
+    generateText: (options) => Effect.mapError(supervisor.run(next.generateText(options), call), asAiError),
     // The job's fiber reads the provider's stream; what the reader gets is what that fiber has put into the queue.
     streamText: (options) =>
       Stream.unwrap(

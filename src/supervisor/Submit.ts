@@ -2,7 +2,9 @@
  * Makes a job of an effect: what it is called, whose it is, how urgent; its scope, context, retries and span.
  */
 import { Cause, Context, Duration, Effect, Exit, References, type Schedule, Scope, Tracer } from "effect"
+import { identity } from "effect/Function"
 import type { JobKind, Metadata } from "../core/JobEvent.ts"
+import { cancel, join } from "./Job.ts"
 import { JobError } from "./JobError.ts"
 import { CurrentJob, type Fork, type Job, type JobRecord, type Submission } from "./JobRecord.ts"
 import type { Lifecycle } from "./Lifecycle.ts"
@@ -40,7 +42,8 @@ export const submit = <A, E, R>(
   lifecycle: Lifecycle,
   settings: Settings,
   effect: Effect.Effect<A, E, R>,
-  options: Options<E>
+  options: Options<E>,
+  whileWaiting: (wait: Effect.Effect<JobRecord, JobError>) => Effect.Effect<JobRecord, JobError> = identity
 ): Effect.Effect<Job<A, E>, JobError, Exclude<R, Scope.Scope>> =>
   Effect.contextWith((context: Context.Context<Exclude<R, Scope.Scope>>) => {
     const { kind = "job", priority = 0 } = options
@@ -61,9 +64,22 @@ export const submit = <A, E, R>(
     const start = starting(effect, options.retry, context)
     const record = lifecycle.submit(submission, start)
     return record instanceof JobError
-      ? whenRefused<A, E>(lifecycle, record, submission, start, options.whenFull, current)
+      ? whenRefused<A, E>(lifecycle, record, submission, start, options.whenFull, current, whileWaiting)
       : Effect.succeed(record as Job<A, E>)
   })
+
+/** Submits and waits; the job ends with its caller, also when that is interrupted while it waits for room. */
+export const run = <A, E, R>(
+  lifecycle: Lifecycle,
+  settings: Settings,
+  effect: Effect.Effect<A, E, R>,
+  options: Options<E>
+): Effect.Effect<A, E | JobError, Exclude<R, Scope.Scope>> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(submit(lifecycle, settings, effect, options, restore), (job) =>
+      Effect.onInterrupt(restore(join(job)), () => cancel(job, { reason: "its caller was interrupted" }))
+    )
+  )
 
 const timeoutOf = (kind: JobKind, settings: Settings) => (kind === "job" ? settings.timeout : undefined)
 
@@ -73,13 +89,14 @@ const whenRefused = <A, E>(
   submission: Submission,
   start: Fork,
   whenFull: Options["whenFull"],
-  current: JobRecord | undefined
+  current: JobRecord | undefined,
+  whileWaiting: (wait: Effect.Effect<JobRecord, JobError>) => Effect.Effect<JobRecord, JobError>
 ): Effect.Effect<Job<A, E>, JobError> => {
   if (refusal.reason._tag !== "QueueFull") return Effect.fail(refusal)
   const warned = lifecycle.admission.noticeFull() ? Effect.logWarning(refusal.message) : Effect.void
   if (whenFull === undefined || whenFull === "refuse") return Effect.andThen(warned, Effect.fail(refusal))
   const limit = whenFull === "wait" ? undefined : Duration.fromInputUnsafe(whenFull)
-  const entered = lifecycle.enter(submission, start, current, refusal, limit)
+  const entered = whileWaiting(lifecycle.enter(submission, start, current, refusal, limit))
   return Effect.andThen(
     warned,
     Effect.map(entered, (record) => record as Job<A, E>)

@@ -57,6 +57,11 @@ export class Supervisor extends Context.Service<
       effect: Effect.Effect<A, E, R>,
       options?: Submit.Options<E>
     ) => Effect.Effect<Job.Job<A, E>, JobError, Exclude<R, Scope.Scope>>
+    /** Runs work as a job and waits for it. */
+    readonly run: <A, E, R>(
+      effect: Effect.Effect<A, E, R>,
+      options?: Submit.Options<E>
+    ) => Effect.Effect<A, E | JobError, Exclude<R, Scope.Scope>>
     /** Finds a job's handle. */
     readonly find: (id: string) => Effect.Effect<Job.Job<unknown, unknown>, JobError>
     /** Lists the jobs that match. */
@@ -121,6 +126,7 @@ export const make = <R = never>(
     const lag = yield* upkeep(lifecycle, settings.upkeepEvery)
     return Supervisor.of({
       submit: (effect, submitOptions) => Submit.submit(lifecycle, settings, effect, submitOptions ?? {}),
+      run: (effect, submitOptions) => Submit.run(lifecycle, settings, effect, submitOptions ?? {}),
       find: (id) => findIn(lifecycle, id),
       list: (filter) => Effect.sync(() => lifecycle.table.select(filter ?? {}).map((record) => record.status())),
       select: (filter) => Effect.sync(() => lifecycle.table.select(filter ?? {})),
@@ -157,11 +163,7 @@ export const run = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   options?: Submit.Options<E>
 ): Effect.Effect<A, E | JobError, Exclude<R, Scope.Scope> | Supervisor> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(submit(effect, options), (job) =>
-      Effect.onInterrupt(restore(Job.join(job)), () => Job.cancel(job, { reason: "its caller was interrupted" }))
-    )
-  )
+  Effect.contextWith((context: Context.Context<Supervisor>) => Context.get(context, Supervisor).run(effect, options))
 
 /**
  * Finds a job by its id. The handle is untyped, for only the submitter knows the types.

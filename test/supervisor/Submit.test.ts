@@ -106,6 +106,24 @@ describe("a full queue", () => {
     }).pipe(Effect.provide(layer), Effect.provide(quiet))
   )
 
+  it.effect("forgets a run that is interrupted while it waits", () =>
+    Effect.gen(function* () {
+      const gate = yield* full
+      let ran = false
+      const running = yield* Effect.forkChild(
+        Supervisor.run(
+          Effect.sync(() => (ran = true)),
+          { whenFull: "wait" }
+        )
+      )
+      yield* settle
+      yield* Fiber.interrupt(running)
+      yield* Deferred.succeed(gate, undefined)
+      yield* settle
+      assert.isFalse(ran)
+    }).pipe(Effect.provide(layer), Effect.provide(quiet))
+  )
+
   it.effect("refuses those who wait once the supervisor drains", () =>
     Effect.gen(function* () {
       const gate = yield* full
