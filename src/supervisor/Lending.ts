@@ -26,26 +26,28 @@ export class Lending {
   forSlot<A, E>(waiter: JobRecord | undefined, wait: Effect.Effect<A, E>): Effect.Effect<A, E> {
     if (waiter?.submission.kind === "job") return this.lend(waiter, wait)
     if (waiter?.submission.kind !== "call") return wait
-    return Effect.suspend(() => {
-      const holder = this.callers.get(waiter)
-      this.waitingCalls.add(waiter)
-      return Effect.ensuring(
-        holder === undefined ? wait : this.lend(holder, wait),
-        Effect.sync(() => this.waitingCalls.delete(waiter))
-      )
-    })
+    return Effect.acquireUseRelease(
+      Effect.sync(() => {
+        this.waitingCalls.add(waiter)
+        return this.callers.get(waiter)
+      }),
+      (holder) => (holder === undefined ? wait : this.lend(holder, wait)),
+      () => Effect.sync(() => this.waitingCalls.delete(waiter))
+    )
   }
 
   /** Waits, as `waiter`, for a call. */
   forCall<A, E>(call: JobRecord, waiter: JobRecord | undefined, wait: Effect.Effect<A, E>): Effect.Effect<A, E> {
-    if (waiter === undefined) return wait
     return Effect.suspend(() => {
-      const holder = waiter.submission.kind === "job" ? waiter : this.callers.get(waiter)
-      if (holder === undefined) return wait
-      this.callers.set(call, holder)
-      return Effect.ensuring(
-        this.waitingCalls.has(call) ? this.lend(holder, wait) : wait,
-        Effect.sync(() => this.callers.delete(call))
+      const holder = waiter?.submission.kind === "call" ? this.callers.get(waiter) : waiter
+      if (holder?.submission.kind !== "job") return wait
+      return Effect.acquireUseRelease(
+        Effect.sync(() => this.callers.set(call, holder)),
+        () => (this.waitingCalls.has(call) ? this.lend(holder, wait) : wait),
+        () =>
+          Effect.sync(() => {
+            if (this.callers.get(call) === holder) this.callers.delete(call)
+          })
       )
     })
   }

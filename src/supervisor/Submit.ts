@@ -68,18 +68,25 @@ export const submit = <A, E, R>(
       : Effect.succeed(record as Job<A, E>)
   })
 
-/** Submits and waits; the job ends with its caller, also when that is interrupted while it waits for room. */
+/**
+ * Submits and waits; the job ends with its caller, also when that is interrupted while it waits for room. A job that was
+ * there already, by its idempotency key, is its first caller's and goes on.
+ */
 export const run = <A, E, R>(
   lifecycle: Lifecycle,
   settings: Settings,
   effect: Effect.Effect<A, E, R>,
   options: Options<E>
 ): Effect.Effect<A, E | JobError, Exclude<R, Scope.Scope>> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(submit(lifecycle, settings, effect, options, restore), (job) =>
-      Effect.onInterrupt(restore(join(job)), () => cancel(job, { reason: "its caller was interrupted" }))
+  Effect.uninterruptibleMask((restore) => {
+    const { idempotencyKey } = options
+    const isKnown = idempotencyKey !== undefined && lifecycle.table.getByIdempotencyKey(idempotencyKey) !== undefined
+    return Effect.flatMap(submit(lifecycle, settings, effect, options, restore), (job) =>
+      isKnown
+        ? restore(join(job))
+        : Effect.onInterrupt(restore(join(job)), () => cancel(job, { reason: "its caller was interrupted" }))
     )
-  )
+  })
 
 const timeoutOf = (kind: JobKind, settings: Settings) => (kind === "job" ? settings.timeout : undefined)
 

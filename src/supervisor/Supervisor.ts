@@ -157,7 +157,7 @@ export const submit = <A, E, R>(
 /**
  * Runs work as a job and waits for it: {@link submit} and `Job.join` in one, except that the job ends with its caller.
  *
- * Interrupting the caller cancels the job and waits until it has ended.
+ * Interrupting the caller cancels the job and waits until it has ended; a job it only joined, by `idempotencyKey`, goes on.
  */
 export const run = <A, E, R>(
   effect: Effect.Effect<A, E, R>,

@@ -202,6 +202,20 @@ describe("idempotencyKey", () => {
     }).pipe(Effect.provide(Supervisor.layer()))
   )
 
+  it.effect("leaves the first caller's job alone when one that joined it goes", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<string>()
+      const run = Supervisor.run(Deferred.await(gate), { idempotencyKey: "order-1" })
+      const first = yield* Effect.forkChild(run)
+      yield* settle
+      const second = yield* Effect.forkChild(run)
+      yield* settle
+      yield* Fiber.interrupt(second)
+      yield* Deferred.succeed(gate, "done")
+      assert.strictEqual(yield* Fiber.join(first), "done")
+    }).pipe(Effect.provide(Supervisor.layer()))
+  )
+
   it.effect("is free again when the job's record is dropped", () =>
     Effect.gen(function* () {
       let runs = 0
