@@ -6,9 +6,16 @@
  * not come back together. When the provider says when to come back (Retry-After), that time is the least: the draw is
  * added to it.
  */
-import { Duration, Effect, Option, Random, Schema, Stream } from "effect"
-import type { AiError, Response } from "effect/ai"
+import { Duration, Effect, Random, Stream } from "effect"
+import type { Response } from "effect/ai"
+import { CurrentOrigin } from "../core/Attempt.ts"
+import * as CallTrail from "../core/CallTrail.ts"
+import * as Content from "../core/Content.ts"
+import * as Deadline from "../core/Deadline.ts"
+import type * as Decision from "../core/Decision.ts"
+import * as Failure from "../core/Failure.ts"
 import type { Policy } from "../provider/ModelProvider.ts"
+import * as RetryBudget from "./RetryBudget.ts"
 
 export interface Options {
   /** Attempts after the first. Default 3. */
@@ -28,23 +35,18 @@ export const defaults = {
   maxRetryAfter: "1 minute"
 } as const
 
-/** What to know of an error to decide on a retry. */
-export interface Failure {
-  readonly retryable: boolean
-  /** The wait the other side asked for. */
-  readonly retryAfter: Duration.Duration | undefined
-}
-
 /**
  * Retries transient errors of a model call: those `AiError` calls retryable, such as rate limits, overload, 5xx and
  * lost connections. Quota, authentication, content policy and invalid requests fail at once.
  *
- * When the attempts are used up the last error is returned as it is. A stream is retried only until its first content
+ * Retries draw on the call's {@link RetryBudget}, and none is waited for that would begin after the whole call's time is
+ * up. When there are none left, the last error is returned as it is. A stream is retried only until its first content
  * has been passed on, so text is never repeated. Interrupting a back-off ends the call at once.
  */
 export const transient = (options: Options = {}): Policy => {
   const settings = resolve(options)
   return (next) => {
+    const key = RetryBudget.keyOf(next)
     const streamText: typeof next.streamText = (request) => {
       const attempt = (retries: number): ReturnType<typeof next.streamText> =>
         Stream.suspend(() => {
@@ -55,21 +57,29 @@ export const transient = (options: Options = {}): Policy => {
             }),
             Stream.catch((error) =>
               Stream.unwrap(
-                Effect.flatMap(Random.next, (draw) => {
-                  const wait = started ? undefined : delay(settings, describe(error), retries, draw)
-                  return wait === undefined ? Effect.fail(error) : Effect.as(Effect.sleep(wait), attempt(retries + 1))
-                })
+                started
+                  ? Effect.fail(error)
+                  : Effect.as(
+                      backOff(settings, error, Failure.describe(error), retries, key),
+                      Stream.provideService(attempt(retries + 1), CurrentOrigin, "retry")
+                    )
               )
             )
           )
         })
-      return attempt(0)
+      return Stream.unwrap(Effect.as(RetryBudget.count(key), attempt(0)))
     }
-    return Effect.succeed({
-      ...next,
-      generateText: (request) => retrying(next.generateText(request), settings, describe),
-      streamText
-    })
+    return Effect.succeed(
+      RetryBudget.contributing(
+        {
+          ...next,
+          generateText: (request) => retrying(next.generateText(request), settings, Failure.describe, key),
+          streamText
+        },
+        settings,
+        settings.times
+      )
+    )
   }
 }
 
@@ -90,26 +100,34 @@ export const transient = (options: Options = {}): Policy => {
  * await Effect.runPromise(retried(flaky)) // => 3
  * ```
  */
-export const effect = <E>(describe: (error: E) => Failure, options: Options = {}) => {
+export const effect = <E>(describe: (error: E) => Failure.Failure, options: Options = {}) => {
   const settings = resolve(options)
-  return <A, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => retrying(self, settings, describe)
+  return <A, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    retrying(self, settings, describe, "effect").pipe(RetryBudget.contributingEffect(settings, settings.times))
 }
 
+/** Why an error is not followed by another attempt. */
+export type Refusal = "notRetryable" | (typeof Decision.RetryRefused.Type)["why"]
+
 /**
- * Says how long to wait before trying again after `retries` retries, or that there is no point (`undefined`).
+ * Says how many milliseconds to wait before trying again after `retries` retries, or why there is no point.
  *
- * `draw` is a random number from 0 to 1.
+ * `draw` is a random number from 0 to 1. `remainingMillis` is what is left of the whole call's time: a wait that takes
+ * all of it is not begun.
  */
 export const delay = (
   settings: Settings,
-  { retryAfter, retryable }: Failure,
+  { retryAfter, retryable }: Failure.Failure,
   retries: number,
-  draw: number
-): Duration.Duration | undefined => {
-  if (!retryable || retries >= settings.times) return undefined
+  draw: number,
+  remainingMillis = Infinity
+): number | Refusal => {
+  if (!retryable) return "notRetryable"
+  if (retries >= settings.times) return "times"
   const atLeast = retryAfter === undefined ? 0 : Duration.toMillis(retryAfter)
-  if (atLeast > settings.maxRetryAfterMillis) return undefined
-  return Duration.millis(atLeast + draw * Math.min(settings.capMillis, settings.baseMillis * 2 ** retries))
+  if (atLeast > settings.maxRetryAfterMillis) return "retryAfterTooLong"
+  const wait = atLeast + draw * Math.min(settings.capMillis, settings.baseMillis * 2 ** retries)
+  return wait < remainingMillis ? wait : "deadline"
 }
 
 /** The options, decided and in milliseconds. */
@@ -134,36 +152,46 @@ export const resolve = (options: Options): Settings => {
   }
 }
 
-// Only a rate limit has a field for the wait; what a provider asked for with any other error is in its metadata.
-const RetryAfterMetadata = Schema.Struct({ provider: Schema.Struct({ retryAfterMillis: Schema.Finite }) })
-const decodeRetryAfter = Schema.decodeUnknownOption(RetryAfterMetadata)
-
-const describe = (error: AiError.AiError): Failure => ({
-  retryable: error.isRetryable,
-  retryAfter:
-    error.retryAfter ??
-    decodeRetryAfter("metadata" in error.reason ? error.reason.metadata : {}).pipe(
-      Option.map(({ provider }) => Duration.millis(provider.retryAfterMillis)),
-      Option.getOrUndefined
-    )
-})
-
 const retrying = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   settings: Settings,
-  describe: (error: E) => Failure
+  describe: (error: E) => Failure.Failure,
+  key: string
 ): Effect.Effect<A, E, R> => {
-  const attempt = (retries: number): Effect.Effect<A, E, R> =>
-    Effect.catch(self, (error) =>
-      Effect.flatMap(Random.next, (draw) => {
-        const wait = delay(settings, describe(error), retries, draw)
-        return wait === undefined ? Effect.fail(error) : Effect.delay(attempt(retries + 1), wait)
-      })
+  const again = Effect.provideService(self, CurrentOrigin, "retry")
+  const attempt = (once: Effect.Effect<A, E, R>, retries: number): Effect.Effect<A, E, R> =>
+    Effect.catch(once, (error) =>
+      Effect.andThen(backOff(settings, error, describe(error), retries, key), attempt(again, retries + 1))
     )
-  return attempt(0)
+  return Effect.andThen(RetryBudget.count(key), attempt(self, 0))
 }
 
-// Holds back the parts that may come before any content, so that a failed attempt leaves no trace in the stream.
+/** Waits until the next attempt may begin, or fails with the error when none may. */
+const backOff = Effect.fnUntraced(function* <E>(
+  settings: Settings,
+  error: E,
+  failure: Failure.Failure,
+  retries: number,
+  key: string
+) {
+  const wait = delay(settings, failure, retries, yield* Random.next, yield* Deadline.remainingMillis)
+  if (wait === "notRetryable") return yield* Effect.fail(error)
+  if (typeof wait === "string") {
+    yield* CallTrail.record({ _tag: "RetryRefused", why: wait })
+    return yield* Effect.fail(error)
+  }
+  if (!(yield* RetryBudget.take(key))) {
+    yield* CallTrail.record({ _tag: "RetryRefused", why: "budget" })
+    return yield* Effect.fail(error)
+  }
+  yield* CallTrail.record({ _tag: "RetryScheduled", retry: retries + 1, waitMillis: wait })
+  yield* Effect.sleep(wait)
+})
+
+/**
+ * Holds parts back until one says something of the answer, so that a stream that fails before can begin anew. A held
+ * part says only how the answer is framed: nobody misses it before the content.
+ */
 const untilContent =
   (onContent: () => void) =>
   <E, R>(self: Stream.Stream<Response.StreamPartEncoded, E, R>): Stream.Stream<Response.StreamPartEncoded, E, R> => {
@@ -171,7 +199,7 @@ const untilContent =
     const release = (parts: ReadonlyArray<Response.StreamPartEncoded>): ReadonlyArray<Response.StreamPartEncoded> => {
       if (held === undefined) return parts
       held.push(...parts)
-      if (!parts.some(isContent)) return []
+      if (!parts.some(Content.isContent)) return []
       const ready = held
       held = undefined
       onContent()
@@ -179,17 +207,3 @@ const untilContent =
     }
     return Stream.flattenIterable(Stream.mapArray(self, (parts) => [release(parts)]))
   }
-
-const isContent = (part: Response.StreamPartEncoded): boolean => {
-  switch (part.type) {
-    case "response-metadata":
-    case "text-start":
-    case "reasoning-start":
-      return false
-    case "text-delta":
-    case "reasoning-delta":
-      return part.delta.length > 0
-    default:
-      return true
-  }
-}

@@ -4,6 +4,7 @@
 import { Cause, Context, Duration, Effect, Exit, References, type Schedule, Scope, Tracer } from "effect"
 import { identity } from "effect/Function"
 import type { JobKind, Metadata } from "../core/JobEvent.ts"
+import * as Priority from "../core/Priority.ts"
 import { cancel, join } from "./Job.ts"
 import { JobError } from "./JobError.ts"
 import { CurrentJob, type Fork, type Job, type JobRecord, type Submission } from "./JobRecord.ts"
@@ -24,7 +25,7 @@ export interface Options<E = never> {
   /** Who it is for (tenant, model, customer): shares `keyConcurrency` and takes turns with other keys. Default: nobody. */
   readonly key?: string | undefined
   /** How urgent it is, as a level or a number: see {@link priorities}. Default `normal`. */
-  readonly priority?: keyof typeof priorities | number | undefined
+  readonly priority?: Priority.Priority | undefined
   /** What to do when `maxPending` jobs wait: be refused, wait for room, or wait for at most so long. Default `refuse`. */
   readonly whenFull?: "refuse" | "wait" | Duration.Input | undefined
   /** When to try again after a failure, within the job's one time limit and slot. Default: never. */
@@ -36,7 +37,7 @@ export interface Options<E = never> {
 }
 
 /** The named levels of priority. A point is worth one `aging` of waiting among jobs of the same key. */
-export const priorities = { low: -10, normal: 0, high: 10, critical: 20 } as const
+export const priorities = Priority.levels
 
 export const submit = <A, E, R>(
   lifecycle: Lifecycle,
@@ -46,7 +47,7 @@ export const submit = <A, E, R>(
   whileWaiting: (wait: Effect.Effect<JobRecord, JobError>) => Effect.Effect<JobRecord, JobError> = identity
 ): Effect.Effect<Job<A, E>, JobError, Exclude<R, Scope.Scope>> =>
   Effect.contextWith((context: Context.Context<Exclude<R, Scope.Scope>>) => {
-    const { kind = "job", priority = 0 } = options
+    const { kind = "job", priority = "normal" } = options
     const id = options.id ?? lifecycle.table.nextId()
     const owner = Context.get(context, CurrentJob)
     const current = owner?.supervision === lifecycle ? owner : undefined
@@ -56,7 +57,7 @@ export const submit = <A, E, R>(
       kind,
       metadata: options.metadata ?? {},
       key: options.key ?? "",
-      priority: typeof priority === "number" ? priority : priorities[priority],
+      priority: Priority.toNumber(priority),
       idempotencyKey: options.idempotencyKey,
       timeout: options.timeout === undefined ? timeoutOf(kind, settings) : Duration.fromInputUnsafe(options.timeout),
       parent: options.owner === "supervisor" ? undefined : current

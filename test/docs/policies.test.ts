@@ -1,6 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
-import { Bulkhead, Retry } from "holdfast/policy"
 import * as policies from "holdfast/policy"
 
 const folder = new URL("../../docs/policies/", import.meta.url)
@@ -21,7 +20,8 @@ const defaultsIn = (page: string) =>
     Array.from(page.matchAll(/^\| `(\w+)` \|.*\| ([^|]+) \|$/gm), ([, name, value]) => [name ?? "", value ?? ""])
   )
 
-const written = (value: string | number) => (typeof value === "number" ? value.toLocaleString("en-US") : value)
+const written = (value: string | number | boolean) =>
+  typeof value === "number" ? value.toLocaleString("en-US") : String(value)
 
 describe("the page of each policy", () => {
   it("exists, and there is none without a policy", () => {
@@ -40,11 +40,12 @@ describe("the page of each policy", () => {
     )
   })
 
-  it.each([
-    ["retry.md", Retry.defaults],
-    ["bulkhead.md", Bulkhead.defaults]
-  ] as const)("%s states the defaults of the code", (page, defaults) => {
-    const stated = defaultsIn(read(page))
-    for (const [name, value] of Object.entries(defaults)) assert.strictEqual(stated[name], written(value), name)
-  })
+  it.each(Object.entries(policies).filter(([, policy]) => "defaults" in policy))(
+    "of %s states the defaults of the code",
+    (policy, module) => {
+      const stated = defaultsIn(read(`${policy.toLowerCase()}.md`))
+      const { defaults } = module as { readonly defaults: Readonly<Record<string, string | number | boolean>> }
+      for (const [name, value] of Object.entries(defaults)) assert.strictEqual(stated[name], written(value), name)
+    }
+  )
 })

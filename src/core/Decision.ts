@@ -1,0 +1,109 @@
+/**
+ * Names, in past tense, what policies decide about a call on its way, apart from ending it.
+ */
+import { Schema } from "effect"
+
+/** A failed attempt is to be followed by another after `waitMillis`. */
+export const RetryScheduled = Schema.TaggedStruct("RetryScheduled", {
+  /** 1 for the first retry. */
+  retry: Schema.Int,
+  waitMillis: Schema.Finite
+})
+
+/** What could have been tried again was not. */
+export const RetryRefused = Schema.TaggedStruct("RetryRefused", {
+  why: Schema.Literals(["times", "budget", "retryAfterTooLong", "deadline"])
+})
+
+/** A call waited for its turn. */
+export const Waited = Schema.TaggedStruct("Waited", {
+  policy: Schema.Literals(["AdaptiveLimit", "Bulkhead", "RateLimit"]),
+  millis: Schema.Finite
+})
+
+/** A failure opened the circuit of a key. */
+export const CircuitOpened = Schema.TaggedStruct("CircuitOpened", { key: Schema.String, forMillis: Schema.Finite })
+
+/** A call was let through to see whether a key works again. */
+export const CircuitProbed = Schema.TaggedStruct("CircuitProbed", { key: Schema.String })
+
+/** A key works again. */
+export const CircuitClosed = Schema.TaggedStruct("CircuitClosed", { key: Schema.String })
+
+/** The answer came from a cache. `stale`: its time to live had passed, and it is being refreshed. */
+export const CacheHit = Schema.TaggedStruct("CacheHit", {
+  tier: Schema.Literals(["memory", "shared"]),
+  ageMillis: Schema.Finite,
+  stale: Schema.Boolean
+})
+
+/** The cache did not have the answer. */
+export const CacheMissed = Schema.TaggedStruct("CacheMissed", {})
+
+/** The cache could not be asked in time. */
+export const CacheUnavailable = Schema.TaggedStruct("CacheUnavailable", {})
+
+/** An identical call was under way, and its answer was shared. */
+export const FlightJoined = Schema.TaggedStruct("FlightJoined", {})
+
+/** A second attempt was started while the first was still waiting. */
+export const HedgeStarted = Schema.TaggedStruct("HedgeStarted", { afterMillis: Schema.Finite })
+
+/** A second attempt would have been due and was not made. */
+export const HedgeRefused = Schema.TaggedStruct("HedgeRefused", {
+  why: Schema.Literals(["share", "budget", "circuitOpen", "saturated", "deadline"])
+})
+
+/** Several attempts were under way, and this provider's answer was taken. */
+export const AttemptWon = Schema.TaggedStruct("AttemptWon", {
+  policy: Schema.Literals(["Hedge", "Race"]),
+  provider: Schema.String,
+  model: Schema.String
+})
+
+/** A call went on to the next provider. `midStream`: what was done about the content already passed on. */
+export const FellBack = Schema.TaggedStruct("FellBack", {
+  from: Schema.String,
+  to: Schema.String,
+  midStream: Schema.optionalKey(Schema.Literals(["restarted", "continued"]))
+})
+
+/** A pool chose a provider. */
+export const ProviderChosen = Schema.TaggedStruct("ProviderChosen", { name: Schema.String })
+
+/** A pool stopped using a provider for a while, or uses it again. */
+export const ProviderEjected = Schema.TaggedStruct("ProviderEjected", { name: Schema.String, forMillis: Schema.Finite })
+export const ProviderReturned = Schema.TaggedStruct("ProviderReturned", { name: Schema.String })
+
+/** Everything failed, and the fallback answer was given. */
+export const Degraded = Schema.TaggedStruct("Degraded", {})
+
+/** What a call spent was booked. `estimated`: it ended before it said what it used. */
+export const SpendRecorded = Schema.TaggedStruct("SpendRecorded", {
+  tokens: Schema.Finite,
+  money: Schema.Finite,
+  estimated: Schema.Boolean
+})
+
+export const Decision = Schema.Union([
+  RetryScheduled,
+  RetryRefused,
+  Waited,
+  CircuitOpened,
+  CircuitProbed,
+  CircuitClosed,
+  CacheHit,
+  CacheMissed,
+  CacheUnavailable,
+  FlightJoined,
+  HedgeStarted,
+  HedgeRefused,
+  AttemptWon,
+  FellBack,
+  ProviderChosen,
+  ProviderEjected,
+  ProviderReturned,
+  Degraded,
+  SpendRecorded
+])
+export type Decision = typeof Decision.Type

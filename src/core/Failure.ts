@@ -1,0 +1,72 @@
+/**
+ * Reads from the error of a model call what policies decide by: whether to try again, when, and whose fault it was.
+ */
+import { Duration, Option, Predicate } from "effect"
+import type { AiError } from "effect/ai"
+import * as PolicyReason from "./PolicyReason.ts"
+
+/** What to know of an error to decide on another attempt. */
+export interface Failure {
+  readonly retryable: boolean
+  /** The wait the other side asked for. */
+  readonly retryAfter: Duration.Duration | undefined
+}
+
+/** Reads both from an `AiError`; also the waits that providers ask for with errors that are not rate limits. */
+export const describe = (error: AiError.AiError): Failure => ({
+  retryable: error.isRetryable,
+  retryAfter: error.retryAfter ?? retryAfterInMetadata(error)
+})
+
+// Only a rate limit has a field for the wait; what was asked for with any other error is in its metadata.
+const retryAfterInMetadata = (error: AiError.AiError): Duration.Duration | undefined => {
+  if (!("metadata" in error.reason)) return undefined
+  const { holdfast, provider } = error.reason.metadata
+  const millis = [provider, holdfast].map((facts) =>
+    Predicate.hasProperty(facts, "retryAfterMillis") ? facts.retryAfterMillis : undefined
+  )
+  const asked = millis.find(Predicate.isNumber)
+  return asked === undefined ? undefined : Duration.millis(asked)
+}
+
+/**
+ * What a failure says about who was asked.
+ *
+ * - `fault`: it is unwell: overloaded, broken, unreachable, silent or talking nonsense.
+ * - `unusable`: it refuses every call until somebody acts: quota, billing, credentials.
+ * - `busy`: it is well and asks for less: a rate limit.
+ * - `none`: the request's doing, or ours: says nothing about it.
+ */
+export type Blame = "fault" | "unusable" | "busy" | "none"
+
+/** Says what an error tells about the provider. What a policy decided itself is nobody's fault but a time limit's. */
+export const blame = (error: AiError.AiError): Blame => {
+  const decided = Option.getOrUndefined(PolicyReason.of(error))
+  if (decided !== undefined) {
+    return (decided._tag === "TimedOut" && decided.clock !== "overall") || decided._tag === "TooSlow" ? "fault" : "none"
+  }
+  switch (error.reason._tag) {
+    case "InternalProviderError":
+    case "InvalidResponseError":
+      return "fault"
+    case "NetworkError":
+      return error.isRetryable ? "fault" : "none"
+    case "QuotaExhaustedError":
+    case "AuthenticationError":
+      return "unusable"
+    case "RateLimitError":
+      return "busy"
+    default:
+      return "none"
+  }
+}
+
+/** The response headers an error came with, in lower case; those with secrets are left out. Empty when there are none. */
+export const headers = (error: AiError.AiError): Readonly<Record<string, string>> => {
+  const received = "http" in error.reason ? error.reason.http?.response?.headers : undefined
+  return Object.fromEntries(
+    Object.entries(received ?? {}).flatMap(([name, value]) =>
+      Predicate.isString(value) ? [[name.toLowerCase(), value] as const] : []
+    )
+  )
+}

@@ -1,0 +1,91 @@
+/**
+ * Writes each request to a provider into the trail of its call: to whom, why, how long it took and how it ended.
+ */
+import { Cause, Clock, Effect, Exit, Stream } from "effect"
+import type { AiError } from "effect/ai"
+import * as Attempt from "../core/Attempt.ts"
+import * as CallTrail from "../core/CallTrail.ts"
+import * as Content from "../core/Content.ts"
+import type { ModelProvider } from "../provider/ModelProvider.ts"
+
+// Kept by policies, which copy what they do not change: a stack around a recorded provider is not recorded again.
+const isRecorded = Symbol("holdfast/policy/Attempts")
+
+/**
+ * Records the calls of a provider as attempts. Models and policies that are given providers apply it to each of them;
+ * applying it again changes nothing.
+ */
+export const recorded = (provider: ModelProvider): ModelProvider => {
+  if (isRecorded in provider) return provider
+  const { model, name } = provider
+  const finished = (
+    recorder: CallTrail.Recorder,
+    origin: Attempt.Origin,
+    startedAtMillis: number,
+    now: number,
+    firstContentAt: number | undefined,
+    exit: Exit.Exit<unknown, AiError.AiError>
+  ): void =>
+    recorder.attempt({
+      provider: name,
+      model,
+      origin,
+      startedAtMillis,
+      durationMillis: now - startedAtMillis,
+      ...(firstContentAt === undefined ? {} : { firstContentMillis: firstContentAt - startedAtMillis }),
+      outcome: outcomeOf(exit)
+    })
+  const attempt: ModelProvider & { readonly [isRecorded]: true } = {
+    ...provider,
+    [isRecorded]: true,
+    generateText: (request) =>
+      Effect.withFiber((fiber) => {
+        const recorder = fiber.getRef(CallTrail.Current)
+        const sent = provider.generateText(request)
+        if (recorder === undefined) return sent
+        const origin = fiber.getRef(Attempt.CurrentOrigin)
+        const clock = fiber.getRef(Clock.Clock)
+        const start = clock.currentTimeMillisUnsafe()
+        return Effect.onExit(sent, (exit) =>
+          Effect.sync(() => finished(recorder, origin, start, clock.currentTimeMillisUnsafe(), undefined, exit))
+        )
+      }),
+    streamText: (request) =>
+      Stream.unwrap(
+        Effect.withFiber((fiber) => {
+          const recorder = fiber.getRef(CallTrail.Current)
+          const sent = provider.streamText(request)
+          if (recorder === undefined) return Effect.succeed(sent)
+          const origin = fiber.getRef(Attempt.CurrentOrigin)
+          const clock = fiber.getRef(Clock.Clock)
+          const start = clock.currentTimeMillisUnsafe()
+          let firstContentAt: number | undefined
+          let complete = false
+          const watched = Stream.mapArray(sent, (parts) => {
+            if (firstContentAt === undefined && parts.some(Content.isContent)) {
+              firstContentAt = clock.currentTimeMillisUnsafe()
+            }
+            complete = parts.at(-1)?.type === "finish"
+            return parts
+          })
+          return Effect.succeed(
+            Stream.onExit(watched, (exit) =>
+              Effect.sync(() => {
+                // A reader that leaves early ends the stream without an error.
+                const outcome = Exit.isSuccess(exit) && !complete ? Exit.interrupt() : exit
+                finished(recorder, origin, start, clock.currentTimeMillisUnsafe(), firstContentAt, outcome)
+              })
+            )
+          )
+        })
+      )
+  }
+  return attempt
+}
+
+const outcomeOf = (exit: Exit.Exit<unknown, AiError.AiError>): Attempt.Outcome => {
+  if (Exit.isSuccess(exit)) return { _tag: "Succeeded" }
+  const error = Cause.findErrorOption(exit.cause)
+  if (error._tag === "Some") return Attempt.failed(error.value)
+  return { _tag: Cause.hasInterruptsOnly(exit.cause) ? "Interrupted" : "Died" }
+}
