@@ -1,27 +1,107 @@
 /**
  * Ends a call that takes too long, with a typed error that names the clock.
  *
- * The work is interrupted and its finalizers have run when the error arrives: the socket is closed, permits are back.
+ * Five clocks: until the response headers, until the first content, between two pieces of content, one attempt, the
+ * whole call. The work is interrupted and its finalizers have run when the error arrives: the socket is closed, permits
+ * are back.
  */
 import { Clock, Duration, Effect, Stream } from "effect"
+import * as Content from "../core/Content.ts"
+import * as Deadline from "../core/Deadline.ts"
 import * as PolicyReason from "../core/PolicyReason.ts"
+import * as ResponseHeaders from "../core/ResponseHeaders.ts"
 import type { Policy } from "../provider/ModelProvider.ts"
+import * as PullClock from "./PullClock.ts"
 
-type Clocks = Extract<PolicyReason.PolicyReason, { _tag: "TimedOut" }>["clock"]
+/** The clocks of one attempt. Each that is not given does not run. */
+export interface AttemptLimits {
+  /** From sending a request for a stream to its response headers, connecting included. */
+  readonly headers?: Duration.Input | undefined
+  /** From sending a request for a stream to its first content. */
+  readonly firstToken?: Duration.Input | undefined
+  /** Between two pieces of a stream's content. */
+  readonly idle?: Duration.Input | undefined
+  /** From sending to the complete answer, or the last part of a stream. */
+  readonly attempt?: Duration.Input | undefined
+  /** What a stream must bring each second once its content has begun, over its first 5 seconds and from then on. */
+  readonly tokensPerSecond?: number | undefined
+}
 
 /**
  * Limits the whole call: all attempts, waits and back-offs of the policies further in, and a stream to its last part.
  *
- * Fails with `PolicyReason` `TimedOut`, clock `overall`, which is not retryable. Put it outside of `Retry`.
+ * What is left of it is known to everything further in (`Deadline`), so that retries, queues and hedges do not begin what
+ * cannot end in time. Fails with `PolicyReason` `TimedOut`, clock `overall`, which is not retryable. Put it outside of
+ * `Retry`.
  */
-export const overall = (limit: Duration.Input): Policy => policy("overall", limit)
+export const overall = (limit: Duration.Input): Policy => {
+  const millis = positive("overall", limit)
+  const { expired, orElse } = failures("overall", millis)
+  return (next) =>
+    Effect.succeed({
+      ...next,
+      generateText: (request) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) =>
+          Effect.timeoutOrElse(
+            Effect.updateService(next.generateText(request), Deadline.Current, (outer) =>
+              Deadline.earlier(outer, now + millis)
+            ),
+            { duration: millis, orElse }
+          )
+        ),
+      streamText: (request) =>
+        Stream.unwrap(
+          Effect.map(Clock.currentTimeMillis, (start) =>
+            PullClock.limit(
+              Stream.updateService(next.streamText(request), Deadline.Current, (outer) =>
+                Deadline.earlier(outer, start + millis)
+              ),
+              () => ({ until: () => start + millis, arrived: () => {}, expired })
+            )
+          )
+        )
+    })
+}
 
 /**
- * Limits each attempt on its own, from sending to the complete answer or the last part of a stream.
+ * Limits each attempt on its own: as a whole, given a duration, or by the clocks that are given.
  *
- * Fails with `PolicyReason` `TimedOut`, clock `attempt`, which is retryable. Put it inside of `Retry`.
+ * - Only content counts: comments, pings, starts of blocks and empty deltas neither end the wait for the first token nor
+ *   that for the next.
+ * - While a reader takes its time nothing runs but the `attempt` clock: a slow reader is not a slow provider.
+ * - A call that is not streamed brings headers and content together at its end, and is limited by `attempt` alone.
+ * - A provider that does not tell when headers arrive has them with its first part.
+ * - Tokens are counted as characters / 4, the rule of thumb of
+ *   https://help.openai.com/en/articles/4936856-what-are-tokens-and-how-to-count-them .
+ *
+ * Fails with `PolicyReason` `TimedOut` and the clock's name, or `TooSlow`; both are retryable. Put it inside of `Retry`.
  */
-export const perAttempt = (limit: Duration.Input): Policy => policy("attempt", limit)
+export const perAttempt = (limits: Duration.Input | AttemptLimits): Policy => {
+  const given = isLimits(limits) ? limits : { attempt: limits }
+  const settings = resolve(given)
+  const { orElse } = failures("attempt", settings.attempt)
+  return (next) =>
+    Effect.succeed({
+      ...next,
+      generateText: (request) =>
+        settings.attempt === Infinity
+          ? next.generateText(request)
+          : Effect.timeoutOrElse(next.generateText(request), { duration: settings.attempt, orElse }),
+      streamText: (request) =>
+        Stream.suspend(() => {
+          const clocks = new AttemptClocks(settings)
+          const sent = next.streamText(request)
+          return PullClock.limit(
+            settings.headers === Infinity
+              ? sent
+              : Stream.updateService(sent, ResponseHeaders.Listener, (outer) =>
+                  ResponseHeaders.heardBy(outer, () => clocks.headersArrived())
+                ),
+            (now) => clocks.start(now)
+          )
+        })
+    })
+}
 
 /**
  * Limits any effect.
@@ -30,26 +110,118 @@ export const perAttempt = (limit: Duration.Input): Policy => policy("attempt", l
  */
 export const effect = (limit: Duration.Input) => Effect.timeout(limit)
 
-const policy = (clock: Clocks, limit: Duration.Input): Policy => {
-  const duration = Duration.fromInputUnsafe(limit)
-  const orElse = () =>
-    Effect.fail(
-      PolicyReason.toAiError("Timeout", { _tag: "TimedOut", clock, afterMillis: Duration.toMillis(duration) })
-    )
-  return (next) =>
-    Effect.succeed({
-      ...next,
-      generateText: (options) => Effect.timeoutOrElse(next.generateText(options), { duration, orElse }),
-      streamText: (options) =>
-        Stream.transformPull(next.streamText(options), (pull) =>
-          Effect.map(Clock.currentTimeMillis, (start) =>
-            Effect.flatMap(Clock.currentTimeMillis, (now) =>
-              Effect.timeoutOrElse(pull, {
-                duration: Duration.subtract(duration, Duration.millis(now - start)),
-                orElse
-              })
-            )
-          )
-        )
+type ClockName = (typeof PolicyReason.TimedOut.Type)["clock"]
+
+const failures = (clock: ClockName, afterMillis: number) => {
+  const expired = () => PolicyReason.toAiError("Timeout", { _tag: "TimedOut", clock, afterMillis })
+  return { expired, orElse: () => Effect.fail(expired()) }
+}
+
+const isLimits = (limits: Duration.Input | AttemptLimits): limits is AttemptLimits =>
+  typeof limits === "object" && names.some((name) => name in limits)
+
+const names = ["headers", "firstToken", "idle", "attempt", "tokensPerSecond"] as const
+
+/** The limits in milliseconds, `Infinity` where there is none. */
+type Settings = Readonly<Record<(typeof names)[number], number>>
+
+const resolve = (limits: AttemptLimits): Settings => {
+  const { tokensPerSecond = 0 } = limits
+  if (!(tokensPerSecond >= 0 && tokensPerSecond < Infinity)) {
+    throw new RangeError(`Timeout option tokensPerSecond must be a number of at least 0, got ${tokensPerSecond}`)
+  }
+  const millis = (name: Exclude<keyof AttemptLimits, "tokensPerSecond">) =>
+    limits[name] === undefined ? Infinity : positive(name, limits[name])
+  return {
+    headers: millis("headers"),
+    firstToken: millis("firstToken"),
+    idle: millis("idle"),
+    attempt: millis("attempt"),
+    tokensPerSecond
+  }
+}
+
+const positive = (name: string, limit: Duration.Input): number => {
+  const millis = Duration.toMillis(limit)
+  if (!(millis > 0)) throw new RangeError(`Timeout option ${name} must be a duration above 0, got ${millis} ms`)
+  return millis
+}
+
+const charactersPerToken = 4
+
+/** How long a stream's content flows before its speed is judged. */
+const judgedAfterMillis = 5_000
+
+/** What the clocks of one attempt read. */
+class AttemptClocks implements PullClock.Clocks {
+  private readonly settings: Settings
+  private startedAt = 0
+  private hasHeaders = false
+  private hasContent = false
+  // Time spent waiting for the provider, since the last content and since the first.
+  private waitedMillis = 0
+  private flowMillis = 0
+  private characters = 0
+
+  constructor(settings: Settings) {
+    this.settings = settings
+  }
+
+  start(now: number): this {
+    this.startedAt = now
+    return this
+  }
+
+  headersArrived(): void {
+    this.hasHeaders = true
+  }
+
+  until(pulledAt: number): number {
+    return this.earliest(pulledAt).until
+  }
+
+  expired(pulledAt: number, now: number) {
+    const { clock } = this.earliest(pulledAt)
+    if (clock !== "tokensPerSecond") return failures(clock, this.settings[clock]).expired()
+    const seconds = (this.flowMillis + now - pulledAt) / 1000
+    return PolicyReason.toAiError("Timeout", {
+      _tag: "TooSlow",
+      tokensPerSecond: this.characters / charactersPerToken / seconds,
+      atLeast: this.settings.tokensPerSecond
     })
+  }
+
+  arrived(parts: PullClock.Parts, pulledAt: number, now: number): void {
+    this.hasHeaders = true
+    this.waitedMillis += now - pulledAt
+    if (this.hasContent) this.flowMillis += now - pulledAt
+    for (const part of parts) {
+      if (!Content.isContent(part)) continue
+      this.hasContent = true
+      this.waitedMillis = 0
+      if ("delta" in part) this.characters += part.delta.length
+    }
+  }
+
+  private earliest(pulledAt: number): { readonly clock: (typeof names)[number]; readonly until: number } {
+    const { attempt, firstToken, headers, idle, tokensPerSecond } = this.settings
+    let clock: (typeof names)[number] = "attempt"
+    let until = this.startedAt + attempt
+    const consider = (other: (typeof names)[number], at: number): void => {
+      if (at < until) {
+        clock = other
+        until = at
+      }
+    }
+    if (!this.hasHeaders) consider("headers", this.startedAt + headers)
+    if (!this.hasContent) consider("firstToken", pulledAt + firstToken - this.waitedMillis)
+    else {
+      consider("idle", pulledAt + idle - this.waitedMillis)
+      if (tokensPerSecond > 0) {
+        const enoughFor = (this.characters / charactersPerToken / tokensPerSecond) * 1000
+        consider("tokensPerSecond", pulledAt + Math.max(judgedAfterMillis, enoughFor) - this.flowMillis)
+      }
+    }
+    return { clock, until }
+  }
 }

@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Option, Stream } from "effect"
-import { IdGenerator } from "effect/ai"
+import { Effect, Exit, Fiber, Option, Stream } from "effect"
+import { IdGenerator, type Response } from "effect/ai"
 import { TestClock } from "effect/testing"
-import { PolicyReason } from "holdfast/core"
+import { Deadline, PolicyReason, ResponseHeaders } from "holdfast/core"
 import { Retry, Timeout } from "holdfast/policy"
-import { request, scripted } from "./scripted.ts"
+import type { ModelProvider } from "holdfast/provider"
+import { request, scripted, text } from "./scripted.ts"
 
 const ids = Effect.provideService(IdGenerator.IdGenerator, IdGenerator.defaultIdGenerator)
 
@@ -61,6 +62,182 @@ describe("Timeout", () => {
       yield* TestClock.adjust("6 seconds")
       yield* Fiber.join(fiber)
       assert.strictEqual(seen.calls, 2)
+    }).pipe(ids)
+  )
+})
+
+/** What a stream does after a wait, in order: bring headers, or a part. */
+type Step = readonly [afterMillis: number, brings: "headers" | Response.StreamPartEncoded]
+
+const delta = (content: string): Response.StreamPartEncoded => ({ type: "text-delta", id: "t", delta: content })
+const [metadata, start, , end, finish] = text("")
+assert(metadata !== undefined && start !== undefined && end !== undefined && finish !== undefined)
+
+/** A provider whose streams take these steps, and how many of them are open. */
+const stepping = (steps: ReadonlyArray<Step>) => {
+  const seen = { open: 0 }
+  const opened = Effect.acquireRelease(
+    Effect.sync(() => seen.open++),
+    () => Effect.sync(() => seen.open--)
+  )
+  const provider: ModelProvider.ModelProvider = {
+    name: "stepping",
+    model: "m",
+    generateText: () => Effect.never,
+    streamText: () =>
+      Stream.unwrap(
+        Effect.as(
+          opened,
+          Stream.fromIterable(steps).pipe(
+            Stream.mapEffect(([after, brings]) =>
+              Effect.delay(
+                brings === "headers" ? Effect.as(ResponseHeaders.received({}), []) : Effect.succeed([brings]),
+                after
+              )
+            ),
+            Stream.flattenIterable
+          )
+        )
+      )
+  }
+  return { provider, seen }
+}
+
+/** Reads a limited stream to its end, and says how it ended and when, in milliseconds. */
+const outcome = (limits: Timeout.AttemptLimits, steps: ReadonlyArray<Step>, readerMillis = 0) =>
+  Effect.gen(function* () {
+    const { provider, seen } = stepping(steps)
+    const limited = yield* Timeout.perAttempt(limits)(provider)
+    const options = yield* request
+    const passed: Array<string> = []
+    let endedAt = 0
+    const fiber = yield* limited.streamText(options).pipe(
+      Stream.runForEach((part) =>
+        Effect.delay(
+          Effect.sync(() => passed.push(part.type)),
+          readerMillis
+        )
+      ),
+      Effect.exit,
+      Effect.tap(() => Effect.clockWith((clock) => Effect.sync(() => (endedAt = clock.currentTimeMillisUnsafe())))),
+      Effect.forkChild
+    )
+    yield* TestClock.adjust("1 hour")
+    const exit = yield* Fiber.join(fiber)
+    assert.strictEqual(seen.open, 0)
+    const reason = Exit.isFailure(exit)
+      ? Option.getOrThrow(PolicyReason.of(Option.getOrThrow(Exit.findErrorOption(exit))))
+      : undefined
+    return { reason, endedAt, passed: passed.length }
+  }).pipe(ids)
+
+const slow: ReadonlyArray<Step> = [
+  [1_000, "headers"],
+  [1_000, metadata],
+  [0, start],
+  [3_000, delta("")],
+  [1_000, delta("one")],
+  [4_000, delta("")],
+  [4_000, delta("two")],
+  [0, end],
+  [100, finish]
+]
+
+describe("Timeout of an attempt's stream", () => {
+  it.effect.each([
+    ["headers", { headers: "999 millis" }, 999, 0],
+    ["firstToken", { firstToken: "5999 millis" }, 5_999, 3],
+    ["idle", { idle: "7999 millis" }, 6_000 + 7_999, 5],
+    ["attempt", { attempt: "14001 millis" }, 14_001, 7],
+    ["idle", { headers: "1 minute", firstToken: "1 minute", idle: "5 seconds", attempt: "1 minute" }, 11_000, 5]
+  ] as const)("ends it by the clock of its %s", ([clock, limits, at, passed]) =>
+    Effect.gen(function* () {
+      const ended = yield* outcome(limits, slow)
+      assert.include(ended.reason, { _tag: "TimedOut", clock })
+      assert.deepStrictEqual([ended.endedAt, ended.passed], [at, passed])
+    })
+  )
+
+  it.effect("lets it pass when each clock has just enough", () =>
+    Effect.gen(function* () {
+      const limits = { headers: 1_001, firstToken: 6_001, idle: 8_001, attempt: 14_101 }
+      assert.deepStrictEqual(yield* outcome(limits, slow), { reason: undefined, endedAt: 14_100, passed: 8 })
+    })
+  )
+
+  it.effect("takes the first part for the headers when nobody tells of them", () =>
+    Effect.gen(function* () {
+      const { endedAt, reason } = yield* outcome({ headers: "2 seconds" }, slow.slice(1).with(0, [2_500, metadata]))
+      assert.include(reason, { clock: "headers" })
+      assert.strictEqual(endedAt, 2_000)
+    })
+  )
+
+  it.effect("does not hold a slow reader against the provider", () =>
+    Effect.gen(function* () {
+      const { reason } = yield* outcome({ firstToken: "7 seconds", idle: "9 seconds" }, slow, 60_000)
+      assert.strictEqual(reason, undefined)
+    })
+  )
+
+  it.effect("ends one that brings too few tokens a second", () =>
+    Effect.gen(function* () {
+      const trickle = Array.from({ length: 100 }, (): Step => [1_000, delta("12345678")])
+      const ended = yield* outcome({ tokensPerSecond: 3 }, [[0, start], ...trickle])
+      assert.include(ended.reason, { _tag: "TooSlow", atLeast: 3 })
+      assert.strictEqual(ended.endedAt, 6_000)
+      const fast = yield* outcome({ tokensPerSecond: 1.9 }, [[0, start], ...trickle, [0, end], [0, finish]])
+      assert.strictEqual(fast.reason, undefined)
+    })
+  )
+
+  it.effect("ends one that stalls below its speed without an idle limit", () =>
+    Effect.gen(function* () {
+      const ended = yield* outcome({ tokensPerSecond: 1 }, [
+        [0, delta("x".repeat(80))],
+        [100_000, finish]
+      ])
+      assert.strictEqual(ended.endedAt, 20_000)
+    })
+  )
+
+  it("rejects limits that make no sense", () => {
+    assert.throws(() => Timeout.perAttempt({ idle: 0 }), RangeError, "idle")
+    assert.throws(() => Timeout.perAttempt({ tokensPerSecond: -1 }), RangeError, "tokensPerSecond")
+    assert.throws(() => Timeout.overall(0), RangeError, "overall")
+  })
+})
+
+describe("Timeout of the whole call", () => {
+  it.effect("tells what is left of it to everything inside, and the nearest of several", () =>
+    Effect.gen(function* () {
+      const left: Array<number> = []
+      const note = Effect.map(Deadline.remainingMillis, (millis) => void left.push(millis))
+      const provider: ModelProvider.ModelProvider = {
+        name: "noting",
+        model: "m",
+        generateText: () => Effect.as(note, []),
+        streamText: () => Stream.fromEffectDrain(note)
+      }
+      const limited = yield* Timeout.overall("9 seconds")(yield* Timeout.overall("20 seconds")(provider))
+      const options = yield* request
+      yield* limited.generateText(options)
+      yield* Stream.runDrain(limited.streamText(options))
+      yield* note
+      assert.deepStrictEqual(left, [9_000, 9_000, Infinity])
+    }).pipe(ids)
+  )
+
+  it.effect("leaves no time for a retry that would begin too late", () =>
+    Effect.gen(function* () {
+      const { provider, seen } = scripted([
+        { delay: 5_000, error: PolicyReason.toAiError("x", { _tag: "CircuitOpen", key: "k", retryAfterMillis: 5_000 }) }
+      ])
+      const stack = yield* Timeout.overall("9 seconds")(yield* Retry.transient()(provider))
+      const fiber = yield* Effect.forkChild(Effect.flip(stack.generateText(yield* request)))
+      yield* TestClock.adjust("5 seconds")
+      const reason = PolicyReason.of(yield* Fiber.join(fiber))
+      assert.deepStrictEqual([Option.getOrThrow(reason)._tag, seen.calls], ["CircuitOpen", 1])
     }).pipe(ids)
   )
 })
