@@ -1,14 +1,14 @@
 /**
  * Turns a provider and a list of policies into an `effect/ai` LanguageModel whose every call is a supervised job.
  */
-import { type Cause, Effect, Layer, Queue, type Scope, Stream } from "effect"
-import { AiError, LanguageModel } from "effect/ai"
-import type { Response } from "effect/ai"
-import * as PolicyReason from "../core/PolicyReason.ts"
+import { Context, Effect, Layer, type Scope } from "effect"
+import { LanguageModel } from "effect/ai"
+import * as PolicyHealth from "../core/PolicyHealth.ts"
+import * as Attempts from "../policy/Attempts.ts"
 import type { ModelProvider, Policy } from "../provider/ModelProvider.ts"
-import * as Job from "../supervisor/Job.ts"
-import type { JobError } from "../supervisor/JobError.ts"
+import type { Health as JobHealth } from "../supervisor/Health.ts"
 import * as Supervisor from "../supervisor/Supervisor.ts"
+import * as Call from "./Call.ts"
 
 export interface Options<R = never, E = never> {
   /** Who answers, or how to get it. */
@@ -19,67 +19,64 @@ export interface Options<R = never, E = never> {
   readonly name?: string | undefined
 }
 
+/** How a model is right now. */
+export interface Health {
+  /** The state of each policy that has one, and of a pool of providers, innermost first. */
+  readonly policies: ReadonlyArray<PolicyHealth.PolicyHealth>
+  /** The supervisor its calls run in. */
+  readonly jobs: JobHealth
+  /** From 100, all is well, to 0: the lowest score of any of them, for a call has to get past each. */
+  readonly score: number
+}
+
+/** Takes stock of the model that was provided together with it. */
+export class ModelHealth extends Context.Service<ModelHealth, { readonly read: Effect.Effect<Health> }>()(
+  "holdfast/model/Model/ModelHealth"
+) {}
+
 /**
- * Provides a LanguageModel that sends every call through the policies to the provider.
+ * Provides a LanguageModel that sends every call through the policies to the provider, and its {@link health}.
  *
  * Each call is a job of kind `call` in the supervisor: listed by name, ended with its caller, and cancellable, which
  * fails the call with `PolicyReason` `Cancelled`. A call made from inside a job belongs to that job. Policies are built
  * once, in the layer's scope.
+ *
+ * What happened to a call, attempt by attempt, is read from its answer or error with `CallTrail.ofParts` and
+ * `CallTrail.ofError`, and is on its span.
  */
 export const layer = <R = never, E = never>(
   options: Options<R, E>
-): Layer.Layer<LanguageModel.LanguageModel, E, Supervisor.Supervisor | Exclude<R, Scope.Scope>> =>
-  Layer.effect(
-    LanguageModel.LanguageModel,
+): Layer.Layer<LanguageModel.LanguageModel | ModelHealth, E, Supervisor.Supervisor | Exclude<R, Scope.Scope>> =>
+  Layer.effectContext(
     Effect.gen(function* () {
-      const provider = yield* compose(options)
+      const registry: Array<Effect.Effect<PolicyHealth.PolicyHealth>> = []
+      const provider = yield* Effect.provideService(compose(options), PolicyHealth.Registry, registry)
       const supervisor = yield* Supervisor.Supervisor
-      return yield* LanguageModel.make(
-        supervised(provider, supervisor, options.name ?? `${provider.name}/${provider.model}`)
+      const model = yield* LanguageModel.make(
+        Call.supervised(provider, supervisor, options.name ?? `${provider.name}/${provider.model}`)
       )
+      const read = Effect.gen(function* () {
+        const policies = yield* Effect.all(registry)
+        const jobs = yield* supervisor.health
+        return { policies, jobs, score: Math.min(jobs.score, ...policies.map(({ score }) => score)) }
+      })
+      return Context.make(LanguageModel.LanguageModel, model).pipe(Context.add(ModelHealth, ModelHealth.of({ read })))
     })
   )
 
-/** Puts policies around a provider, outermost first, without a supervisor or a LanguageModel on top. */
+/**
+ * Puts policies around a provider, outermost first, without a supervisor or a LanguageModel on top.
+ *
+ * The provider's calls are recorded as attempts in the trail of the call they are made for.
+ */
 export const compose = <R = never, E = never>(
   options: Pick<Options<R, E>, "provider" | "policies">
 ): Effect.Effect<ModelProvider, E, R | Scope.Scope> =>
   Effect.gen(function* () {
-    let provider = Effect.isEffect(options.provider) ? yield* options.provider : options.provider
+    let provider = Attempts.recorded(Effect.isEffect(options.provider) ? yield* options.provider : options.provider)
     for (const policy of (options.policies ?? []).toReversed()) provider = yield* policy(provider)
     return provider
   })
 
-/** Parts of a stream that may wait for a slow reader; when they do, the provider's socket is not read further. */
-const readAhead = 16
-
-const supervised = (next: ModelProvider, supervisor: Supervisor.Supervisor["Service"], name: string): ModelProvider => {
-  const call = { kind: "call", name } as const
-  return {
-    ...next,
-    generateText: (options) => Effect.mapError(supervisor.run(next.generateText(options), call), asAiError),
-    // The job's fiber reads the provider's stream; what the reader gets is what that fiber has put into the queue.
-    streamText: (options) =>
-      Stream.unwrap(
-        Effect.gen(function* () {
-          const queue = yield* Queue.bounded<Response.StreamPartEncoded, Cause.Done>(readAhead)
-          const pump = Stream.runForEachArray(next.streamText(options), (parts) => Queue.offerAll(queue, parts))
-          const job = yield* Effect.acquireRelease(
-            supervisor.submit(Effect.ensuring(pump, Queue.end(queue)), call),
-            (job) => Job.cancel(job, { reason: "its reader left" })
-          )
-          return Stream.concat(Stream.fromQueue(queue), Stream.fromEffectDrain(Job.join(job)))
-        })
-      ).pipe(Stream.mapError(asAiError))
-  }
-}
-
-const asAiError = (error: AiError.AiError | JobError): AiError.AiError => {
-  if (AiError.isAiError(error)) return error
-  return PolicyReason.toAiError(
-    "Model",
-    error.reason._tag === "Cancelled"
-      ? { _tag: "Cancelled", jobId: error.id, reason: error.reason.reason }
-      : { _tag: "NotAccepted", description: error.message }
-  )
-}
+/** Takes stock: each policy's state, the supervisor's, and one score from 100 to 0. */
+export const health: Effect.Effect<Health, never, ModelHealth> = Effect.flatMap(ModelHealth, ({ read }) => read)

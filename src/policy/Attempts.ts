@@ -60,23 +60,23 @@ export const recorded = (provider: ModelProvider): ModelProvider => {
           const clock = fiber.getRef(Clock.Clock)
           const start = clock.currentTimeMillisUnsafe()
           let firstContentAt: number | undefined
-          let complete = false
+          let ended = false
+          const end = (exit: Exit.Exit<unknown, AiError.AiError>): void => {
+            if (ended) return
+            ended = true
+            finished(recorder, origin, start, clock.currentTimeMillisUnsafe(), firstContentAt, exit)
+          }
           const watched = Stream.mapArray(sent, (parts) => {
             if (firstContentAt === undefined && parts.some(Content.isContent)) {
               firstContentAt = clock.currentTimeMillisUnsafe()
             }
-            complete = parts.at(-1)?.type === "finish"
+            // Before the finish part is passed on, which brings the trail to the reader.
+            if (parts.at(-1)?.type === "finish") end(Exit.void)
             return parts
           })
-          return Effect.succeed(
-            Stream.onExit(watched, (exit) =>
-              Effect.sync(() => {
-                // A reader that leaves early ends the stream without an error.
-                const outcome = Exit.isSuccess(exit) && !complete ? Exit.interrupt() : exit
-                finished(recorder, origin, start, clock.currentTimeMillisUnsafe(), firstContentAt, outcome)
-              })
-            )
-          )
+          // A reader that leaves early ends the stream without an error.
+          const left = (exit: Exit.Exit<unknown, AiError.AiError>) => (Exit.isSuccess(exit) ? Exit.interrupt() : exit)
+          return Effect.succeed(Stream.onExit(watched, (exit) => Effect.sync(() => end(left(exit)))))
         })
       )
   }

@@ -173,7 +173,8 @@ class Share {
 
   get health(): Effect.Effect<PolicyHealth.RetryBudgetHealth> {
     return Effect.map(Clock.currentTimeMillis, (now) => {
-      const keys = Array.from(this.keys.keys(), (key) => {
+      // A copy, for looking at a key moves it to the end.
+      const keys = [...this.keys.keys()].map((key) => {
         const counts = this.at(key, now)
         return { key, calls: sum(counts.calls), extra: sum(counts.extra) }
       })

@@ -7,6 +7,7 @@ import type {
 } from "@ai-sdk/provider"
 import { Array, Cause, Effect, type Pull, Stream } from "effect"
 import type { AiError, Response } from "effect/ai"
+import * as ResponseHeaders from "../core/ResponseHeaders.ts"
 import { toAiError } from "./AiSdkError.ts"
 import { fromProviderMetadata } from "./AiSdkMetadata.ts"
 import {
@@ -37,6 +38,7 @@ export const drainLimit = "1 second"
 export const make = (source: Source): Stream.Stream<Response.StreamPartEncoded, AiError.AiError> =>
   Effect.acquireRelease(Effect.sync(connect), (connection) => Effect.sync(connection.close)).pipe(
     Effect.flatMap((connection) => Effect.tryPromise({ try: () => connection.open(source.open), catch: classify })),
+    Effect.tap((body) => ResponseHeaders.received(body.headers ?? {})),
     Effect.map((body) => Stream.fromPull(Effect.sync(() => pullParts(body, source)))),
     Stream.unwrap,
     (parts) => WellFormed.enforce(parts, "AiSdk")

@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Fiber, Layer, Option, Schema, Stream } from "effect"
+import { Context, Deferred, Effect, Fiber, Layer, Option, Schema, Stream, Tracer } from "effect"
 import { AiError, LanguageModel, Tool, Toolkit } from "effect/ai"
 import { TestClock } from "effect/testing"
-import { PolicyReason } from "holdfast/core"
+import { CallTrail, PolicyReason } from "holdfast/core"
 import { Model } from "holdfast/model"
+import { Retry, RetryBudget, Timeout } from "holdfast/policy"
 import type { ModelProvider } from "holdfast/provider"
 import { Job, Supervisor } from "holdfast/supervisor"
 import { failure, scripted, text, type Answer } from "../policy/scripted.ts"
@@ -185,4 +186,97 @@ describe("Model", () => {
       assert.strictEqual(read, 104)
     }).pipe(Effect.provide(layer))
   })
+})
+
+const overloaded = failure(new AiError.InternalProviderError({ description: "overloaded" }))
+const retried = [Timeout.overall("1 minute"), RetryBudget.shared(), Retry.transient({ times: 1, base: 10 })]
+
+// In steps, for what is set in motion by one waits for the next.
+const aWhile = Effect.repeat(TestClock.adjust(5), { times: 20 })
+
+describe("A call's trail", () => {
+  const facts = (trail: Option.Option<CallTrail.CallTrail>) =>
+    Option.map(trail, ({ attempts, decisions }) => [
+      ...attempts.map(({ model, origin, outcome }) => [model, origin, outcome._tag]),
+      ...decisions.map(({ decision }) => decision._tag)
+    ])
+
+  it.effect("is on the answer: what was tried, why it ended, and what policies decided", () =>
+    Effect.gen(function* () {
+      const call = yield* Effect.forkChild(LanguageModel.generateText({ prompt: "hello" }))
+      yield* aWhile
+      const trail = CallTrail.ofParts((yield* Fiber.join(call)).content)
+      assert.deepStrictEqual(
+        facts(trail),
+        Option.some([["m", "call", "Failed"], ["m", "retry", "Succeeded"], "RetryScheduled"])
+      )
+      const [first] = Option.getOrThrow(trail).attempts
+      assert.deepInclude(first, { durationMillis: 5, startedAtMillis: 0, provider: "scripted" })
+      assert.deepInclude(first?.outcome, { reason: "InternalProviderError", retryable: true })
+    }).pipe(Effect.provide(model([{ error: overloaded, delay: 5 }, {}], retried).layer))
+  )
+
+  it.effect("is on the finish part of a stream", () =>
+    Effect.gen(function* () {
+      const call = yield* Effect.forkChild(Stream.runCollect(LanguageModel.streamText({ prompt: "hello" })))
+      yield* aWhile
+      const trail = CallTrail.ofParts(yield* Fiber.join(call))
+      assert.deepStrictEqual(
+        facts(trail),
+        Option.some([["m", "call", "Failed"], ["m", "retry", "Succeeded"], "RetryScheduled"])
+      )
+      assert.closeTo(Option.getOrThrow(trail).attempts[1]?.firstContentMillis ?? 0, 15, 0.001)
+    }).pipe(Effect.provide(model([{ error: overloaded }, { delay: 5 }], retried).layer))
+  )
+
+  it.effect.each(["generateText", "streamText"] as const)("is with the error %s failed with", (method) =>
+    Effect.gen(function* () {
+      const call =
+        method === "generateText"
+          ? Effect.asVoid(LanguageModel.generateText({ prompt: "hello" }))
+          : Stream.runDrain(LanguageModel.streamText({ prompt: "hello" }))
+      const fiber = yield* Effect.forkChild(Effect.flip(call))
+      yield* aWhile
+      assert.deepStrictEqual(
+        facts(CallTrail.ofError(yield* Fiber.join(fiber))),
+        Option.some([["m", "call", "Failed"], ["m", "retry", "Failed"], "RetryScheduled", "RetryRefused"])
+      )
+    }).pipe(Effect.provide(model([{ error: overloaded }], retried).layer))
+  )
+
+  it.effect("is on the call's span, with attempts that nobody waited for any more", () =>
+    Effect.gen(function* () {
+      const events: Array<readonly [string, unknown]> = []
+      const tracer = Tracer.make({
+        span: (options) => {
+          const span = new Tracer.NativeSpan(options)
+          const event = span.event.bind(span)
+          span.event = (name, at, attributes) => {
+            events.push([name, attributes?.["outcome"]])
+            event(name, at, attributes)
+          }
+          return span
+        }
+      })
+      const call = yield* Effect.forkChild(
+        LanguageModel.generateText({ prompt: "hello" }).pipe(Effect.provideService(Tracer.Tracer, tracer))
+      )
+      yield* settle
+      yield* Fiber.interrupt(call)
+      assert.deepStrictEqual(events, [["attempt", "Interrupted"]])
+    }).pipe(Effect.provide(model([{ delay: 1_000 }], retried).layer))
+  )
+})
+
+describe("Model.health", () => {
+  it.effect("reads the policies, the supervisor and one score", () =>
+    Effect.gen(function* () {
+      yield* LanguageModel.generateText({ prompt: "hello" })
+      const { jobs, policies, score } = yield* Model.health
+      assert.deepStrictEqual(policies, [
+        { _tag: "RetryBudget", keys: [{ key: "scripted/m", calls: 1, extra: 0 }], score: 100 }
+      ])
+      assert.deepStrictEqual([jobs.calls.completed, score], [1, 100])
+    }).pipe(Effect.provide(model([{}], retried).layer))
+  )
 })

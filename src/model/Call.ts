@@ -1,0 +1,96 @@
+/**
+ * Makes each call of a provider a supervised job with a trail of its own.
+ */
+import { type Cause, Effect, Queue, Stream, type Tracer } from "effect"
+import { AiError, type Response } from "effect/ai"
+import * as CallTrail from "../core/CallTrail.ts"
+import * as FinishMark from "../core/FinishMark.ts"
+import * as PolicyReason from "../core/PolicyReason.ts"
+import type { ModelProvider } from "../provider/ModelProvider.ts"
+import * as Job from "../supervisor/Job.ts"
+import type { JobError } from "../supervisor/JobError.ts"
+import type { Supervisor } from "../supervisor/Supervisor.ts"
+
+/** Parts of a stream that may wait for a slow reader; when they do, the provider's socket is not read further. */
+const readAhead = 16
+
+/**
+ * Runs every call of `next` as a job of kind `call`, and leaves its trail on its answer or error, and on its span.
+ *
+ * A stream is read by the job's fiber: what the reader gets is what that fiber has put into a queue.
+ */
+export const supervised = (next: ModelProvider, supervisor: Supervisor["Service"], name: string): ModelProvider => {
+  const job = { kind: "call", name } as const
+  return {
+    ...next,
+    generateText: (options) =>
+      Effect.suspend(() => {
+        const recorder = new CallTrail.Recorder()
+        const answer = Effect.provideService(next.generateText(options), CallTrail.Current, recorder)
+        return supervisor.run(answer, job).pipe(
+          Effect.map((parts) => parts.map((part) => (part.type === "finish" ? withTrail(part, recorder.trail) : part))),
+          Effect.mapError((error) => failure(error, recorder)),
+          Effect.onExit(() => onSpan(options.span, recorder))
+        )
+      }),
+    streamText: (options) =>
+      Stream.unwrap(
+        Effect.gen(function* () {
+          const recorder = new CallTrail.Recorder()
+          const queue = yield* Queue.bounded<Response.StreamPartEncoded, Cause.Done>(readAhead)
+          const parts = Stream.provideService(next.streamText(options), CallTrail.Current, recorder)
+          const pump = Stream.runForEachArray(parts, (parts) => Queue.offerAll(queue, finished(parts, recorder)))
+          const call = yield* Effect.acquireRelease(
+            supervisor.submit(Effect.ensuring(pump, Queue.end(queue)), job),
+            (call) => Effect.andThen(Job.cancel(call, { reason: "its reader left" }), onSpan(options.span, recorder))
+          )
+          return Stream.concat(Stream.fromQueue(queue), Stream.fromEffectDrain(Job.join(call))).pipe(
+            Stream.mapError((error) => failure(error, recorder))
+          )
+        })
+      ).pipe(Stream.mapError(asAiError))
+  }
+}
+
+const finished = (
+  parts: ReadonlyArray<Response.StreamPartEncoded>,
+  recorder: CallTrail.Recorder
+): ReadonlyArray<Response.StreamPartEncoded> => {
+  const last = parts.at(-1)
+  return last?.type === "finish" ? [...parts.slice(0, -1), withTrail(last, recorder.trail)] : parts
+}
+
+const withTrail = (part: Response.FinishPartEncoded, trail: CallTrail.CallTrail): Response.FinishPartEncoded =>
+  FinishMark.add(part, { trail })
+
+const failure = (error: AiError.AiError | JobError, recorder: CallTrail.Recorder): AiError.AiError => {
+  const failed = asAiError(error)
+  CallTrail.leaveWith(failed, recorder.trail)
+  return failed
+}
+
+const asAiError = (error: AiError.AiError | JobError): AiError.AiError => {
+  if (AiError.isAiError(error)) return error
+  return PolicyReason.toAiError(
+    "Model",
+    error.reason._tag === "Cancelled"
+      ? { _tag: "Cancelled", jobId: error.id, reason: error.reason.reason }
+      : { _tag: "NotAccepted", description: error.message }
+  )
+}
+
+/** Writes the trail to the call's span: an event for each attempt and decision, with its facts as attributes. */
+const onSpan = (span: Tracer.Span, recorder: CallTrail.Recorder): Effect.Effect<void> =>
+  Effect.sync(() => {
+    const { attempts, decisions } = recorder.trail
+    for (const { outcome, startedAtMillis, ...facts } of attempts) {
+      const { _tag, ...ended } = outcome
+      span.event("attempt", nanos(startedAtMillis), { ...facts, ...ended, outcome: _tag })
+    }
+    for (const { atMillis, decision } of decisions) {
+      const { _tag, ...facts } = decision
+      span.event(_tag, nanos(atMillis), facts)
+    }
+  })
+
+const nanos = (millis: number): bigint => BigInt(Math.round(millis)) * 1_000_000n
