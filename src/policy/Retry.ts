@@ -7,14 +7,13 @@
  * added to it.
  */
 import { Duration, Effect, Random, Stream } from "effect"
-import type { Response } from "effect/ai"
 import { CurrentOrigin } from "../core/Attempt.ts"
 import * as CallTrail from "../core/CallTrail.ts"
-import * as Content from "../core/Content.ts"
 import * as Deadline from "../core/Deadline.ts"
 import type * as Decision from "../core/Decision.ts"
 import * as Failure from "../core/Failure.ts"
 import type { Policy } from "../provider/ModelProvider.ts"
+import * as FirstContent from "./FirstContent.ts"
 import * as RetryBudget from "./RetryBudget.ts"
 
 export interface Options {
@@ -52,7 +51,7 @@ export const transient = (options: Options = {}): Policy => {
         Stream.suspend(() => {
           let started = false
           return next.streamText(request).pipe(
-            untilContent(() => {
+            FirstContent.held(() => {
               started = true
             }),
             Stream.catch((error) =>
@@ -187,23 +186,3 @@ const backOff = Effect.fnUntraced(function* <E>(
   yield* CallTrail.record({ _tag: "RetryScheduled", retry: retries + 1, waitMillis: wait })
   yield* Effect.sleep(wait)
 })
-
-/**
- * Holds parts back until one says something of the answer, so that a stream that fails before can begin anew. A held
- * part says only how the answer is framed: nobody misses it before the content.
- */
-const untilContent =
-  (onContent: () => void) =>
-  <E, R>(self: Stream.Stream<Response.StreamPartEncoded, E, R>): Stream.Stream<Response.StreamPartEncoded, E, R> => {
-    let held: Array<Response.StreamPartEncoded> | undefined = []
-    const release = (parts: ReadonlyArray<Response.StreamPartEncoded>): ReadonlyArray<Response.StreamPartEncoded> => {
-      if (held === undefined) return parts
-      held.push(...parts)
-      if (!parts.some(Content.isContent)) return []
-      const ready = held
-      held = undefined
-      onContent()
-      return ready
-    }
-    return Stream.flattenIterable(Stream.mapArray(self, (parts) => [release(parts)]))
-  }

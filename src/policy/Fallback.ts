@@ -1,0 +1,253 @@
+/**
+ * Goes on to the next provider when one fails.
+ *
+ * Until the first content of an answer nobody notices. After it, an application has to choose what it prefers to an
+ * error: see {@link Options.midStream}.
+ */
+import { Effect, Option, Predicate, Stream } from "effect"
+import { type AiError, type LanguageModel, Prompt, type Response } from "effect/ai"
+import { CurrentOrigin } from "../core/Attempt.ts"
+import * as CallTrail from "../core/CallTrail.ts"
+import * as Deadline from "../core/Deadline.ts"
+import * as Failure from "../core/Failure.ts"
+import * as FinishMark from "../core/FinishMark.ts"
+import * as PolicyReason from "../core/PolicyReason.ts"
+import type { ModelProvider, Policy } from "../provider/ModelProvider.ts"
+import * as Attempts from "./Attempts.ts"
+import * as FirstContent from "./FirstContent.ts"
+import * as MidStream from "./MidStream.ts"
+import * as RetryBudget from "./RetryBudget.ts"
+
+export interface Options {
+  /** Which errors are worth another provider. Default: {@link isProvidersDoing}. */
+  readonly when?: ((error: AiError.AiError) => boolean) | undefined
+  /**
+   * What to do when a provider fails after content has been passed on. Default `fail`.
+   *
+   * - `fail`: the stream fails with the provider's error.
+   * - `restart`: the next provider answers anew. What was passed on stays where it is; a part for which
+   *   {@link isRestart} is true says that it is void from there on.
+   * - `continue`: the next provider is asked to go on from the text so far, and its text follows in the same block. Where
+   *   a tool has been called already, the stream fails.
+   */
+  readonly midStream?: "fail" | "restart" | "continue" | undefined
+  /**
+   * Asks a provider to go on from a text, for `continue`. Default: the text as the assistant's last message, which
+   * the model completes; what it repeats of it is left out.
+   */
+  readonly continueFrom?:
+    | ((request: LanguageModel.ProviderOptions, text: string) => LanguageModel.ProviderOptions)
+    | undefined
+}
+
+export const defaults = { midStream: "fail" } as const
+
+/** Who is asked next, and for which errors, if not for those of {@link Options.when}. */
+export type Target<E = never, R = never> =
+  | ModelProvider
+  | Effect.Effect<ModelProvider, E, R>
+  | {
+      readonly provider: ModelProvider | Effect.Effect<ModelProvider, E, R>
+      readonly when?: ((error: AiError.AiError) => boolean) | undefined
+    }
+
+/**
+ * Asks one more provider when what is inside has failed. See {@link chain} for several.
+ *
+ * **Example**
+ *
+ * ```ts run
+ * import { createOpenAI } from "@ai-sdk/openai"
+ * import { Fallback } from "holdfast/policy"
+ * import { AiSdk } from "holdfast/provider"
+ *
+ * const spare = createOpenAI({ apiKey: "sk-…" })("gpt-5-nano")
+ * const policies = [Fallback.to(AiSdk.provider(spare), { midStream: "restart" })]
+ * policies.length // => 1
+ * ```
+ */
+export const to = <R = never>(target: Target<never, R>, options: Options = {}): Policy<R> => chain([target], options)
+
+/**
+ * Asks other providers in order when what is inside has failed: each error goes to the next provider that is there for
+ * it. When there is none left, the call fails with the last error.
+ *
+ * A provider that comes with policies of its own is made with `Model.compose`. Each further provider draws on the call's
+ * {@link RetryBudget}; none is asked when the whole call's time is up. Interruption ends the one that is being asked.
+ */
+export const chain = <R = never>(targets: ReadonlyArray<Target<never, R>>, options: Options = {}): Policy<R> => {
+  const { continueFrom = asPrefix, midStream = defaults.midStream, when = isProvidersDoing } = options
+  if (targets.length === 0) throw new RangeError("Fallback needs at least one provider to fall back to")
+  return (first) =>
+    Effect.gen(function* () {
+      const steps = yield* Effect.forEach(targets, (target) => resolve(target, when))
+      const settings: Settings = { steps, midStream, continueFrom }
+      const provider: ModelProvider = {
+        ...first,
+        generateText: (request) => generate(settings, first, 0, request),
+        streamText: (request) => Stream.suspend(() => stream(settings, first, 0, request, new MidStream.Tracker()))
+      }
+      return RetryBudget.contributing(provider, settings, steps.length)
+    })
+}
+
+/**
+ * Whether an error is the doing of the provider that was asked, so that another may answer: it is unwell, refuses
+ * this account, is busy, or was not asked for one of these reasons. False for what is wrong with the request itself, and
+ * for what ended the whole call.
+ */
+export const isProvidersDoing = (error: AiError.AiError): boolean =>
+  Failure.blame(error) !== "none" || Option.exists(PolicyReason.of(error), ({ _tag }) => notAsked.has(_tag))
+
+const notAsked: ReadonlySet<string> = new Set<PolicyReason.PolicyReason["_tag"]>([
+  "CircuitOpen",
+  "LargerThanLimit",
+  "NoProvider",
+  "NotAcceptable",
+  "QueueFull",
+  "RateLimited"
+])
+
+/** Whether a part of a stream says that all content before it is void, and another provider answers anew. */
+export const isRestart = (part: { readonly type: string; readonly metadata?: object | undefined }): boolean =>
+  part.type === "response-metadata" &&
+  Predicate.hasProperty(part.metadata, "holdfast") &&
+  Predicate.hasProperty(part.metadata.holdfast, "restarted")
+
+interface Step {
+  readonly provider: ModelProvider
+  readonly when: (error: AiError.AiError) => boolean
+}
+
+interface Settings {
+  readonly steps: ReadonlyArray<Step>
+  readonly midStream: NonNullable<Options["midStream"]>
+  readonly continueFrom: NonNullable<Options["continueFrom"]>
+}
+
+const resolve = <R>(target: Target<never, R>, when: Step["when"]): Effect.Effect<Step, never, R> => {
+  const { provider, when: own = when } =
+    Effect.isEffect(target) || "generateText" in target ? { provider: target } : target
+  return Effect.map(Effect.isEffect(provider) ? provider : Effect.succeed(provider), (made) => ({
+    provider: Attempts.recorded(made),
+    when: own
+  }))
+}
+
+type Next = { readonly at: number; readonly provider: ModelProvider }
+
+/** The next provider that is there for this error, if the call may ask one more. */
+const after = Effect.fnUntraced(function* (
+  { steps }: Settings,
+  from: ModelProvider,
+  at: number,
+  error: AiError.AiError,
+  midStream?: "restarted" | "continued"
+) {
+  const index = steps.findIndex((step, n) => n >= at && step.when(error))
+  const step = steps[index]
+  if (step === undefined || (yield* Deadline.remainingMillis) <= 0 || !(yield* RetryBudget.take())) {
+    return yield* error
+  }
+  yield* CallTrail.record({
+    _tag: "FellBack",
+    from: RetryBudget.keyOf(from),
+    to: RetryBudget.keyOf(step.provider),
+    ...(midStream === undefined ? {} : { midStream })
+  })
+  return { at: index + 1, provider: step.provider } satisfies Next
+})
+
+/** What another provider is asked: without what only the first one has seen. */
+const anew = (request: LanguageModel.ProviderOptions): LanguageModel.ProviderOptions => ({
+  ...request,
+  previousResponseId: undefined,
+  incrementalPrompt: undefined
+})
+
+const generate = (
+  settings: Settings,
+  provider: ModelProvider,
+  at: number,
+  request: LanguageModel.ProviderOptions
+): ReturnType<ModelProvider["generateText"]> =>
+  Effect.catch(provider.generateText(request), (error) =>
+    Effect.flatMap(after(settings, provider, at, error), (to) =>
+      Effect.provideService(generate(settings, to.provider, to.at, anew(request)), CurrentOrigin, "fallback")
+    )
+  )
+
+type PartStream = ReturnType<ModelProvider["streamText"]>
+
+const stream = (
+  settings: Settings,
+  provider: ModelProvider,
+  at: number,
+  request: LanguageModel.ProviderOptions,
+  tracker: MidStream.Tracker,
+  fit?: (part: Response.StreamPartEncoded) => ReadonlyArray<Response.StreamPartEncoded>
+): PartStream => {
+  const { midStream } = settings
+  let started = fit !== undefined
+  const sent = provider.streamText(request).pipe(
+    started
+      ? (parts) => parts
+      : FirstContent.held(() => {
+          started = true
+        })
+  )
+  const tracked =
+    midStream === "fail"
+      ? sent
+      : Stream.flattenIterable(
+          Stream.mapArray(sent, (parts) => {
+            const passed = fit === undefined ? parts : parts.flatMap(fit)
+            passed.forEach((part) => tracker.see(part))
+            return [passed]
+          })
+        )
+  const goOn = (error: AiError.AiError): Effect.Effect<PartStream, AiError.AiError> => {
+    if (!started) {
+      return Effect.map(after(settings, provider, at, error), (to) =>
+        asFallback(stream(settings, to.provider, to.at, anew(request), tracker))
+      )
+    }
+    if (midStream === "fail" || (midStream === "continue" && tracker.calledTool)) return Effect.fail(error)
+    const how = midStream === "restart" ? "restarted" : "continued"
+    return Effect.map(after(settings, provider, at, error, how), (to) => {
+      const mark = { from: RetryBudget.keyOf(provider), to: RetryBudget.keyOf(to.provider) }
+      const [frame, asked, refit] =
+        midStream === "restart"
+          ? ([[...tracker.close(), restartMark(mark)], anew(request), restarting(tracker, mark)] as const)
+          : ([
+              tracker.close(tracker.openText),
+              settings.continueFrom(anew(request), tracker.text),
+              MidStream.continuing(tracker, { continued: mark })
+            ] as const)
+      frame.forEach((part) => tracker.see(part))
+      return asFallback(
+        Stream.concat(Stream.fromIterable(frame), stream(settings, to.provider, to.at, asked, tracker, refit))
+      )
+    })
+  }
+  return Stream.catch(tracked, (error) => Stream.unwrap(goOn(error)))
+}
+
+const asFallback = Stream.provideService(CurrentOrigin, "fallback")
+
+const restartMark = (mark: { readonly from: string; readonly to: string }): Response.StreamPartEncoded => ({
+  type: "response-metadata",
+  metadata: { holdfast: { restarted: { ...mark } } }
+})
+
+const restarting = (tracker: MidStream.Tracker, mark: object) => {
+  const rename = MidStream.renaming(tracker)
+  return (part: Response.StreamPartEncoded): ReadonlyArray<Response.StreamPartEncoded> => [
+    part.type === "finish" ? FinishMark.add(part, { restarted: mark }) : rename(part)
+  ]
+}
+
+const asPrefix = (request: LanguageModel.ProviderOptions, text: string): LanguageModel.ProviderOptions => ({
+  ...request,
+  prompt: Prompt.concat(request.prompt, [{ role: "assistant", content: text }])
+})
