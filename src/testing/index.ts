@@ -1,3 +1,4 @@
+export * as FaultyModel from "./FaultyModel.ts"
 export * as LeakDetector from "./LeakDetector.ts"
 export * as ProviderContract from "./ProviderContract.ts"
 export * as ProviderScript from "./ProviderScript.ts"
