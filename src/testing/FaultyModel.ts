@@ -26,7 +26,8 @@ export {
   type PointInside,
   type Refusal
 } from "./FaultyModelBehaviour.ts"
-export type { Call, Entry, Seen } from "./FaultyModelScript.ts"
+export { behaviours, type Choices, fromSeed } from "./FaultyModelDraw.ts"
+export type { Call, Entry, Seen, Script } from "./FaultyModelScript.ts"
 
 type Request = LanguageModel.ProviderOptions
 
