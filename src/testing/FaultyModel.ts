@@ -5,10 +5,10 @@
  * of trouble in no time. Its parts and errors are those of a real provider behind `AiSdk`; `FaultyServer` does the same
  * over real sockets.
  */
-import { type Array, Cause, type Clock, Effect, type Pull, Stream } from "effect"
+import { Array, Cause, type Clock, Effect, type Pull, Stream } from "effect"
 import type { AiError, LanguageModel, Response } from "effect/ai"
 import type { ModelProvider } from "../provider/ModelProvider.ts"
-import { type Fault, type KeepAlive, keepAlive, type Step, steps } from "./FaultyModelBehaviour.ts"
+import { type Fault, keepAlive, type Step, steps } from "./FaultyModelBehaviour.ts"
 import { failureOf, headersOf } from "./FaultyModelFailure.ts"
 import { metadata, type Origin, Streamed, whole } from "./FaultyModelParts.ts"
 import * as Script from "./FaultyModelScript.ts"
@@ -167,7 +167,7 @@ class Playing {
 
   private next(): Pull.Pull<Parts, AiError.AiError> {
     const step = (this.pending ??= this.take())
-    if (step === undefined) return Cause.done()
+    if (step === undefined) return this.entry.ended === undefined ? Effect.never : Cause.done()
     return this.whenDue(step, () => {
       this.pending = undefined
       switch (step.do) {
@@ -180,10 +180,17 @@ class Playing {
         case "finish":
           this.end("completed")
           return Effect.succeed(this.parts.finish(this.entry.behaviour))
-        case "fault":
-          if (step.fault.is !== "stall" || !isHeard(step.fault.keepAlive)) return this.fail(step.fault)
-          this.steps = keepAlive(step.at, step.fault.keepAlive)
+        case "fault": {
+          // A connection that is closed in order ends what is open, as a client's parser does at the end of its input.
+          const ends = step.fault.is === "end" ? this.parts.end() : []
+          if (Array.isReadonlyArrayNonEmpty(ends)) {
+            this.pending = step
+            return Effect.succeed(ends)
+          }
+          if (step.fault.is !== "stall" || step.fault.keepAlive?.as === "comments") return this.fail(step.fault)
+          this.steps = keepAlive(step.at, step.fault)
           return this.next()
+        }
       }
     })
   }
@@ -211,8 +218,5 @@ class Playing {
     return Effect.fail(error)
   }
 }
-
-const isHeard = (keepAlive: KeepAlive | undefined): keepAlive is KeepAlive =>
-  keepAlive !== undefined && keepAlive.as !== "comments"
 
 type Parts = Array.NonEmptyReadonlyArray<Response.StreamPartEncoded>

@@ -61,7 +61,10 @@ export type Fault =
   | ({ readonly is: "refuse" } & Refusal)
   /** The answer began well (HTTP 200) and then holds an error instead of going on. */
   | ({ readonly is: "error"; readonly at: PointInside } & Refusal)
-  /** Nothing follows, for ever. The connection stays open, and may be kept alive by chunks that say nothing. */
+  /**
+   * Nothing follows, for ever. The connection stays open, and may be kept alive by chunks that say nothing, unless it
+   * stalls at `headers`.
+   */
   | {
       readonly is: "stall"
       readonly at: Point
@@ -170,8 +173,10 @@ export function* steps(behaviour: Behaviour): Generator<Step, void> {
   }
 }
 
-/** What follows a stall that is kept alive: chunks that say nothing, without end. */
-export function* keepAlive(at: number, { as = defaults.noise, every }: KeepAlive): Generator<Step, void> {
+/** What follows a stall that is kept alive, and nothing after one that is not. */
+export function* keepAlive(at: number, stall: Extract<Fault, { readonly is: "stall" }>): Generator<Step, void> {
+  if (stall.keepAlive === undefined || stall.at === "headers") return
+  const { as = defaults.noise, every } = stall.keepAlive
   for (let due = at + millis(every); ; due += millis(every)) yield { at: due, do: "noise", as }
 }
 

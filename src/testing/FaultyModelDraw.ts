@@ -115,7 +115,7 @@ class Drawing {
       case "stall": {
         const at = this.point()
         const keepAlive = this.onceIn(3, () => ({ every: this.oneOf([1_000, 100]), as: this.noise() }))
-        return { is, at, ...(keepAlive === undefined ? {} : { keepAlive }) }
+        return { is, at, ...(keepAlive === undefined || at === "headers" ? {} : { keepAlive }) }
       }
       case "cut":
       case "die":

@@ -4,7 +4,7 @@
  * The error is not made by hand: what a client of the wire would throw is given to the classifier that judges real
  * failures, so policies read the same reason and the same facts from a faulty model as from a provider.
  */
-import { Duration, Predicate } from "effect"
+import { Duration } from "effect"
 import type { AiError } from "effect/ai"
 import { toAiError } from "../provider/AiSdkError.ts"
 import type { Because, Behaviour, Fault, Refusal } from "./FaultyModelBehaviour.ts"
@@ -183,8 +183,7 @@ const failed = (message: string, { cause, ...facts }: Readonly<Record<string, un
 
 const noJson = (text: string): Error => {
   const cause = syntaxErrorOf(text)
-  const said = Predicate.isError(cause) ? cause.message : ""
-  return failed(`JSON parsing failed: Text: ${text}.\nError message: ${said}`, {
+  return failed(`JSON parsing failed: Text: ${text}.\nError message: ${String(cause)}`, {
     name: "AI_JSONParseError",
     text,
     cause

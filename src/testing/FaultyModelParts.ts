@@ -1,5 +1,5 @@
 /** Makes the response parts of a faulty model's answer: whole, or step by step as a well-formed stream. */
-import type { Array } from "effect"
+import { Array } from "effect"
 import type { Response } from "effect/ai"
 import { type Behaviour, type Block, blocksOf, defaults, finishReasonOf, textOf } from "./FaultyModelBehaviour.ts"
 
@@ -46,32 +46,35 @@ const finish = (behaviour: Behaviour, { headers }: Origin): Response.FinishPartE
 /** The parts of one streamed answer. Blocks begin with their first delta and end when something else begins. */
 export class Streamed {
   private readonly origin: Origin
-  private open: { readonly type: "text" | "reasoning" | "tool-params"; readonly id: string; block?: Block } | undefined
+  private open: OpenBlock | undefined
 
   constructor(origin: Origin) {
     this.origin = origin
   }
 
-  delta(block: Block, delta: string): Parts {
-    const { content, index, kind } = block
+  delta({ content, index, kind }: Block, delta: string): Parts {
     const type = kind === "tool-call" ? "tool-params" : kind
     const id = "toolCall" in content ? content.toolCall.id : `${kind}-${index}`
     const part: StreamPart = { type: `${type}-delta`, id, delta }
-    if (this.open?.block?.index === index) return [part]
+    if (this.open?.index === index) {
+      this.open.sent += delta
+      return [part]
+    }
+    const name = "toolCall" in content ? content.toolCall.name : undefined
+    const ends = this.end()
+    this.open = { type, id, index, name, sent: delta }
     const start: StreamPart =
-      "toolCall" in content
-        ? { type: "tool-params-start", id, name: content.toolCall.name }
-        : { type: kind === "text" ? "text-start" : "reasoning-start", id }
-    const begun = this.closing(start, part)
-    this.open = { type, id, block }
-    return begun
+      name === undefined
+        ? { type: kind === "text" ? "text-start" : "reasoning-start", id }
+        : { type: "tool-params-start", id, name }
+    return Array.appendAll(ends, [start, part])
   }
 
   /** A delta that says nothing: in the block that is open, or in one of its own. */
   nothing(): Parts {
     if (this.open !== undefined) return [{ type: `${this.open.type}-delta`, id: this.open.id, delta: "" }]
     const id = "nothing"
-    this.open = { type: "text", id }
+    this.open = { type: "text", id, index: undefined, name: undefined, sent: "" }
     return [
       { type: "text-start", id },
       { type: "text-delta", id, delta: "" }
@@ -79,18 +82,34 @@ export class Streamed {
   }
 
   finish(behaviour: Behaviour): Parts {
-    return this.closing(finish(behaviour, this.origin))
+    return Array.append(this.end(), finish(behaviour, this.origin))
   }
 
-  /** Puts the end of the open block, if there is one, before other parts. */
-  private closing(first: StreamPart, ...more: ReadonlyArray<StreamPart>): Parts {
+  /** Ends the open block, if there is one. A tool call is then made, of those parameters that were sent. */
+  end(): ReadonlyArray<StreamPart> {
     const { open } = this
     this.open = undefined
-    if (open === undefined) return [first, ...more]
-    const ended: StreamPart = { type: `${open.type}-end`, id: open.id }
-    const content = open.block?.content
-    return content !== undefined && "toolCall" in content
-      ? [ended, { type: "tool-call", ...content.toolCall }, first, ...more]
-      : [ended, first, ...more]
+    if (open === undefined) return []
+    const { id, name, sent, type } = open
+    const ended: StreamPart = { type: `${type}-end`, id }
+    return name === undefined ? [ended] : [ended, { type: "tool-call", id, name, params: parse(sent) }]
+  }
+}
+
+interface OpenBlock {
+  readonly type: "text" | "reasoning" | "tool-params"
+  readonly id: string
+  readonly index: number | undefined
+  /** Of the tool, for a tool call. */
+  readonly name: string | undefined
+  sent: string
+}
+
+/** As the AI SDK's models do: what is no JSON is passed on as the text it is. */
+const parse = (params: string): unknown => {
+  try {
+    return JSON.parse(params)
+  } catch {
+    return params
   }
 }

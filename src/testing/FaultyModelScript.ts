@@ -48,9 +48,15 @@ export interface Seen<out Request> {
   readonly log: ReadonlyArray<Entry<Request>>
 }
 
-/** The behaviour a script has for a call. Throws a `RangeError` for one that makes no sense. */
+/** The behaviour a script has for a call. Throws a `RangeError`, or the function does, for one that makes no sense. */
 export const compile = <Request>(script: Script<Request>): ((call: Call<Request>) => Behaviour) => {
-  if (typeof script === "function") return script
+  if (typeof script === "function") {
+    return (call) => {
+      const behaviour = script(call)
+      check(behaviour)
+      return behaviour
+    }
+  }
   if (script.length === 0) throw new RangeError("script must have at least one behaviour, not 0")
   script.forEach(check)
   return ({ number }) => script[Math.min(number, script.length) - 1] ?? {}

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Duration, Effect, Exit, Fiber, Stream } from "effect"
+import { Cause, type Duration, Effect, Exit, Fiber, Stream } from "effect"
 import type { AiError, Response } from "effect/ai"
 import { TestClock } from "effect/testing"
 import { FaultyModel, StreamShape } from "holdfast/testing"
