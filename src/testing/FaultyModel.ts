@@ -17,6 +17,7 @@ export {
   type Because,
   type Behaviour,
   type Content,
+  defaults as behaviourDefaults,
   type Fault,
   type Flood,
   type Kind,
@@ -26,7 +27,7 @@ export {
   type PointInside,
   type Refusal
 } from "./FaultyModelBehaviour.ts"
-export { behaviours, type Choices, fromSeed } from "./FaultyModelDraw.ts"
+export { behaviours, type Choices, defaults as choicesDefaults, fromSeed } from "./FaultyModelDraw.ts"
 export type { Call, Entry, Seen, Script } from "./FaultyModelScript.ts"
 
 type Request = LanguageModel.ProviderOptions

@@ -211,7 +211,7 @@ const chunksOf = (content: Content): ReadonlyArray<string> => {
 export const finishReasonOf = (behaviour: Behaviour): NonNullable<Behaviour["finishReason"]> =>
   behaviour.finishReason ?? (behaviour.content?.some((each) => "toolCall" in each) === true ? "tool-calls" : "stop")
 
-export const millis = (duration: Duration.Input | undefined): number =>
+const millis = (duration: Duration.Input | undefined): number =>
   duration === undefined ? 0 : typeof duration === "number" ? duration : Duration.toMillis(duration)
 
 /** Throws a `RangeError` that names the first number of a behaviour that makes no sense. */

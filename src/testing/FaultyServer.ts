@@ -13,7 +13,7 @@ import * as Script from "./FaultyModelScript.ts"
 import { listen, readBody } from "./LocalServer.ts"
 import * as Wire from "./FaultyServerWire.ts"
 
-export { bucket, type Bucket, type Options as BucketOptions } from "./FaultyServerBucket.ts"
+export { bucket, type Bucket, defaults as bucketDefaults, type Options as BucketOptions } from "./FaultyServerBucket.ts"
 
 /** A request that arrived. */
 export interface Received {
@@ -86,8 +86,8 @@ export const make = (options: Options = {}): Effect.Effect<FaultyServer, never, 
         const exchange = new Exchange(book, { path, headers: request.headers, body }, response)
         const fiber = run(exchange.play)
         response.on("close", () => {
-          exchange.end("interrupted")
           fiber.interruptUnsafe()
+          exchange.end("interrupted")
         })
       })
     })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Clock, type Duration, Effect, Exit, Fiber, Stream } from "effect"
+import { Cause, Clock, Duration, Effect, Exit, Fiber, Stream } from "effect"
 import { type AiError, IdGenerator, type Response } from "effect/ai"
 import { TestClock } from "effect/testing"
 import { FaultyModel, LeakDetector, StreamShape } from "holdfast/testing"
@@ -278,6 +278,18 @@ describe("FaultyModel", () => {
           assert(reason._tag === tag)
           assert.deepInclude(reason.metadata["provider"], { retryAfterMillis: 1_500, requestId: "faulty-1" })
         }
+      }
+    })
+  )
+
+  it.effect("asks to wait in words where an answer has begun", () =>
+    Effect.gen(function* () {
+      for (const form of forms) {
+        const fault = { is: "error", because: "rate limited", at: { after: 1 }, retryAfter: "1.5 seconds" } as const
+        const { result } = yield* play({ fault }, form)
+        const error = failureOf(result?.exit)
+        assert.strictEqual(error.reason._tag, "RateLimitError")
+        assert.deepStrictEqual(error.retryAfter, Duration.millis(1_500))
       }
     })
   )

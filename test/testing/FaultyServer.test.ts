@@ -215,15 +215,40 @@ describe("FaultyServer", () => {
     })
   )
 
-  it.live("waits for a client that reads slowly, and stops when it leaves", () =>
+  it.live("sends no more than its client reads", () =>
     Effect.gen(function* () {
+      const { awaitIdle, origin, seen } = yield* FaultyServer.make({
+        script: [{ flood: { at: "content", count: 100_000 } }] // about 17 MB
+      })
+      const url = `${origin}/v1/chat/completions`
+      const response = yield* Effect.promise(() => Fetch.fetch(url, { method: "POST", body: `{"stream":true}` }))
+      yield* Effect.sleep("1 second")
+      assert.strictEqual(seen.open, 1)
+      const text = yield* Effect.promise(() => response.text())
+      yield* awaitIdle
+      assert.deepStrictEqual([text.match(/"content":""/g)?.length, seen.completed], [100_001, 1])
+    })
+  )
+
+  it.live("stops in the middle when its client leaves, and keeps no fiber for it", () =>
+    Effect.gen(function* () {
+      const detector = yield* LeakDetector.make
       const flood = { at: "content", count: 10_000_000 } as const
-      const { awaitIdle, origin, seen } = yield* FaultyServer.make({ script: [{ flood }] })
+      const script = [{ flood }, { fault: { is: "stall", at: "headers" } }, { latency: { headers: "1 hour" } }] as const
+      const { awaitIdle, origin, seen } = yield* detector.watch(FaultyServer.make({ script }))
+      const idle = yield* detector.liveFibers
       const options = yield* request("Hello")
       const parts = yield* providerAt(origin).streamText(options).pipe(Stream.take(1), Stream.runCollect, withIds)
       assert.strictEqual(parts.length, 1)
       yield* awaitIdle
-      assert.deepStrictEqual([seen.interrupted, seen.open], [1, 0])
+      for (const form of forms) {
+        const fiber = yield* Effect.forkChild(call(providerAt(origin), form))
+        yield* until(() => seen.open === 1)
+        assert.strictEqual(yield* detector.liveFibers, idle + 1)
+        yield* Fiber.interrupt(fiber)
+        yield* awaitIdle
+      }
+      assert.deepStrictEqual([seen.interrupted, yield* detector.liveFibers], [3, idle])
     })
   )
 
