@@ -6,6 +6,7 @@
  */
 import * as Http from "node:http"
 import { Deferred, Effect, Queue, type Scope } from "effect"
+import { listen, readBody } from "./LocalServer.ts"
 
 /**
  * What happens to the answers from now on.
@@ -53,25 +54,21 @@ export const make = (upstream: string): Effect.Effect<WireTap, never, Scope.Scop
     const arrived = yield* Queue.unbounded<Exchange>()
     const state: State = { disturbance: { _tag: "PassOn" }, count: 0, connections: 0 }
     const server = Http.createServer((request, response) => {
-      const chunks: Array<Buffer> = []
-      request.on("data", (chunk: Buffer) => chunks.push(chunk))
-      request.on("end", () => {
-        const body = Buffer.concat(chunks)
+      readBody(request, (body, bytes) => {
         const closed = Deferred.makeUnsafe<void>()
         response.on("close", () => {
           if (!response.writableFinished) Deferred.doneUnsafe(closed, Effect.void)
         })
         state.count += 1
-        Queue.offerUnsafe(arrived, { path: request.url ?? "/", body: parse(body), closed: Deferred.await(closed) })
-        if (state.disturbance._tag !== "KeepSilent") passOn(upstream, state.disturbance, request, body, response)
+        Queue.offerUnsafe(arrived, { path: request.url ?? "/", body, closed: Deferred.await(closed) })
+        if (state.disturbance._tag !== "KeepSilent") passOn(upstream, state.disturbance, request, bytes, response)
       })
     })
     server.on("connection", () => {
       state.connections += 1
     })
-    yield* Effect.acquireRelease(listen(server), () => close(server))
     return {
-      origin: originOf(server),
+      origin: yield* listen(server),
       disturb: (disturbance) => Effect.sync(() => void (state.disturbance = disturbance)),
       take: Queue.take(arrived),
       count: Effect.sync(() => state.count),
@@ -124,29 +121,4 @@ const relayEvents = (
       if (_tag === "EndAfter") response.end()
     }
   })
-}
-
-const parse = (body: Buffer): unknown => {
-  const text = body.toString("utf8")
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text
-  }
-}
-
-const listen = (server: Http.Server): Effect.Effect<void> =>
-  Effect.callback((resume) => {
-    server.listen(0, "127.0.0.1", () => resume(Effect.void))
-  })
-
-const close = (server: Http.Server): Effect.Effect<void> =>
-  Effect.callback((resume) => {
-    server.close(() => resume(Effect.void))
-    server.closeAllConnections()
-  })
-
-const originOf = (server: Http.Server): string => {
-  const address = server.address()
-  return typeof address === "object" && address !== null ? `http://127.0.0.1:${address.port}` : ""
 }

@@ -1,3 +1,5 @@
+export * as FaultyModel from "./FaultyModel.ts"
+export * as FaultyServer from "./FaultyServer.ts"
 export * as LeakDetector from "./LeakDetector.ts"
 export * as ProviderContract from "./ProviderContract.ts"
 export * as ProviderScript from "./ProviderScript.ts"
