@@ -201,8 +201,14 @@ const stream = (
       ? sent
       : Stream.flattenIterable(
           Stream.mapArray(sent, (parts) => {
-            const passed = fit === undefined ? parts : parts.flatMap(fit)
-            passed.forEach((part) => tracker.see(part))
+            const passed: Array<Response.StreamPartEncoded> = []
+            // One by one, for what to make of a part depends on those before it.
+            for (const part of parts) {
+              for (const fitted of fit === undefined ? [part] : fit(part)) {
+                tracker.see(fitted)
+                passed.push(fitted)
+              }
+            }
             return [passed]
           })
         )

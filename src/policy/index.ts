@@ -1,4 +1,6 @@
 export * as Bulkhead from "./Bulkhead.ts"
+export * as Degrade from "./Degrade.ts"
+export * as Fallback from "./Fallback.ts"
 export * as Retry from "./Retry.ts"
 export * as RetryBudget from "./RetryBudget.ts"
 export * as Timeout from "./Timeout.ts"

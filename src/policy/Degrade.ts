@@ -1,0 +1,109 @@
+/**
+ * Answers with something less when everything else failed, and marks it as such.
+ */
+import { Effect, Option, Predicate, Stream } from "effect"
+import type { AiError, IdGenerator, LanguageModel, Response } from "effect/ai"
+import * as CallTrail from "../core/CallTrail.ts"
+import * as PolicyReason from "../core/PolicyReason.ts"
+import * as FinishMark from "../core/FinishMark.ts"
+import type { Policy } from "../provider/ModelProvider.ts"
+import * as FirstContent from "./FirstContent.ts"
+
+/** What to answer: a text, or what makes one of the error and the request. */
+export type Answer<R = never> =
+  | string
+  | ((error: AiError.AiError, request: LanguageModel.ProviderOptions) => Effect.Effect<string, AiError.AiError, R>)
+
+export interface Options {
+  /** Which errors are answered. Default: all but a cancellation, which nobody waits for. */
+  readonly when?: ((error: AiError.AiError) => boolean) | undefined
+}
+
+/**
+ * Gives an answer of your own in place of an error. Put it outermost.
+ *
+ * The answer's `finish` part is marked ({@link isDegraded}), its usage is zero, and the call's trail has `Degraded`. A
+ * stream is answered only when it fails before its first content; later the error stays, for an answer cannot follow half
+ * of another. A call for structured output needs an answer that is JSON of that shape.
+ */
+export const to = <R = never>(answer: Answer<R>, options: Options = {}): Policy<R> => {
+  const { when = isAwaited } = options
+  return (next) =>
+    Effect.map(Effect.context<R>(), (context) => {
+      const instead = (error: AiError.AiError, request: LanguageModel.ProviderOptions) =>
+        Effect.andThen(
+          CallTrail.record({ _tag: "Degraded" }),
+          typeof answer === "string" ? Effect.succeed(answer) : Effect.provideContext(answer(error, request), context)
+        )
+      return {
+        ...next,
+        generateText: (request) =>
+          Effect.catchIf(next.generateText(request), when, (error) =>
+            Effect.map(instead(error, request), (text): Array<Response.PartEncoded> => [
+              { type: "text", text },
+              finish(error)
+            ])
+          ),
+        streamText: (request) =>
+          Stream.suspend(() => {
+            let started = false
+            return next.streamText(request).pipe(
+              FirstContent.held(() => {
+                started = true
+              }),
+              Stream.catchIf(
+                (error) => !started && when(error),
+                (error) => Stream.unwrap(Effect.map(instead(error, request), (text) => streamed(text, error)))
+              )
+            )
+          })
+      }
+    })
+}
+
+/**
+ * Whether an answer, or a stream's parts, is one given in place of an error.
+ *
+ * **Example**
+ *
+ * ```ts run
+ * import { Degrade } from "holdfast/policy"
+ *
+ * Degrade.isDegraded([{ type: "text", text: "hello" }]) // => false
+ * ```
+ */
+export const isDegraded = (
+  parts: Iterable<Response.AnyPart | Response.PartEncoded | Response.StreamPartEncoded>
+): boolean => {
+  for (const part of parts) {
+    if (part.type === "finish") return Predicate.hasProperty(part.metadata?.["holdfast"], "degraded")
+  }
+  return false
+}
+
+const isAwaited = (error: AiError.AiError): boolean =>
+  !Option.exists(PolicyReason.of(error), ({ _tag }) => _tag === "Cancelled")
+
+const id = "degraded"
+
+const streamed = (
+  text: string,
+  error: AiError.AiError
+): Stream.Stream<Response.StreamPartEncoded, AiError.AiError, IdGenerator.IdGenerator> =>
+  Stream.make<ReadonlyArray<Response.StreamPartEncoded>>(
+    { type: "text-start", id },
+    { type: "text-delta", id, delta: text },
+    { type: "text-end", id },
+    finish(error)
+  )
+
+const finish = (error: AiError.AiError): Response.FinishPartEncoded =>
+  FinishMark.add(
+    {
+      type: "finish",
+      reason: "other",
+      usage: { inputTokens: { total: 0 }, outputTokens: { total: 0 } },
+      response: undefined
+    },
+    { degraded: { reason: error.reason._tag } }
+  )

@@ -1,0 +1,252 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Option, Stream } from "effect"
+import { type AiError, IdGenerator, type LanguageModel, type Prompt, type Response } from "effect/ai"
+import { CallTrail } from "holdfast/core"
+import { Fallback } from "holdfast/policy"
+import { FaultyModel, StreamShape } from "holdfast/testing"
+import { request } from "./scripted.ts"
+
+type Part = Response.StreamPartEncoded
+type Refused = Extract<FaultyModel.Fault, { is: "refuse" }>["because"]
+
+const ids = Effect.provideService(IdGenerator.IdGenerator, IdGenerator.defaultIdGenerator)
+const refusing = (because: Refused): FaultyModel.Behaviour => ({ fault: { is: "refuse", because } })
+const saying = (...texts: ReadonlyArray<string>): FaultyModel.Behaviour => ({
+  content: texts.map((text) => ({ text, chunks: 2 }))
+})
+/** Breaks after so many chunks of its text, each one character long. */
+const breaking = (text: string, after: number): FaultyModel.Behaviour => ({
+  content: [{ text, chunks: text.length }],
+  fault: { is: "cut", at: { after } }
+})
+
+const made = (name: string, ...script: ReadonlyArray<FaultyModel.Behaviour>) => FaultyModel.make({ name, script })
+
+const textOf = (parts: ReadonlyArray<Part | Response.PartEncoded>) =>
+  parts.map((part) => (part.type === "text" ? part.text : part.type === "text-delta" ? part.delta : "")).join("")
+
+/** Reads a stream as far as it goes, and says how it ended. */
+const read = (stream: Stream.Stream<Part, AiError.AiError, IdGenerator.IdGenerator>) =>
+  Effect.gen(function* () {
+    const parts: Array<Part> = []
+    const exit = yield* Effect.exit(Stream.runForEach(stream, (part) => Effect.sync(() => void parts.push(part))))
+    return { parts, exit }
+  })
+
+const wellFormed = (parts: ReadonlyArray<Part>) => assert.strictEqual(StreamShape.malformation(parts), undefined)
+
+describe("Fallback", () => {
+  it.effect.each(["generateText", "streamText"] as const)("asks the others in order, each once, by %s", (method) =>
+    Effect.gen(function* () {
+      const models = yield* Effect.all([
+        made("a", refusing("overloaded")),
+        made("b", refusing("quota exhausted")),
+        made("c", saying("from c")),
+        made("d", saying("from d"))
+      ])
+      const [a, b, c, d] = models
+      const chain = yield* Fallback.chain([b.provider, Effect.succeed(c.provider), d.provider])(a.provider)
+      const recorder = new CallTrail.Recorder()
+      const options = yield* request
+      const answer: Effect.Effect<
+        ReadonlyArray<Part | Response.PartEncoded>,
+        AiError.AiError,
+        IdGenerator.IdGenerator
+      > = method === "generateText" ? chain.generateText(options) : Stream.runCollect(chain.streamText(options))
+      const parts = yield* Effect.provideService(answer, CallTrail.Current, recorder)
+      assert.strictEqual(textOf(parts), "from c")
+      assert.deepStrictEqual(
+        models.map(({ seen }) => seen.calls),
+        [1, 1, 1, 0]
+      )
+      assert.deepStrictEqual(
+        recorder.trail.decisions.map(({ decision }) => decision),
+        [
+          { _tag: "FellBack", from: "a/faulty-1", to: "b/faulty-1" },
+          { _tag: "FellBack", from: "b/faulty-1", to: "c/faulty-1" }
+        ]
+      )
+      assert.deepStrictEqual(
+        recorder.trail.attempts.map(({ origin, provider }) => [provider, origin]),
+        [
+          ["b", "fallback"],
+          ["c", "fallback"]
+        ]
+      )
+    }).pipe(ids)
+  )
+
+  it.effect("leaves alone what succeeds, and what no provider could do", () =>
+    Effect.gen(function* () {
+      const options = yield* request
+      for (const behaviour of [saying("fine"), refusing("invalid request"), refusing("content policy")]) {
+        const first = yield* made("a", behaviour)
+        const second = yield* made("b", saying("no"))
+        const chain = yield* Fallback.to(second.provider)(first.provider)
+        yield* Effect.exit(chain.generateText(options))
+        yield* read(chain.streamText(options))
+        assert.deepStrictEqual([first.seen.calls, second.seen.calls], [2, 0])
+      }
+    }).pipe(ids)
+  )
+
+  it.effect("sends each error to the provider that is there for it", () =>
+    Effect.gen(function* () {
+      const options = yield* request
+      const spare = yield* made("spare", saying("spare"))
+      const lenient = yield* made("lenient", saying("lenient"))
+      const targets = [
+        spare.provider,
+        {
+          provider: lenient.provider,
+          when: (error: AiError.AiError) => error.reason._tag === "ContentPolicyError"
+        }
+      ]
+      const answers = yield* Effect.forEach(["overloaded", "content policy"] as const, (because) =>
+        Effect.gen(function* () {
+          const chain = yield* Fallback.chain(targets)((yield* made("a", refusing(because))).provider)
+          return textOf(yield* chain.generateText(options))
+        })
+      )
+      assert.deepStrictEqual(answers, ["spare", "lenient"])
+    }).pipe(ids)
+  )
+
+  it.effect("fails with the last error when all have failed", () =>
+    Effect.gen(function* () {
+      const options = yield* request
+      const first = yield* made("a", refusing("overloaded"))
+      const second = yield* made("b", refusing("unauthorized"))
+      const chain = yield* Fallback.to(second.provider)(first.provider)
+      assert.strictEqual((yield* Effect.flip(chain.generateText(options))).reason._tag, "AuthenticationError")
+      const { exit, parts } = yield* read(chain.streamText(options))
+      assert.deepStrictEqual([Exit.isFailure(exit), parts], [true, []])
+    }).pipe(ids)
+  )
+
+  it("rejects an empty list", () => {
+    assert.throws(() => Fallback.chain([]), RangeError)
+  })
+})
+
+describe("Fallback, mid-stream", () => {
+  const after = (first: FaultyModel.Behaviour, second: FaultyModel.Behaviour, options: Fallback.Options) =>
+    Effect.gen(function* () {
+      const b = yield* made("b", second)
+      const chain = yield* Fallback.to(b.provider, options)((yield* made("a", first)).provider)
+      return { ...(yield* read(chain.streamText(yield* request))), b }
+    })
+
+  it.effect("fails, unless told otherwise", () =>
+    Effect.gen(function* () {
+      const { b, exit, parts } = yield* after(breaking("Hello", 3), saying("no"), {})
+      assert.deepStrictEqual([textOf(parts), Exit.isFailure(exit), b.seen.calls], ["Hel", true, 0])
+    }).pipe(ids)
+  )
+
+  it.effect("restarts behind a marker, as one well-formed stream", () =>
+    Effect.gen(function* () {
+      const { exit, parts } = yield* after(breaking("Hello", 3), saying("Good day"), { midStream: "restart" })
+      assert(Exit.isSuccess(exit))
+      wellFormed(parts)
+      const marker = parts.findIndex(Fallback.isRestart)
+      assert.deepStrictEqual([textOf(parts.slice(0, marker)), textOf(parts.slice(marker))], ["Hel", "Good day"])
+      assert.deepInclude(parts.at(-1)?.metadata, { holdfast: { restarted: { from: "a/faulty-1", to: "b/faulty-1" } } })
+    }).pipe(ids)
+  )
+
+  it.effect("continues in the same block, from a prompt that ends with the text so far", () =>
+    Effect.gen(function* () {
+      const { b, exit, parts } = yield* after(breaking("Hello", 3), saying("lo, you"), { midStream: "continue" })
+      assert(Exit.isSuccess(exit))
+      wellFormed(parts)
+      assert.deepStrictEqual(
+        [textOf(parts), parts.filter(({ type }) => type === "text-start").length],
+        ["Hello, you", 1]
+      )
+      const asked: Prompt.Message | undefined = b.seen.log[0]?.request.prompt.content.at(-1)
+      assert.deepInclude(asked, { role: "assistant" })
+      assert.include(JSON.stringify(asked), `"Hel"`)
+    }).pipe(ids)
+  )
+
+  it.effect("leaves out what the next provider repeats of the text", () =>
+    Effect.gen(function* () {
+      const { parts } = yield* after(breaking("Hello", 3), saying("Hello, you"), { midStream: "continue" })
+      wellFormed(parts)
+      assert.strictEqual(textOf(parts), "Hello, you")
+    }).pipe(ids)
+  )
+
+  it.effect("keeps what only begins like a repetition", () =>
+    Effect.gen(function* () {
+      const { parts } = yield* after(breaking("Hello", 3), saying("He said", " so"), { midStream: "continue" })
+      wellFormed(parts)
+      assert.strictEqual(textOf(parts), "HelHe said so")
+      const ended = yield* after(breaking("Hello", 3), saying("He"), { midStream: "continue" })
+      wellFormed(ended.parts)
+      assert.strictEqual(textOf(ended.parts), "HelHe")
+    }).pipe(ids)
+  )
+
+  it.effect("goes on through several providers that break", () =>
+    Effect.gen(function* () {
+      const models = yield* Effect.all([
+        made("a", breaking("one ", 4)),
+        made("b", breaking("two ", 4)),
+        made("c", saying("three"))
+      ])
+      const [a, b, c] = models
+      for (const midStream of ["restart", "continue"] as const) {
+        const chain = yield* Fallback.chain([b.provider, c.provider], { midStream })(a.provider)
+        const { exit, parts } = yield* read(chain.streamText(yield* request))
+        assert(Exit.isSuccess(exit))
+        wellFormed(parts)
+        assert.strictEqual(textOf(parts), "one two three")
+        assert.strictEqual(parts.filter(Fallback.isRestart).length, midStream === "restart" ? 2 : 0)
+      }
+    }).pipe(ids)
+  )
+
+  const toolCall = { toolCall: { id: "call_1", name: "Weather", params: { city: "Rome" } }, chunks: 4 }
+
+  it.effect("ends a tool's parameters that broke off, and lets the next provider call it", () =>
+    Effect.gen(function* () {
+      const broken: FaultyModel.Behaviour = {
+        content: [{ text: "Let me see.", chunks: 1 }, toolCall],
+        fault: { is: "cut", at: { after: 2, in: "tool-call" } }
+      }
+      for (const midStream of ["restart", "continue"] as const) {
+        const { exit, parts } = yield* after(broken, { content: [toolCall] }, { midStream })
+        assert(Exit.isSuccess(exit))
+        wellFormed(parts)
+        const calls = parts.filter((part) => part.type === "tool-call")
+        assert.deepStrictEqual(
+          calls.map(({ params }) => params),
+          [{ city: "Rome" }]
+        )
+      }
+    }).pipe(ids)
+  )
+
+  it.effect("does not continue behind a tool that has been called", () =>
+    Effect.gen(function* () {
+      const broken: FaultyModel.Behaviour = {
+        content: [toolCall, { text: "Well", chunks: 4 }],
+        fault: { is: "cut", at: { after: 2, in: "text" } }
+      }
+      const { b, exit } = yield* after(broken, saying("no"), { midStream: "continue" })
+      assert.deepStrictEqual([Exit.isFailure(exit), b.seen.calls], [true, 0])
+    }).pipe(ids)
+  )
+
+  it.effect("asks the next provider without what only the first one has seen", () =>
+    Effect.gen(function* () {
+      const b = yield* made("b", saying("fine"))
+      const chain = yield* Fallback.to(b.provider)((yield* made("a", refusing("overloaded"))).provider)
+      const options: LanguageModel.ProviderOptions = { ...(yield* request), previousResponseId: "r-1" }
+      yield* chain.generateText(options)
+      assert.deepStrictEqual(Option.fromUndefinedOr(b.seen.log[0]?.request.previousResponseId), Option.none())
+    }).pipe(ids)
+  )
+})
