@@ -29,6 +29,10 @@ const retryAfterInMetadata = (error: AiError.AiError): Duration.Duration | undef
   return asked === undefined ? undefined : Duration.millis(asked)
 }
 
+/** What a policy decided, if the error is a policy's. */
+export const decided = (error: AiError.AiError): PolicyReason.PolicyReason | undefined =>
+  Option.getOrUndefined(PolicyReason.of(error))
+
 /**
  * What a failure says about who was asked.
  *
@@ -41,9 +45,9 @@ export type Blame = "fault" | "unusable" | "busy" | "none"
 
 /** Says what an error tells about the provider. What a policy decided itself is nobody's fault but a time limit's. */
 export const blame = (error: AiError.AiError): Blame => {
-  const decided = Option.getOrUndefined(PolicyReason.of(error))
-  if (decided !== undefined) {
-    return (decided._tag === "TimedOut" && decided.clock !== "overall") || decided._tag === "TooSlow" ? "fault" : "none"
+  const reason = decided(error)
+  if (reason !== undefined) {
+    return (reason._tag === "TimedOut" && reason.clock !== "overall") || reason._tag === "TooSlow" ? "fault" : "none"
   }
   switch (error.reason._tag) {
     case "InternalProviderError":

@@ -1,0 +1,211 @@
+/**
+ * Keeps what each key has spent in the present window, and what calls in flight are expected to spend.
+ */
+import type { AiError, Response } from "effect/ai"
+import { Cause, Exit, Option } from "effect"
+import * as Content from "../core/Content.ts"
+import * as Failure from "../core/Failure.ts"
+import type * as PolicyHealth from "../core/PolicyHealth.ts"
+import type * as PolicyReason from "../core/PolicyReason.ts"
+import * as Usage from "../core/Usage.ts"
+import { type AnswerLength, charactersPerToken } from "./TokenEstimate.ts"
+
+/** What a model costs, in any currency, for a million tokens. */
+export interface Price {
+  readonly input: number
+  readonly output: number
+  /** For input tokens the provider read from its cache. Default: as `input`. */
+  readonly cachedInput?: number | undefined
+}
+
+/** What a key has spent in the present window. */
+export interface Spent {
+  readonly tokens: number
+  readonly money: number
+  /** The part of the tokens that is estimated. */
+  readonly estimatedTokens: number
+}
+
+/** What was booked for one attempt. */
+export interface Booked {
+  readonly tokens: number
+  readonly money: number
+  /** Whether the attempt ended before it said what it used. */
+  readonly estimated: boolean
+}
+
+export interface Limits {
+  readonly tokens: number
+  readonly money: number
+}
+
+interface Account {
+  window: number
+  tokens: number
+  money: number
+  estimatedTokens: number
+  inFlight: number
+  inFlightTokens: number
+  inFlightMoney: number
+}
+
+/** Keys of which accounts are kept. Beyond it, those go that spent nothing in this window, then the oldest. */
+const maxKeys = 100_000
+
+export class Book {
+  private readonly accounts = new Map<string, Account>()
+  private readonly limits: Limits
+  private readonly windowMillis: number
+
+  constructor(limits: Limits, windowMillis: number) {
+    this.limits = limits
+    this.windowMillis = windowMillis
+  }
+
+  spent(key: string, now: number): Spent {
+    const { estimatedTokens, money, tokens } = this.account(key, now)
+    return { tokens, money, estimatedTokens }
+  }
+
+  /** Why a call may not begin now, if it may not. */
+  refusal(key: string, now: number): typeof PolicyReason.SpendExhausted.Type | undefined {
+    const account = this.account(key, now)
+    const spent = { tokens: account.tokens + account.inFlightTokens, money: account.money + account.inFlightMoney }
+    const unit = spent.tokens >= this.limits.tokens ? "tokens" : spent.money >= this.limits.money ? "money" : undefined
+    if (unit === undefined) return undefined
+    const retryAfterMillis = (account.window + 1) * this.windowMillis - now
+    return { _tag: "SpendExhausted", key, unit, limit: this.limits[unit], spent: spent[unit], retryAfterMillis }
+  }
+
+  begin(key: string, now: number, expected: Limits): void {
+    const account = this.account(key, now)
+    account.inFlight++
+    account.inFlightTokens += expected.tokens
+    account.inFlightMoney += expected.money
+  }
+
+  end(key: string, now: number, expected: Limits, booked: Booked | undefined): void {
+    const account = this.account(key, now)
+    account.inFlight--
+    account.inFlightTokens -= expected.tokens
+    account.inFlightMoney -= expected.money
+    if (booked === undefined) return
+    account.tokens += booked.tokens
+    account.money += booked.money
+    if (booked.estimated) account.estimatedTokens += booked.tokens
+  }
+
+  health(now: number): PolicyHealth.SpendHealth {
+    const window = Math.floor(now / this.windowMillis)
+    const spending = Array.from(this.accounts).filter(([, account]) => account.window === window)
+    const used = spending.map(([, { money, tokens }]) =>
+      Math.max(tokens / this.limits.tokens, money / this.limits.money)
+    )
+    return {
+      _tag: "SpendBudget",
+      keys: spending.map(([key, { money, tokens }]) => ({
+        key,
+        tokens,
+        money,
+        resetsInMillis: (window + 1) * this.windowMillis - now
+      })),
+      score: Math.round(100 * (1 - used.filter((share) => share >= 1).length / Math.max(1, used.length)))
+    }
+  }
+
+  private account(key: string, now: number): Account {
+    const window = Math.floor(now / this.windowMillis)
+    let account = this.accounts.get(key)
+    if (account === undefined) {
+      if (this.accounts.size >= maxKeys) this.makeRoom(window)
+      account = { window, tokens: 0, money: 0, estimatedTokens: 0, inFlight: 0, inFlightTokens: 0, inFlightMoney: 0 }
+      this.accounts.set(key, account)
+    }
+    if (account.window < window) Object.assign(account, { window, tokens: 0, money: 0, estimatedTokens: 0 })
+    return account
+  }
+
+  private makeRoom(window: number): void {
+    const idle = Array.from(this.accounts).filter(([, account]) => account.inFlight === 0)
+    const past = idle.filter(([, account]) => account.window < window || account.tokens === 0)
+    for (const [key] of past.length > 0 ? past : idle.slice(0, 1)) this.accounts.delete(key)
+  }
+}
+
+/** One attempt, from its begin until it is booked. */
+export class Entry {
+  private usage: Usage.Usage | undefined
+  private characters = 0
+  private readonly book: Book
+  private readonly key: string
+  private readonly price: Price
+  private readonly inputTokens: number
+  private readonly answers: AnswerLength
+  private readonly expected: Limits
+
+  constructor(book: Book, key: string, price: Price, inputTokens: number, answers: AnswerLength, now: number) {
+    this.book = book
+    this.key = key
+    this.price = price
+    this.inputTokens = inputTokens
+    this.answers = answers
+    this.expected = this.cost(usageOf(inputTokens, answers.tokens))
+    book.begin(key, now, this.expected)
+  }
+
+  see(parts: ReadonlyArray<Response.PartEncoded | Response.StreamPartEncoded>): void {
+    for (const part of parts) {
+      if (part.type === "finish") this.usage = Usage.fromParts([part])
+      else if ("delta" in part && Content.isContent(part)) this.characters += part.delta.length
+    }
+  }
+
+  /** Books what was used, or is likely to have been; nothing for what the provider refused. */
+  close(exit: Exit.Exit<unknown, unknown>, now: number): Booked | undefined {
+    const used = this.usage
+    const isReported = used !== undefined && used.inputTokens + used.outputTokens > 0
+    if (isReported) this.answers.observe(used.outputTokens)
+    const usage = isReported ? used : this.likely(exit)
+    const booked = usage === undefined ? undefined : { ...this.cost(usage), estimated: !isReported }
+    this.book.end(this.key, now, this.expected, booked)
+    return booked
+  }
+
+  private likely(exit: Exit.Exit<unknown, unknown>): Usage.Usage | undefined {
+    if (this.characters > 0) return usageOf(this.inputTokens, Math.ceil(this.characters / charactersPerToken))
+    return wasRefused(exit) ? undefined : usageOf(this.inputTokens, this.answers.tokens)
+  }
+
+  private cost(usage: Usage.Usage): Limits {
+    const { cachedInput = this.price.input, input, output } = this.price
+    const fresh = usage.inputTokens - usage.cachedInputTokens
+    return {
+      tokens: usage.inputTokens + usage.outputTokens,
+      money: (fresh * input + usage.cachedInputTokens * cachedInput + usage.outputTokens * output) / 1_000_000
+    }
+  }
+}
+
+const usageOf = (inputTokens: number, outputTokens: number): Usage.Usage => ({
+  ...Usage.empty,
+  inputTokens,
+  outputTokens
+})
+
+/** Whether the provider said no before it worked on the request: what timed out or was lost it may have worked on. */
+const wasRefused = (exit: Exit.Exit<unknown, unknown>): boolean => {
+  if (Exit.isSuccess(exit)) return false
+  const error = Cause.findErrorOption(exit.cause)
+  return Option.isSome(error) && isRefusal(error.value as AiError.AiError)
+}
+
+const isRefusal = (error: AiError.AiError): boolean => {
+  switch (error.reason._tag) {
+    case "NetworkError":
+    case "InvalidResponseError":
+    case "InvalidOutputError":
+      return false
+    default:
+      return Failure.decided(error)?._tag !== "TimedOut"
+  }
+}

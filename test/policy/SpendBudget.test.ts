@@ -1,0 +1,166 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Option, Stream } from "effect"
+import { type AiError, IdGenerator } from "effect/ai"
+import { TestClock } from "effect/testing"
+import { Caller, CallTrail, PolicyReason } from "holdfast/core"
+import { SpendBudget } from "holdfast/policy"
+import { FaultyModel } from "holdfast/testing"
+import { request } from "./scripted.ts"
+
+const ids = Effect.provideService(IdGenerator.IdGenerator, IdGenerator.defaultIdGenerator)
+const prices = { "faulty/faulty-1": { input: 1, output: 10 } }
+
+const budgeted = (options: SpendBudget.Options, ...script: ReadonlyArray<FaultyModel.Behaviour>) =>
+  Effect.gen(function* () {
+    const { provider, seen } = yield* FaultyModel.make({ script: script.length === 0 ? [{}] : script })
+    const budget = yield* SpendBudget.make({ prices, ...options })
+    return { limited: yield* budget.policy(provider), seen, spent: budget.spent, options: yield* request }
+  })
+
+const reasonOf = (error: AiError.AiError) => Option.getOrThrow(PolicyReason.of(error))
+
+describe("SpendBudget", () => {
+  it.effect("books what each call used, and turns the next one away when it is spent", () =>
+    Effect.gen(function* () {
+      const { limited, options, seen, spent } = yield* budgeted({ tokens: 30 })
+      yield* limited.generateText(options)
+      yield* Stream.runDrain(limited.streamText(options))
+      assert.deepStrictEqual(yield* spent(), { tokens: 30, money: (20 * 1 + 10 * 10) / 1e6, estimatedTokens: 0 })
+      yield* TestClock.adjust("1 hour")
+      for (const call of [limited.generateText(options), Stream.runDrain(limited.streamText(options))]) {
+        assert.deepStrictEqual(reasonOf(yield* Effect.flip(Effect.asVoid(call))), {
+          _tag: "SpendExhausted",
+          key: "",
+          unit: "tokens",
+          limit: 30,
+          spent: 30,
+          retryAfterMillis: 23 * 3_600_000
+        })
+      }
+      assert.strictEqual(seen.calls, 2)
+    }).pipe(ids)
+  )
+
+  it.effect("counts money by the price of what was sent, cached and received", () =>
+    Effect.gen(function* () {
+      const { limited, options, spent } = yield* budgeted({ money: 100 / 1e6 })
+      yield* limited.generateText(options)
+      assert.strictEqual((yield* spent()).money, 60 / 1e6)
+      yield* limited.generateText(options)
+      assert.include(reasonOf(yield* Effect.flip(limited.generateText(options))), { unit: "money", spent: 120 / 1e6 })
+    }).pipe(ids)
+  )
+
+  it.effect("begins anew with each window", () =>
+    Effect.gen(function* () {
+      const { limited, options, seen, spent } = yield* budgeted({ tokens: 15, window: "1 hour" })
+      yield* TestClock.adjust("50 minutes")
+      yield* limited.generateText(options)
+      yield* Effect.flip(limited.generateText(options))
+      yield* TestClock.adjust("10 minutes")
+      assert.strictEqual((yield* spent()).tokens, 0)
+      yield* limited.generateText(options)
+      assert.strictEqual(seen.calls, 2)
+    }).pipe(ids)
+  )
+
+  it.effect("keeps the budgets of tenants apart, unless they share one", () =>
+    Effect.gen(function* () {
+      for (const [perTenant, calls] of [
+        [true, 2],
+        [false, 1]
+      ] as const) {
+        const { limited, options, seen } = yield* budgeted({ tokens: 15, perTenant })
+        for (const tenant of ["acme", "zenith", "acme"]) {
+          yield* Effect.ignore(limited.generateText(options)).pipe(Caller.as({ tenant }))
+        }
+        assert.strictEqual(seen.calls, calls)
+      }
+    }).pipe(ids)
+  )
+
+  it.effect("counts calls in flight by what they are expected to spend", () =>
+    Effect.gen(function* () {
+      const { limited, options, seen } = yield* budgeted({ tokens: 500 }, { latency: { headers: "1 second" } })
+      const calls = yield* Effect.forEach(Array.from({ length: 10 }), () =>
+        Effect.forkChild(Effect.ignore(limited.generateText(options)))
+      )
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.joinAll(calls)
+      // Each is expected to take 2 + 256 tokens, and took 15: the second passed the limit, and all is free again.
+      assert.strictEqual(seen.calls, 2)
+      yield* Effect.forkChild(limited.generateText(options))
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(seen.calls, 3)
+    }).pipe(ids)
+  )
+
+  it.effect("books a cancelled call by an estimate, and says so", () =>
+    Effect.gen(function* () {
+      const { limited, options, spent } = yield* budgeted({ tokens: 10_000 }, { latency: { headers: "1 hour" } })
+      const recorder = new CallTrail.Recorder()
+      const fiber = yield* limited
+        .generateText(options)
+        .pipe(Effect.provideService(CallTrail.Current, recorder), Effect.forkChild)
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.interrupt(fiber)
+      const { estimatedTokens, tokens } = yield* spent()
+      assert.deepStrictEqual([tokens, estimatedTokens], [258, 258])
+      assert.deepInclude(recorder.trail.decisions[0]?.decision, { _tag: "SpendRecorded", tokens: 258, estimated: true })
+    }).pipe(ids)
+  )
+
+  it.effect("books a stream that broke off, or whose reader left, by what had arrived", () =>
+    Effect.gen(function* () {
+      const content = [{ text: "x".repeat(400), chunks: 4 }]
+      const broken = yield* budgeted({ tokens: 10_000 }, { content, fault: { is: "cut", at: { after: 2 } } })
+      yield* Effect.flip(Stream.runDrain(broken.limited.streamText(broken.options)))
+      assert.strictEqual((yield* broken.spent()).estimatedTokens, 2 + 50)
+      const left = yield* budgeted({ tokens: 10_000 }, { content, latency: { gap: 1 } })
+      const reading = left.limited.streamText(left.options).pipe(
+        Stream.takeUntil((part) => part.type === "text-delta"),
+        Stream.runDrain
+      )
+      yield* reading
+      assert.strictEqual((yield* left.spent()).estimatedTokens, 2 + 25)
+    }).pipe(ids)
+  )
+
+  it.effect("books nothing for what was refused", () =>
+    Effect.gen(function* () {
+      const { limited, options, spent } = yield* budgeted(
+        { tokens: 10_000 },
+        { fault: { is: "refuse", because: "overloaded" } }
+      )
+      yield* Effect.flip(limited.generateText(options))
+      yield* Effect.flip(Stream.runDrain(limited.streamText(options)))
+      assert.strictEqual((yield* spent()).tokens, 0)
+    }).pipe(ids)
+  )
+
+  it.effect("is one budget for all models it is given to", () =>
+    Effect.gen(function* () {
+      const budget = yield* SpendBudget.make({ tokens: 30 })
+      const one = yield* Effect.flatMap(FaultyModel.make(), ({ provider }) => budget.policy(provider))
+      const two = yield* Effect.flatMap(FaultyModel.make(), ({ provider }) => budget.policy(provider))
+      const options = yield* request
+      yield* one.generateText(options)
+      yield* two.generateText(options)
+      assert.strictEqual(reasonOf(yield* Effect.flip(one.generateText(options)))._tag, "SpendExhausted")
+    }).pipe(ids)
+  )
+
+  it.effect("dies where a price is missing that a limit of money needs", () =>
+    Effect.gen(function* () {
+      const { provider } = yield* FaultyModel.make()
+      const died = yield* Effect.sandbox(SpendBudget.of({ money: 1, prices: {} })(provider)).pipe(Effect.flip)
+      assert.include(String(died), "faulty/faulty-1")
+    })
+  )
+
+  it("rejects options that make no sense", () => {
+    assert.throws(() => SpendBudget.of({}), RangeError, "limit")
+    assert.throws(() => SpendBudget.of({ tokens: -1 }), RangeError, "tokens")
+    assert.throws(() => SpendBudget.of({ tokens: 1, window: 0 }), RangeError, "window")
+  })
+})
