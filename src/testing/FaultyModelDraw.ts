@@ -10,7 +10,8 @@ import type {
   Latency,
   Noise,
   Point,
-  PointInside
+  PointInside,
+  Refusal
 } from "./FaultyModelBehaviour.ts"
 import type { Call } from "./FaultyModelScript.ts"
 
@@ -60,8 +61,8 @@ export const fromSeed = (seed: number, choices: Choices = {}): ((call: Pick<Call
  * import { FaultyModel } from "holdfast/testing"
  *
  * const scripts = Arbitrary.array(FaultyModel.behaviours(), { minLength: 1, maxLength: 4 })
- * const check = Arbitrary.checkEffect(scripts, (script) => script.every(({ fault }) => fault?.is !== "stall"))
- * const result = await Effect.runPromise(check)
+ * const neverStalls = (script: ReadonlyArray<FaultyModel.Behaviour>) => script.every(({ fault }) => fault?.is !== "stall")
+ * const result = await Effect.runPromise(Arbitrary.checkEffect(scripts, neverStalls, { seed: 1 }))
  * result._tag === "Falsified" && result.shrunkInput // => [{ fault: { is: "stall", at: "headers" } }]
  * ```
  */
@@ -71,16 +72,31 @@ export const behaviours = (choices: Choices = {}): Arbitrary.Arbitrary<Behaviour
     return new Drawing((limit) => (drawn[at++] ?? 0) % limit, choices).behaviour()
   })
 
-/** More than any behaviour needs, so that each number keeps its meaning while others become smaller. */
-const most = 40
-const numbers = Arbitrary.array(
-  Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1_000_003 }))),
-  { minLength: most, maxLength: most }
+/** As many numbers as are drawn for a behaviour, and a few more. */
+const most = 24
+/** No choice is among more than so many. */
+const widest = 12
+const numbers = Arbitrary.schema(
+  Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1_000_003 }))).check(
+    Schema.isBetweenLength(most, most)
+  ),
+  { shrink: (drawn) => [...smaller(drawn, () => [0]), ...smaller(drawn, (number) => range(1, number))] }
 )
+
+/** What becomes of a list when one of its numbers becomes one of those that are smaller. */
+const smaller = (
+  drawn: ReadonlyArray<number>,
+  than: (number: number) => ReadonlyArray<number>
+): ReadonlyArray<ReadonlyArray<number>> =>
+  drawn.flatMap((number, at) => (number === 0 ? [] : than(number).map((less) => drawn.with(at, less))))
+
+const range = (from: number, to: number): ReadonlyArray<number> =>
+  Array.from({ length: Math.max(0, Math.min(to, widest) - from) }, (_, offset) => from + offset)
 
 /** Draws a whole number from 0 up to a limit, without it. Everywhere below, 0 is the simplest choice. */
 type Draw = (limit: number) => number
 
+/** Draws as many numbers for each behaviour, needed or not, so that each number has one meaning. */
 class Drawing {
   private readonly draw: Draw
   private readonly faults: ReadonlyArray<Fault["is"]>
@@ -105,28 +121,29 @@ class Drawing {
 
   private fault(): Fault | undefined {
     const is = this.onceIn(2, () => this.faults[this.draw(this.faults.length)])
+    const refusal = this.refusal()
+    const inside = this.point()
+    const at: Point = this.draw(3) === 0 ? "headers" : inside
+    const keepAlive = this.onceIn(3, () => ({ every: this.oneOf([1_000, 100]), as: this.noise() }))
     switch (is) {
       case undefined:
         return undefined
       case "refuse":
-        return { is, ...this.refusal() }
+        return { is, ...refusal }
       case "error":
-        return { is, at: this.pointInside(), ...this.refusal() }
-      case "stall": {
-        const at = this.point()
-        const keepAlive = this.onceIn(3, () => ({ every: this.oneOf([1_000, 100]), as: this.noise() }))
+        return { is, at: inside, ...refusal }
+      case "stall":
         return { is, at, ...(keepAlive === undefined || at === "headers" ? {} : { keepAlive }) }
-      }
       case "cut":
       case "die":
-        return { is, at: this.point() }
+        return { is, at }
       case "end":
       case "malformed":
-        return { is, at: this.pointInside() }
+        return { is, at: inside }
     }
   }
 
-  private refusal() {
+  private refusal(): Refusal {
     const because: Because = this.oneOf([
       "server error",
       "rate limited",
@@ -140,18 +157,12 @@ class Drawing {
       "unknown model",
       "content policy"
     ])
-    const retryAfter =
-      because === "rate limited" || because === "overloaded"
-        ? this.onceIn(2, () => this.oneOf([1_000, 250, 5_000, 30_000]))
-        : undefined
-    return { because, ...(retryAfter === undefined ? {} : { retryAfter }) }
+    const retryAfter = this.onceIn(2, () => this.oneOf([1_000, 250, 5_000, 30_000]))
+    const waits = because === "rate limited" || because === "overloaded"
+    return { because, ...(retryAfter === undefined || !waits ? {} : { retryAfter }) }
   }
 
-  private point(): Point {
-    return this.draw(3) === 0 ? "headers" : this.pointInside()
-  }
-
-  private pointInside(): PointInside {
+  private point(): PointInside {
     return this.oneOf<PointInside>([
       "content",
       { after: 1 },
@@ -164,7 +175,7 @@ class Drawing {
 
   private flood(): Flood {
     return {
-      at: this.pointInside(),
+      at: this.point(),
       count: this.oneOf([1, 10, 100]),
       as: this.noise(),
       every: this.oneOf([0, 1, 100])
@@ -193,7 +204,9 @@ class Drawing {
   }
 
   private onceIn<A>(times: number, make: () => A): A | undefined {
-    return this.draw(times) === times - 1 ? make() : undefined
+    const isChosen = this.draw(times) === times - 1
+    const made = make()
+    return isChosen ? made : undefined
   }
 
   private oneOf<const A>(choices: readonly [A, ...ReadonlyArray<A>]): A {

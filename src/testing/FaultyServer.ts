@@ -18,7 +18,8 @@ export { bucket, type Bucket, defaults as bucketDefaults, type Options as Bucket
 /** A request that arrived. */
 export interface Received {
   readonly path: string
-  readonly headers: Http.IncomingHttpHeaders
+  /** By their names in lower case; `set-cookie` is a list. */
+  readonly headers: Readonly<Record<string, string | ReadonlyArray<string> | undefined>>
   /** The body, parsed when it is JSON, else the text. */
   readonly body: unknown
 }

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Clock, Duration, Effect, Exit, Fiber, Stream } from "effect"
+import { Arbitrary, Cause, Clock, Duration, Effect, Exit, Fiber, Stream } from "effect"
 import { type AiError, IdGenerator, type Response } from "effect/ai"
 import { TestClock } from "effect/testing"
 import { FaultyModel, LeakDetector, StreamShape } from "holdfast/testing"
@@ -465,6 +465,27 @@ describe("FaultyModel by chance", () => {
     assert.deepStrictEqual(faults, new Set(["die", undefined]))
     assert.deepStrictEqual(new Set(drawn(1, { faults: [] }).map(({ fault }) => fault?.is)), new Set([undefined]))
   })
+
+  it.effect.each<readonly [FaultyModel.Behaviour, (behaviour: FaultyModel.Behaviour) => boolean]>([
+    [{}, () => true],
+    [{ content: [] }, ({ content }) => content?.length === 0],
+    [{ fault: { is: "stall", at: "headers" } }, ({ fault }) => fault?.is === "stall"],
+    [
+      { fault: { is: "error", because: "server error", at: "finish" } },
+      ({ fault }) => fault?.is === "error" && fault.at === "finish"
+    ]
+  ])("is made as simple as %j", ([simplest, isSo]) =>
+    Effect.gen(function* () {
+      for (const seed of [1, 2, 3]) {
+        const result = yield* Arbitrary.checkEffect(FaultyModel.behaviours(), (behaviour) => !isSo(behaviour), {
+          seed,
+          runs: 1_000
+        })
+        assert(result._tag === "Falsified")
+        assert.deepStrictEqual(result.shrunkInput, simplest)
+      }
+    })
+  )
 
   it.effect.prop(
     "gives streams that are well-formed as far as they come, and ends them as it says",
