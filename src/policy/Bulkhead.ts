@@ -9,13 +9,14 @@ import * as PolicyHealth from "../core/PolicyHealth.ts"
 import * as PolicyReason from "../core/PolicyReason.ts"
 import type { Policy } from "../provider/ModelProvider.ts"
 import * as Gate from "./Gate.ts"
+import * as GateSettings from "./GateSettings.ts"
 
-export interface Options extends Gate.Options {
+export interface Options extends GateSettings.Options {
   /** Calls in flight at the same time. */
   readonly concurrency: number
 }
 
-export const defaults = Gate.defaults
+export const defaults = GateSettings.defaults
 
 /**
  * Lets `concurrency` calls through at a time; the others wait for their turn.
@@ -79,8 +80,8 @@ export type Refusal = Gate.Refusal
 const refused = (refusal: Refusal) => PolicyReason.toAiError("Bulkhead", refusal)
 
 const gate = (options: Options): Effect.Effect<Gate.Gate> => {
-  const concurrency = Gate.whole("Bulkhead", "concurrency", 1, options.concurrency)
-  const settings = Gate.resolve("Bulkhead", options)
+  const concurrency = GateSettings.whole("Bulkhead", "concurrency", 1, options.concurrency)
+  const settings = GateSettings.resolve("Bulkhead", options)
   return Effect.sync(() => new Gate.Gate(settings, concurrency))
 }
 

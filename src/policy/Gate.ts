@@ -5,61 +5,17 @@
  * urgency. Letting the next one in takes time logarithmic in how many wait. A call that carries a deadline is refused as
  * soon as what is left of its time is less than what it is expected to need: see {@link ServiceTime}.
  */
-import { Clock, Duration, Effect, Exit, type Fiber, Stream } from "effect"
+import { Clock, Effect, Exit, type Fiber, Stream } from "effect"
 import * as Caller from "../core/Caller.ts"
 import * as CallTrail from "../core/CallTrail.ts"
 import * as Deadline from "../core/Deadline.ts"
 import type * as PolicyReason from "../core/PolicyReason.ts"
 import { type Waiting, WaitingLine } from "../core/WaitingLine.ts"
+import type { Settings } from "./GateSettings.ts"
 import { ServiceTime } from "./ServiceTime.ts"
-
-export interface Options {
-  /** Calls that may wait for their turn; one more is refused. Default 10,000. */
-  readonly maxWaiting?: number | undefined
-  /** Calls of one tenant (`Caller.as`) that are let through at a time. Those of no tenant are not limited. Default: all. */
-  readonly keyConcurrency?: number | undefined
-  /** How long a call waits to gain one point of priority over newcomers. Default 1 minute. */
-  readonly aging?: Duration.Input | undefined
-  /** The longest wait for a turn; a call that has waited for so long is refused. Default: none. */
-  readonly maxWait?: Duration.Input | undefined
-}
-
-export const defaults = { maxWaiting: 10_000, aging: "1 minute" } as const
 
 /** What a call is refused with: too many wait, its turn did not come, or there is too little time left for it. */
 export type Refusal = Extract<PolicyReason.PolicyReason, { _tag: "QueueFull" | "DeadlineTooNear" }>
-
-/** The options, decided and in milliseconds. */
-export interface Settings {
-  readonly policy: "AdaptiveLimit" | "Bulkhead"
-  readonly maxWaiting: number
-  readonly keyConcurrency: number
-  readonly agingMillis: number
-  readonly maxWaitMillis: number
-}
-
-/** Fills in the defaults. Throws a `RangeError` that names the option which is out of range. */
-export const resolve = (policy: Settings["policy"], options: Options): Settings => ({
-  policy,
-  maxWaiting: whole(policy, "maxWaiting", 0, options.maxWaiting ?? defaults.maxWaiting),
-  keyConcurrency:
-    options.keyConcurrency === undefined ? Infinity : whole(policy, "keyConcurrency", 1, options.keyConcurrency),
-  agingMillis: positive(policy, "aging", options.aging ?? defaults.aging),
-  maxWaitMillis: options.maxWait === undefined ? Infinity : positive(policy, "maxWait", options.maxWait)
-})
-
-/** Rejects an option that is not a whole number of at least `atLeast`. */
-export const whole = (policy: string, name: string, atLeast: number, value: number): number => {
-  if (Number.isSafeInteger(value) && value >= atLeast) return value
-  throw new RangeError(`${policy} option ${name} must be a whole number of at least ${atLeast}, got ${value}`)
-}
-
-/** Rejects an option that is not longer than zero. */
-export const positive = (policy: string, name: string, input: Duration.Input): number => {
-  const millis = Duration.toMillis(input)
-  if (millis > 0) return millis
-  throw new RangeError(`${policy} option ${name} must be longer than zero, got ${millis} ms`)
-}
 
 /** One call on its way through a gate. */
 export class Visit implements Waiting {
@@ -74,6 +30,8 @@ export class Visit implements Waiting {
   arrivedAt = 0
   /** When it was let in. */
   startedAt = 0
+  /** For observers: the round they were in when it was let in. */
+  round = 0
   refusal: Refusal | undefined
   clock: Clock.Clock | undefined
   /** Wakes the fiber that waits. */
@@ -124,6 +82,7 @@ export class Gate {
 
   /** Changes the limit. Who is inside stays; who may come in now does. */
   resize(limit: number, now: number): void {
+    if (limit === this.allowed) return
     this.allowed = limit
     this.settle(now)
   }
@@ -134,15 +93,13 @@ export class Gate {
   run<A, E, R, X>(
     self: Effect.Effect<A, E, R>,
     refuse: (refusal: Refusal) => X,
-    observer: Observer<E | X> = {}
+    { ended, started }: Observer<E> = {}
   ): Effect.Effect<A, E | X, R> {
     return Effect.suspend(() => {
       const visit = new Visit()
-      return Effect.onExit(this.enter(visit, self, refuse, observer), (exit) =>
-        Effect.sync(() => {
-          if (visit.state === "inside") observer.ended?.(visit, exit)
-          this.leave(visit, exit)
-        })
+      const inside = ended === undefined ? self : Effect.onExit(self, (exit) => Effect.sync(() => ended(visit, exit)))
+      return Effect.onExit(this.enter(visit, inside, refuse, started), (exit) =>
+        Effect.sync(() => this.leave(visit, exit))
       )
     })
   }
@@ -153,12 +110,11 @@ export class Gate {
   stream<A, E, R, X>(
     self: (visit: Visit) => Stream.Stream<A, E, R>,
     refuse: (refusal: Refusal) => X,
-    observer: Observer<E> = {}
+    { ended, started }: Observer<E> = {}
   ): Stream.Stream<A, E | X, R> {
     return Stream.unwrap(
       Effect.suspend(() => {
         const visit = new Visit()
-        const { ended } = observer
         const inside = Effect.sync(() =>
           ended === undefined
             ? self(visit)
@@ -167,7 +123,7 @@ export class Gate {
         return Effect.andThen(
           // In the stream's own scope, before anything else is: it is released last.
           Effect.addFinalizer((exit) => Effect.sync(() => this.leave(visit, exit))),
-          this.enter(visit, inside, refuse, observer)
+          this.enter(visit, inside, refuse, started)
         )
       })
     )
@@ -177,7 +133,7 @@ export class Gate {
     visit: Visit,
     self: Effect.Effect<A, E, R>,
     refuse: (refusal: Refusal) => X,
-    { started }: Pick<Observer<never>, "started">
+    started: ((visit: Visit) => void) | undefined
   ): Effect.Effect<A, E | X, R> {
     return Effect.withFiber((fiber): Effect.Effect<A, E | X, R> => {
       this.arrive(visit, fiber)

@@ -1,3 +1,4 @@
+export * as AdaptiveLimit from "./AdaptiveLimit.ts"
 export * as Bulkhead from "./Bulkhead.ts"
 export * as Retry from "./Retry.ts"
 export * as RetryBudget from "./RetryBudget.ts"
