@@ -23,10 +23,12 @@ export const TooSlow = Schema.TaggedStruct("TooSlow", {
   atLeast: Schema.Finite
 })
 
-/** Turns a call away because too many already wait for their turn. */
+/** Turns a call away because too many already wait for their turn, or because its own did not come in time. */
 export const QueueFull = Schema.TaggedStruct("QueueFull", {
   limit: Schema.Int,
-  maxWaiting: Schema.Int
+  maxWaiting: Schema.Int,
+  /** How long it waited, of a call whose turn did not come in time. */
+  waitedMillis: Schema.optionalKey(Schema.Finite)
 })
 
 /** Turns a call away before it is sent: what is left of its whole-call time is less than it is expected to need. */

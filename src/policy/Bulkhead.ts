@@ -1,37 +1,47 @@
 /**
  * Limits how many calls are in flight at the same time, so that one busy place cannot take everything.
+ *
+ * The others wait in line: tenants take turns, the urgent go first, and who cannot be answered in time is told so at
+ * once and not after the wait.
  */
-import { Effect, Semaphore, Stream } from "effect"
-import type { Scope } from "effect"
+import { Effect } from "effect"
+import * as PolicyHealth from "../core/PolicyHealth.ts"
 import * as PolicyReason from "../core/PolicyReason.ts"
 import type { Policy } from "../provider/ModelProvider.ts"
+import * as Gate from "./Gate.ts"
+import * as GateSettings from "./GateSettings.ts"
 
-export interface Options {
+export interface Options extends GateSettings.Options {
   /** Calls in flight at the same time. */
   readonly concurrency: number
-  /** Calls that may wait for their turn; one more is refused. Default 10,000. */
-  readonly maxWaiting?: number | undefined
 }
 
-export const defaults = { maxWaiting: 10_000 } as const
+export const defaults = GateSettings.defaults
 
 /**
- * Lets `concurrency` calls through at a time; the others wait in order.
+ * Lets `concurrency` calls through at a time; the others wait for their turn.
  *
- * A stream is in flight until it has ended or its reader has left. The permit is back when the call has ended, however it
- * ended. When `maxWaiting` calls wait already, one more fails with `PolicyReason` `QueueFull`, which is retryable.
- * Interrupting a waiting call takes it out of the queue.
+ * Whose turn it is: tenants (`Caller.as`) take turns, within a tenant the higher priority goes first, and each `aging` a
+ * call has waited counts as one point of priority. A stream is in flight until it has ended or its reader has left. The
+ * permit is back when the call has ended, however it ended. Interrupting a waiting call takes it out of the line.
+ *
+ * A call ends before it is sent with `PolicyReason`
+ *
+ * - `QueueFull`, retryable: when `maxWaiting` calls wait already, or its turn has not come within `maxWait`;
+ * - `DeadlineTooNear`, not retryable: when it has a deadline (`Timeout.overall`) and what is left is less than the
+ *   expected wait and the time that three of four of the last calls took at least. Nothing is expected before three
+ *   calls have ended, and what has not ended within the last half minute is forgotten.
  */
 export const limit = (options: Options): Policy => {
   const makeGate = gate(options)
   return (next) =>
-    Effect.map(makeGate, (enter) => {
-      const refuse = (full: QueueFull) => PolicyReason.toAiError("Bulkhead", full)
+    Effect.gen(function* () {
+      const permits = yield* makeGate
+      yield* PolicyHealth.register(health(permits, options))
       return {
         ...next,
-        generateText: (request) =>
-          Effect.scoped(Effect.andThen(Effect.mapError(enter, refuse), next.generateText(request))),
-        streamText: (request) => Stream.unwrap(Effect.as(Effect.mapError(enter, refuse), next.streamText(request)))
+        generateText: (request) => permits.run(next.generateText(request), refused),
+        streamText: (request) => permits.stream(() => next.streamText(request), refused)
       }
     })
 }
@@ -39,38 +49,51 @@ export const limit = (options: Options): Policy => {
 /**
  * Makes a bulkhead for any effects: the result wraps each effect that is to share its permits.
  *
- * A wrapped effect fails with the plain `PolicyReason` `QueueFull` when too many wait.
+ * As {@link limit}, with the tenant and the priority of `Caller.as`; a wrapped effect fails with the plain
+ * `PolicyReason`, `QueueFull` or `DeadlineTooNear`.
+ *
+ * **Example**
+ *
+ * ```ts run
+ * import { Effect } from "effect"
+ * import { Caller } from "holdfast/core"
+ * import { Bulkhead } from "holdfast/policy"
+ *
+ * const program = Effect.gen(function* () {
+ *   const limited = yield* Bulkhead.effect({ concurrency: 5, keyConcurrency: 2 })
+ *   return yield* limited(Effect.succeed("rows")).pipe(Caller.as({ tenant: "acme", priority: "high" }))
+ * })
+ * await Effect.runPromise(program) // => "rows"
+ * ```
  */
 export const effect = (options: Options) =>
   Effect.map(
     gate(options),
-    (enter) =>
-      <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | QueueFull, Exclude<R, Scope.Scope>> =>
-        Effect.scoped(Effect.andThen(enter, self))
+    (permits) =>
+      <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | Refusal, R> =>
+        permits.run(self, (refusal) => refusal)
   )
 
-/** What a bulkhead says to one caller too many. */
-export type QueueFull = Extract<PolicyReason.PolicyReason, { _tag: "QueueFull" }>
+/** What a bulkhead says to a call it does not let in. */
+export type Refusal = Gate.Refusal
 
-// Makes what takes a permit for the lifetime of the scope it is used in.
-const gate = ({ concurrency, maxWaiting = defaults.maxWaiting }: Options) => {
-  if (!Number.isSafeInteger(concurrency) || concurrency < 1) {
-    throw new RangeError(`Bulkhead option concurrency must be a whole number of at least 1, got ${concurrency}`)
-  }
-  if (!Number.isSafeInteger(maxWaiting) || maxWaiting < 0) {
-    throw new RangeError(`Bulkhead option maxWaiting must be a whole number of at least 0, got ${maxWaiting}`)
-  }
-  return Effect.map(Semaphore.make(concurrency), (permits): Effect.Effect<void, QueueFull, Scope.Scope> => {
-    let inside = 0
-    return Effect.suspend(() => {
-      if (inside >= concurrency + maxWaiting) {
-        return Effect.fail({ _tag: "QueueFull", limit: concurrency, maxWaiting } as const)
-      }
-      const count = Effect.acquireRelease(
-        Effect.sync(() => inside++),
-        () => Effect.sync(() => inside--)
-      )
-      return Effect.andThen(count, permits.takeScoped(1))
-    })
-  })
+const refused = (refusal: Refusal) => PolicyReason.toAiError("Bulkhead", refusal)
+
+const gate = (options: Options): Effect.Effect<Gate.Gate> => {
+  const concurrency = GateSettings.whole("Bulkhead", "concurrency", 1, options.concurrency)
+  const settings = GateSettings.resolve("Bulkhead", options)
+  return Effect.sync(() => new Gate.Gate(settings, concurrency))
 }
+
+const health = (
+  permits: Gate.Gate,
+  { concurrency, maxWaiting = defaults.maxWaiting }: Options
+): Effect.Effect<PolicyHealth.BulkheadHealth> =>
+  Effect.sync(() => ({
+    _tag: "Bulkhead",
+    concurrency,
+    inFlight: permits.inFlight,
+    waiting: permits.waiting,
+    maxWaiting,
+    score: permits.score
+  }))

@@ -1,3 +1,4 @@
+export * as AdaptiveLimit from "./AdaptiveLimit.ts"
 export * as Bulkhead from "./Bulkhead.ts"
 export * as Degrade from "./Degrade.ts"
 export * as Fallback from "./Fallback.ts"
