@@ -102,8 +102,8 @@ export const shared: (timeout: Duration.Duration) => Effect.Effect<Keepers, neve
 
     // Gives undefined when the store cannot say, and fails with rejections only.
     const asked = <A>(question: Effect.Effect<A, CircuitBreaker.CircuitBreakerError>) =>
-      // Interruptible also where the call is not, so that the time limit holds.
-      Effect.interruptible(question).pipe(
+      // The time limit holds also where the call cannot be interrupted: what is timed runs in a fiber of its own.
+      question.pipe(
         Effect.timeoutOption(timeout),
         Effect.matchEffect({
           onSuccess: (answer) =>

@@ -290,7 +290,7 @@ describe("CircuitBreaker", () => {
       yield* open(breaker)
       yield* TestClock.adjust("5 seconds")
       breaker.answers({})
-      yield* breaker.generate
+      yield* breaker.times(2)
       yield* TestClock.adjust("5 seconds")
       yield* Fiber.join(stragglers)
       assert.strictEqual(yield* breaker.generate, "ok")
@@ -459,8 +459,8 @@ describe("CircuitBreaker.shared", () => {
 
   it.effect("opens for all when one opens, and lets one of all probe", () =>
     Effect.gen(function* () {
-      const first = yield* breaking2({ consecutive: 2 })
-      const second = yield* breaking2({ consecutive: 2 })
+      const first = yield* sharing({ consecutive: 2 })
+      const second = yield* sharing({ consecutive: 2 })
       first.answers({ error: down })
       yield* first.times(2)
       assert.deepStrictEqual([yield* second.generate, second.seen.calls], [5_000, 0])
@@ -476,7 +476,7 @@ describe("CircuitBreaker.shared", () => {
     }).pipe(withoutJitter, ids, Effect.provide(store))
   )
 
-  const breaking2 = (options: CircuitBreaker.SharedOptions) =>
+  const sharing = (options: CircuitBreaker.SharedOptions) =>
     Effect.flatMap(Effect.context<Circuits.CircuitBreakerStore>(), (context) =>
       breaking((next) => Effect.provideContext(CircuitBreaker.shared(options)(next), context))
     )
@@ -502,7 +502,7 @@ describe("CircuitBreaker.shared", () => {
     Effect.gen(function* () {
       const { layer, state } = yield* freezing
       yield* Effect.gen(function* () {
-        const breaker = yield* breaking2({ consecutive: 2 })
+        const breaker = yield* sharing({ consecutive: 2 })
         state.frozen = true
         const waiting = yield* Effect.forkChild(breaker.generate)
         yield* TestClock.adjust("50 millis")
@@ -520,11 +520,35 @@ describe("CircuitBreaker.shared", () => {
     }).pipe(withoutJitter, ids)
   )
 
+  it.effect("asks the store once before each call, and after it only when that changes something", () =>
+    Effect.gen(function* () {
+      const { layer, state } = yield* freezing
+      yield* Effect.gen(function* () {
+        const breaker = yield* sharing({ consecutive: 2 })
+        yield* breaker.times(3)
+        assert.strictEqual(state.asked, 3)
+        breaker.answers({ error: down, delay: 10 })
+        const failing = yield* Effect.forkChild(
+          Effect.all(
+            Array.from({ length: 9 }, () => breaker.generate),
+            { concurrency: 9 }
+          )
+        )
+        yield* TestClock.adjust("10 millis")
+        yield* Fiber.join(failing)
+        // Two faults open it; those of the other seven come too late to matter. Open, nobody asks.
+        assert.strictEqual(state.asked, 3 + 9 + 1)
+        yield* breaker.times(5)
+        assert.strictEqual(state.asked, 3 + 9 + 1)
+      }).pipe(Effect.provide(layer))
+    }).pipe(withoutJitter, ids)
+  )
+
   it.effect("keeps nobody from leaving, and lets go of a result, while the store is frozen", () =>
     Effect.gen(function* () {
       const { layer, state } = yield* freezing
       yield* Effect.gen(function* () {
-        const breaker = yield* breaking2({ consecutive: 1 })
+        const breaker = yield* sharing({ consecutive: 1 })
         state.frozen = true
         const leaving = yield* Effect.forkChild(breaker.generate)
         yield* TestClock.adjust(0)
