@@ -4,7 +4,7 @@
  * This is the layer below Effect's `CircuitBreaker.make`, which judges by one rule only and holds on to a call for as
  * long as its store does not answer.
  */
-import { Clock, Context, Duration, Effect, Exit, Layer, Option, Scope } from "effect"
+import { Clock, Context, type Duration, Effect, Exit, Layer, Option, Scope } from "effect"
 import { CircuitBreaker } from "effect/persistence"
 
 export type CircuitBreakerStore = CircuitBreaker.CircuitBreakerStore
