@@ -4,6 +4,7 @@
 import { type Cause, Effect, Layer, Queue, type Scope, Stream } from "effect"
 import { AiError, LanguageModel } from "effect/ai"
 import type { Response } from "effect/ai"
+import * as PeriodicWork from "../core/PeriodicWork.ts"
 import * as PolicyReason from "../core/PolicyReason.ts"
 import type { ModelProvider, Policy } from "../provider/ModelProvider.ts"
 import * as Job from "../supervisor/Job.ts"
@@ -32,8 +33,8 @@ export const layer = <R = never, E = never>(
   Layer.effect(
     LanguageModel.LanguageModel,
     Effect.gen(function* () {
-      const provider = yield* compose(options)
       const supervisor = yield* Supervisor.Supervisor
+      const provider = yield* Effect.provideService(compose(options), PeriodicWork.Runner, periodicJobs(supervisor))
       return yield* LanguageModel.make(
         supervised(provider, supervisor, options.name ?? `${provider.name}/${provider.model}`)
       )
@@ -49,6 +50,18 @@ export const compose = <R = never, E = never>(
     for (const policy of (options.policies ?? []).toReversed()) provider = yield* policy(provider)
     return provider
   })
+
+// What providers and policies do again and again, as the health checks of a pool, for as long as the model's layer is open.
+const periodicJobs =
+  (supervisor: Supervisor.Supervisor["Service"]): PeriodicWork.Run =>
+  (work, { every, name }) =>
+    Effect.acquireRelease(supervisor.every(work, { name, schedule: every }), (job) =>
+      Job.cancel(job, { reason: "its model's layer closes" })
+    ).pipe(
+      // Only a supervisor that is ending accepts none.
+      Effect.catchTag("JobError", () => Effect.void),
+      Effect.asVoid
+    )
 
 /** Parts of a stream that may wait for a slow reader; when they do, the provider's socket is not read further. */
 const readAhead = 16

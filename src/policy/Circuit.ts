@@ -7,6 +7,7 @@ import * as CallTrail from "../core/CallTrail.ts"
 import type * as Failure from "../core/Failure.ts"
 import * as OutcomeWindow from "../core/OutcomeWindow.ts"
 import type * as PolicyReason from "../core/PolicyReason.ts"
+import type { Readiness } from "../provider/ModelProvider.ts"
 import type { Admission, Keeper, Outcome, Restore } from "./CircuitKeeper.ts"
 
 /** The options, decided and in milliseconds. */
@@ -136,6 +137,8 @@ export class Circuit {
   // As far as this process knows.
   private state: "closed" | "open" | "halfOpen" = "closed"
   private openUntil = 0
+  // Whether a call of this process probes.
+  private probing = false
   // Which closed phase, or probe, the window counts: outcomes of calls let through earlier say nothing about it.
   private generation: number | undefined
 
@@ -159,6 +162,12 @@ export class Circuit {
   /** What calls would meet now, as far as this process knows. */
   stateAt(now: number): "closed" | "open" | "halfOpen" {
     return this.state === "open" && now >= this.openUntil ? "halfOpen" : this.state
+  }
+
+  /** What a further call would meet. */
+  readinessAt(now: number): Readiness {
+    if (this.state === "closed") return "ready"
+    return this.probing || this.stateAt(now) === "open" ? "circuitOpen" : "circuitHalfOpen"
   }
 
   /** Milliseconds until a call is let through, while open. */
@@ -199,6 +208,7 @@ export class Circuit {
       return Effect.succeed(pass)
     }
     this.state = "halfOpen"
+    this.probing = true
     return Effect.as(CallTrail.record({ _tag: "CircuitProbed", key: this.key }), pass)
   }
 
@@ -215,6 +225,7 @@ export class Circuit {
   }
 
   private record(pass: Pass, outcome: Outcome, openMillis: number): Effect.Effect<void> {
+    if (pass.admission.probe) this.probing = false
     return Effect.flatMap(this.keeper.record(pass.admission, outcome, Duration.millis(openMillis)), (transition) =>
       Effect.andThen(this.keeper.release(pass.admission) ?? Effect.void, this.moved(transition, pass))
     )

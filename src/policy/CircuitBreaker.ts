@@ -233,12 +233,9 @@ const guarding = (
           )
         ),
       readiness: Effect.withFiber((fiber) => {
-        const state = find(keyOf(fiber.getRef(Caller.Current).tenant))?.stateAt(
-          fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
-        )
-        return state === "open" || state === "halfOpen"
-          ? Effect.succeed("circuitOpen")
-          : (next.readiness ?? Effect.succeed("ready"))
+        const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
+        const own = find(keyOf(fiber.getRef(Caller.Current).tenant))?.readinessAt(now) ?? "ready"
+        return own === "ready" && next.readiness !== undefined ? next.readiness : Effect.succeed(own)
       })
     }
   })

@@ -39,13 +39,14 @@ export interface ModelProvider {
 }
 
 /**
- * What a call would meet. `circuitOpen`: it would be turned away, or be the one probe; `saturated`: it would be turned
- * away or have to wait for its turn.
+ * What a call would meet. `circuitOpen`: it would be turned away; `circuitHalfOpen`: it would be the probe on which all
+ * wait; `saturated`: it would be turned away or have to wait for its turn. Calls that need not be made are not, unless it
+ * is `ready`.
  *
  * A policy that has nothing to say keeps the reading of what is inside of it; one that has asks inside only when itself
  * it is ready.
  */
-export type Readiness = "ready" | "circuitOpen" | "saturated"
+export type Readiness = "ready" | "circuitHalfOpen" | "circuitOpen" | "saturated"
 
 /**
  * Keeps the calls of one provider within bounds: provider in, provider out.

@@ -349,9 +349,23 @@ describe("CircuitBreaker", () => {
       assert.strictEqual(yield* readiness, "saturated")
       yield* Effect.flip(guarded.generateText(yield* request))
       assert.strictEqual(yield* readiness, "circuitOpen")
-      // Only a probe would be sent: still not ready for calls that need not be made.
       yield* TestClock.adjust("10 minutes")
+      assert.strictEqual(yield* readiness, "circuitHalfOpen")
+    }).pipe(ids)
+  )
+
+  it.effect("says that the circuit is open while a probe is under way, and no longer when it was abandoned", () =>
+    Effect.gen(function* () {
+      const breaker = yield* breaking()
+      yield* open(breaker)
+      yield* TestClock.adjust("5 seconds")
+      breaker.answers({ delay: 1_000 })
+      const readiness = breaker.guarded.readiness ?? Effect.die("no reading")
+      const probe = yield* Effect.forkChild(breaker.generate)
+      yield* TestClock.adjust(0)
       assert.strictEqual(yield* readiness, "circuitOpen")
+      yield* Fiber.interrupt(probe)
+      assert.strictEqual(yield* readiness, "circuitHalfOpen")
     }).pipe(ids)
   )
 
