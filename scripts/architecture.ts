@@ -16,7 +16,7 @@ const library = ["core", "supervisor", "policy", "provider", "model", "reasoning
 const mayImport: Readonly<Record<string, ReadonlyArray<string>>> = {
   core: [],
   supervisor: ["core"],
-  policy: ["core", "provider/ModelProvider.ts"],
+  policy: ["core", "provider/Attempts.ts", "provider/ModelProvider.ts"],
   provider: ["core"],
   model: ["core", "policy", "provider", "supervisor"],
   reasoning: ["core", "model", "supervisor"],

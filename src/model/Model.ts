@@ -3,10 +3,12 @@
  */
 import { Context, Effect, Layer, type Scope } from "effect"
 import { LanguageModel } from "effect/ai"
+import * as PeriodicWork from "../core/PeriodicWork.ts"
 import * as PolicyHealth from "../core/PolicyHealth.ts"
-import * as Attempts from "../policy/Attempts.ts"
+import * as Attempts from "../provider/Attempts.ts"
 import type { ModelProvider, Policy } from "../provider/ModelProvider.ts"
 import type { Health as JobHealth } from "../supervisor/Health.ts"
+import * as Job from "../supervisor/Job.ts"
 import * as Supervisor from "../supervisor/Supervisor.ts"
 import * as Call from "./Call.ts"
 
@@ -50,8 +52,11 @@ export const layer = <R = never, E = never>(
   Layer.effectContext(
     Effect.gen(function* () {
       const registry: Array<Effect.Effect<PolicyHealth.PolicyHealth>> = []
-      const provider = yield* Effect.provideService(compose(options), PolicyHealth.Registry, registry)
       const supervisor = yield* Supervisor.Supervisor
+      const provider = yield* compose(options).pipe(
+        Effect.provideService(PolicyHealth.Registry, registry),
+        Effect.provideService(PeriodicWork.Runner, periodicJobs(supervisor))
+      )
       const model = yield* LanguageModel.make(
         Call.supervised(provider, supervisor, options.name ?? `${provider.name}/${provider.model}`)
       )
@@ -80,3 +85,15 @@ export const compose = <R = never, E = never>(
 
 /** Takes stock: each policy's state, the supervisor's, and one score from 100 to 0. */
 export const health: Effect.Effect<Health, never, ModelHealth> = Effect.flatMap(ModelHealth, ({ read }) => read)
+
+// What providers and policies do again and again, as the health checks of a pool, for as long as the model's layer is open.
+const periodicJobs =
+  (supervisor: Supervisor.Supervisor["Service"]): PeriodicWork.Run =>
+  (work, { every, name }) =>
+    Effect.acquireRelease(supervisor.every(work, { name, schedule: every }), (job) =>
+      Job.cancel(job, { reason: "its model's layer closes" })
+    ).pipe(
+      // Only a supervisor that is ending accepts none.
+      Effect.catchTag("JobError", () => Effect.void),
+      Effect.asVoid
+    )

@@ -31,7 +31,22 @@ export interface ModelProvider {
   ) => Stream.Stream<Response.StreamPartEncoded, AiError.AiError, IdGenerator.IdGenerator>
   /** Adapts schemas for structured output to what this model's API accepts. Default: Effect's own. */
   readonly codecTransformer?: LanguageModel.CodecTransformer | undefined
+  /**
+   * Tells what a call would meet now, at once and without sending anything. Who may choose (a hedge, a pool) asks before
+   * it sends here; everybody else just calls. It can have changed by the time a call is made. Default: always ready.
+   */
+  readonly readiness?: Effect.Effect<Readiness> | undefined
 }
+
+/**
+ * What a call would meet. `circuitOpen`: it would be turned away; `circuitHalfOpen`: it would be the probe on which all
+ * wait; `saturated`: it would be turned away or have to wait for its turn. Calls that need not be made are not, unless it
+ * is `ready`.
+ *
+ * A policy that has nothing to say keeps the reading of what is inside of it; one that has asks inside only when itself
+ * it is ready.
+ */
+export type Readiness = "ready" | "circuitHalfOpen" | "circuitOpen" | "saturated"
 
 /**
  * Keeps the calls of one provider within bounds: provider in, provider out.

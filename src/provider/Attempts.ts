@@ -6,10 +6,10 @@ import type { AiError } from "effect/ai"
 import * as Attempt from "../core/Attempt.ts"
 import * as CallTrail from "../core/CallTrail.ts"
 import * as Content from "../core/Content.ts"
-import type { ModelProvider } from "../provider/ModelProvider.ts"
+import type { ModelProvider } from "./ModelProvider.ts"
 
 // Kept by policies, which copy what they do not change: a stack around a recorded provider is not recorded again.
-const isRecorded = Symbol("holdfast/policy/Attempts")
+const isRecorded = Symbol("holdfast/provider/Attempts")
 
 /**
  * Records the calls of a provider as attempts. Models and policies that are given providers apply it to each of them;
