@@ -65,7 +65,9 @@ export interface CacheHealth extends Base<"ResponseCache"> {
 
 /** Calls that share one request. */
 export interface FlightHealth extends Base<"SingleFlight"> {
+  /** Requests under way. */
   readonly inFlight: number
+  /** Calls that shared another's request, since the start. */
   readonly joined: number
 }
 
