@@ -37,11 +37,20 @@ export interface ModelProvider {
    */
   readonly settings?: Effect.Effect<unknown> | undefined
   /**
-   * Says whether a further attempt would be let through at once: not while a circuit breaker on the way is open, nor
-   * while a limiter has calls waiting. Policies that add attempts ask it before each. Default: `"ready"`.
+   * Tells what a call would meet now, at once and without sending anything. Who may choose (a hedge, a pool) asks before
+   * it sends here; everybody else just calls. It can have changed by the time a call is made. Default: always ready.
    */
-  readonly readiness?: Effect.Effect<"ready" | "circuitOpen" | "saturated"> | undefined
+  readonly readiness?: Effect.Effect<Readiness> | undefined
 }
+
+/**
+ * What a call would meet. `circuitOpen`: it would be turned away, or be the one probe; `saturated`: it would be turned
+ * away or have to wait for its turn.
+ *
+ * A policy that has nothing to say keeps the reading of what is inside of it; one that has asks inside only when itself
+ * it is ready.
+ */
+export type Readiness = "ready" | "circuitOpen" | "saturated"
 
 /**
  * Keeps the calls of one provider within bounds: provider in, provider out.
