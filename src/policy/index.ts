@@ -1,4 +1,6 @@
 export * as Bulkhead from "./Bulkhead.ts"
+export * as Hedge from "./Hedge.ts"
+export * as Race from "./Race.ts"
 export * as Retry from "./Retry.ts"
 export * as RetryBudget from "./RetryBudget.ts"
 export * as SingleFlight from "./SingleFlight.ts"
