@@ -51,7 +51,7 @@ export const HedgeStarted = Schema.TaggedStruct("HedgeStarted", { afterMillis: S
 
 /** A second attempt would have been due and was not made. */
 export const HedgeRefused = Schema.TaggedStruct("HedgeRefused", {
-  why: Schema.Literals(["share", "budget", "circuitOpen", "saturated", "deadline"])
+  why: Schema.Literals(["share", "budget", "circuitOpen", "circuitHalfOpen", "saturated", "deadline"])
 })
 
 /** Several attempts were under way, and this provider's answer was taken. */

@@ -65,7 +65,9 @@ export interface CacheHealth extends Base<"ResponseCache"> {
 
 /** Calls that share one request. */
 export interface FlightHealth extends Base<"SingleFlight"> {
+  /** Requests under way. */
   readonly inFlight: number
+  /** Calls that shared another's request, since the start. */
   readonly joined: number
 }
 
@@ -76,7 +78,8 @@ export interface RetryBudgetHealth extends Base<"RetryBudget"> {
 
 /** Second attempts. */
 export interface HedgeHealth extends Base<"Hedge"> {
-  readonly delayMillis: number
+  /** Until a second attempt is due: of streams, or of answers if it saw more of them. None while it is being learned. */
+  readonly delayMillis: number | undefined
   readonly calls: number
   readonly hedged: number
   readonly won: number

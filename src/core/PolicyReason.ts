@@ -77,6 +77,14 @@ export const NotAcceptable = Schema.TaggedStruct("NotAcceptable", {
   answers: Schema.Int
 })
 
+/**
+ * Ends a stream that shares its request with others, because its reader left more than `limitBytes` unread that the
+ * others had read.
+ */
+export const FellBehind = Schema.TaggedStruct("FellBehind", {
+  limitBytes: Schema.Finite
+})
+
 /** Ends a call because somebody cancelled its job; `reason` is what they gave. */
 export const Cancelled = Schema.TaggedStruct("Cancelled", {
   jobId: Schema.String,
@@ -100,6 +108,7 @@ export const PolicyReason = Schema.Union([
   SpendExhausted,
   NoProvider,
   NotAcceptable,
+  FellBehind,
   Cancelled,
   NotAccepted
 ])
@@ -128,8 +137,8 @@ export const of = (error: unknown): Option.Option<PolicyReason> =>
  * Makes the `AiError` a policy fails with.
  *
  * Retryable (`isRetryable`) exactly when another attempt can succeed: one attempt's time limits, a full queue, an open
- * circuit, a rate limit, an unacceptable answer and a pool without providers are; a spent overall limit, a deadline too
- * near, a spent budget, a cancellation and a closed supervisor are not.
+ * circuit, a rate limit, an unacceptable answer, a pool without providers and a reader too slow for its flight are; a
+ * spent overall limit, a deadline too near, a spent budget, a cancellation and a closed supervisor are not.
  */
 export const toAiError = (policy: string, reason: PolicyReason): AiError.AiError =>
   AiError.make({ module: "holdfast", method: policy, reason: carrier(reason) })
@@ -174,6 +183,11 @@ const carrier = (reason: PolicyReason): AiError.AiErrorReason => {
     case "NotAcceptable":
       return new AiError.InternalProviderError({
         description: `none of ${reason.answers} answers was acceptable`,
+        metadata
+      })
+    case "FellBehind":
+      return new AiError.InternalProviderError({
+        description: `more than ${reason.limitBytes} bytes of a shared stream were unread`,
         metadata
       })
     case "Cancelled":

@@ -32,6 +32,11 @@ export interface ModelProvider {
   /** Adapts schemas for structured output to what this model's API accepts. Default: Effect's own. */
   readonly codecTransformer?: LanguageModel.CodecTransformer | undefined
   /**
+   * Reads what, besides the request, changes the answers of calls in the present fiber: settings given to the provider
+   * or in context. Plain data; caches and single flights make it part of their keys. Default: nothing does.
+   */
+  readonly settings?: Effect.Effect<unknown> | undefined
+  /**
    * Tells what a call would meet now, at once and without sending anything. Who may choose (a hedge, a pool) asks before
    * it sends here; everybody else just calls. It can have changed by the time a call is made. Default: always ready.
    */

@@ -8,6 +8,8 @@ export type Answer = {
   readonly parts?: Parts
   readonly delay?: number
   readonly error?: AiError.AiError
+  /** Milliseconds its finalizer takes. */
+  readonly closing?: number
 }
 
 export const text = (content: string): Parts => [
@@ -33,9 +35,14 @@ export const scripted = (script: ReadonlyArray<Answer>) => {
   const next = Effect.acquireRelease(
     Effect.sync(() => {
       seen.mostOpen = Math.max(seen.mostOpen, ++seen.open)
-      return script[Math.min(seen.calls++, script.length - 1)] ?? {}
+      const answer: Answer = script[Math.min(seen.calls++, script.length - 1)] ?? {}
+      return answer
     }),
-    () => Effect.sync(() => seen.open--)
+    ({ closing = 0 }) =>
+      Effect.andThen(
+        closing > 0 ? Effect.sleep(closing) : Effect.void,
+        Effect.sync(() => seen.open--)
+      )
   )
   const provider: ModelProvider.ModelProvider = {
     name: "scripted",

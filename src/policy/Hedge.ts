@@ -1,0 +1,261 @@
+/**
+ * Makes a second attempt when the first is late, and takes whichever answers first.
+ *
+ * What makes calls late is often bad luck that the next attempt does not have, and few calls are late: a few per cent
+ * more requests take the slowest answers away. See Dean and Barroso, "The Tail at Scale", CACM 2013,
+ * https://research.google/pubs/the-tail-at-scale/ .
+ */
+import { Clock, Duration, Effect, Stream } from "effect"
+import * as Attempt from "../core/Attempt.ts"
+import * as CallTrail from "../core/CallTrail.ts"
+import * as Deadline from "../core/Deadline.ts"
+import type * as Decision from "../core/Decision.ts"
+import * as PolicyHealth from "../core/PolicyHealth.ts"
+import type { ModelProvider, Policy } from "../provider/ModelProvider.ts"
+import * as Attempts from "../provider/Attempts.ts"
+import * as StreamRace from "./StreamRace.ts"
+import * as FirstSuccess from "./FirstSuccess.ts"
+import { LatencyWindow } from "./LatencyWindow.ts"
+import * as RetryBudget from "./RetryBudget.ts"
+
+export interface Options {
+  /** Second attempts for each call, on average. Default 0.05. */
+  readonly maxShare?: number | undefined
+  /** Who is asked second. Default: the same provider again. */
+  readonly to?: ModelProvider | undefined
+}
+
+export interface AdaptiveOptions extends Options {
+  /** The share of calls, 0 to 1, that are answered before a second attempt is due. Default 0.95. */
+  readonly quantile?: number | undefined
+  /** How many of the latest calls it learns from. Default 1,000. */
+  readonly samples?: number | undefined
+  /** How many calls it must have seen before it makes second attempts. Default 50. */
+  readonly warmUp?: number | undefined
+}
+
+export const defaults = { maxShare: 0.05, quantile: 0.95, samples: 1_000, warmUp: 50 } as const
+
+/**
+ * Makes a second attempt when a stream has given no content, or a call no answer, after `delay`.
+ *
+ * - The first to give content, or an answer, wins. The other is interrupted and has ended before the winner's first part
+ *   is returned. From then on the winner streams on as if it were alone.
+ * - When one fails, the other is waited for. A first attempt that fails before the second is due fails the call: trying
+ *   again is `Retry`'s business.
+ * - No second attempt is made beyond `maxShare`, when the `RetryBudget` allows none, when the provider's circuit is open or
+ *   its limits leave no room (`ModelProvider.readiness`), or when it is not expected to answer before the deadline. The
+ *   first attempt is then waited for.
+ * - Interrupting the call ends both.
+ */
+export const afterDelay = (delay: Duration.Input, options: Options = {}): Policy => policy(fixed(delay, options))
+
+/**
+ * As {@link afterDelay}, with a delay learned from the latest calls: the time to the first content that 95 % of the
+ * streams need at most, and for answers that are not streamed the time to the answer.
+ *
+ * An attempt that lost counts with the time it had, so that the delay is not learned from the lucky ones alone. Where
+ * latencies have a gap just before the quantile, as between warm and cold servers, the delay is where the gap begins.
+ */
+export const adaptive = (options: AdaptiveOptions = {}): Policy => policy(learned(options))
+
+/**
+ * Hedges any effects: the result wraps each effect, which is run a second time when it is late. They must bear being run
+ * twice. With a `delay` it is fixed, otherwise it is learned from all effects wrapped by this result.
+ *
+ * **Example**
+ *
+ * ```ts run
+ * import { Effect } from "effect"
+ * import { Hedge } from "holdfast/policy"
+ *
+ * let asked = 0
+ * const lookup = Effect.suspend(() => Effect.as(Effect.sleep(++asked === 1 ? "1 minute" : "1 millis"), asked))
+ *
+ * const program = Effect.gen(function* () {
+ *   const hedged = yield* Hedge.effect({ delay: "10 millis", maxShare: 1 })
+ *   return yield* hedged(lookup)
+ * })
+ * await Effect.runPromise(program) // => 2
+ * ```
+ */
+export const effect = (
+  options: Omit<AdaptiveOptions, "to"> & { readonly delay?: Duration.Input | undefined } = {}
+): Effect.Effect<<A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>> => {
+  const settings = options.delay === undefined ? learned(options) : fixed(options.delay, options)
+  return Effect.gen(function* () {
+    const hedge = new Hedge(settings)
+    yield* PolicyHealth.register(Effect.sync(() => hedge.health))
+    return <A, E, R>(self: Effect.Effect<A, E, R>) =>
+      hedge
+        .first(hedge.answers, { budget: "effect" }, [self, self], ([first]) => first)
+        .pipe(RetryBudget.contributingEffect(settings, 1))
+  })
+}
+
+interface Settings {
+  readonly maxShare: number
+  readonly to: ModelProvider | undefined
+  readonly samples: number
+  /** Says after how many milliseconds a second attempt is due; `undefined`: not now. */
+  readonly delay: (latencies: LatencyWindow) => number | undefined
+}
+
+/** Who is asked second. */
+interface Target {
+  /** The key of its budget. None for another provider, whose first attempt this is. */
+  readonly budget?: string
+  readonly readiness?: ModelProvider["readiness"]
+  /** Who is asked first and second. */
+  readonly providers?: readonly [ModelProvider, ModelProvider]
+}
+
+const policy =
+  (settings: Settings): Policy =>
+  (next) =>
+    Effect.gen(function* () {
+      const hedge = new Hedge(settings)
+      yield* PolicyHealth.register(Effect.sync(() => hedge.health))
+      const second = settings.to === undefined ? next : Attempts.recorded(settings.to)
+      const key = RetryBudget.keyOf(next)
+      const counted = RetryBudget.count(key)
+      const target: Target = {
+        ...(settings.to === undefined ? { budget: key } : {}),
+        readiness: second.readiness,
+        providers: [next, second]
+      }
+      const generateText: typeof next.generateText = (request) => {
+        const other = Effect.suspend(() => second.generateText(request))
+        const attempts = [next.generateText(request), Effect.provideService(other, Attempt.CurrentOrigin, "hedge")]
+        return Effect.andThen(counted, hedge.first(hedge.answers, target, attempts, FirstSuccess.mostHopeful))
+      }
+      const streamText: typeof next.streamText = (request) => {
+        const other = Stream.suspend(() => second.streamText(request))
+        const streams = [next.streamText(request), Stream.provideService(other, Attempt.CurrentOrigin, "hedge")]
+        return StreamRace.compete(streams, "content", (attempts) =>
+          Effect.andThen(counted, hedge.first(hedge.streams, target, attempts, FirstSuccess.mostHopeful))
+        )
+      }
+      return RetryBudget.contributing({ ...next, generateText, streamText }, settings, 1)
+    })
+
+/** Second attempts that may be saved up while none are needed. */
+const burst = 20
+
+/** Latencies that at least double just before the quantile are a gap; "just before" is this share of the calls. */
+const slack = 0.02
+
+class Hedge {
+  readonly answers: LatencyWindow
+  readonly streams: LatencyWindow
+  private calls = 0
+  private hedged = 0
+  private won = 0
+  private tokens = 0
+  private readonly settings: Settings
+
+  constructor(settings: Settings) {
+    this.settings = settings
+    this.answers = new LatencyWindow(settings.samples)
+    this.streams = new LatencyWindow(settings.samples)
+  }
+
+  /** Runs the first attempt, and the second when it is due and allowed. `pick` says which failure to end with. */
+  first<A, E, R>(
+    latencies: LatencyWindow,
+    target: Target,
+    attempts: ReadonlyArray<Effect.Effect<A, E, R>>,
+    pick: (errors: readonly [E, ...Array<E>]) => E
+  ): Effect.Effect<A, E, R> {
+    return Effect.withFiber((fiber) => {
+      const clock = fiber.getRef(Clock.Clock)
+      const startedAt = clock.currentTimeMillisUnsafe()
+      const learn = () => latencies.add(clock.currentTimeMillisUnsafe() - startedAt)
+      const delay = this.settings.delay(latencies)
+      this.calls++
+      this.tokens = Math.min(burst, this.tokens + this.settings.maxShare)
+      const plan: FirstSuccess.Plan<never> = {
+        delay: Duration.millis(delay ?? Infinity),
+        afterFailure: "end",
+        permit: () => this.permit(latencies, target, delay ?? 0)
+      }
+      return Effect.flatMap(
+        FirstSuccess.run(delay === undefined ? attempts.slice(0, 1) : attempts, plan),
+        (outcome) => {
+          if (outcome._tag === "Lost") return FirstSuccess.fail(outcome.causes, pick)
+          learn()
+          if (outcome.started === 1) return Effect.succeed(outcome.value)
+          if (outcome.index === 1) this.won++
+          return Effect.as(recordWinner(target.providers?.[outcome.index]), outcome.value)
+        }
+      )
+    })
+  }
+
+  get health(): PolicyHealth.HedgeHealth {
+    const { answers, calls, hedged, settings, streams, won } = this
+    const delayMillis = settings.delay(streams.size >= answers.size ? streams : answers)
+    return { _tag: "Hedge", delayMillis, calls, hedged, won, score: 100 }
+  }
+
+  private permit(latencies: LatencyWindow, target: Target, delay: number): Effect.Effect<boolean> {
+    return Effect.flatMap(this.refusal(latencies, target), (why) => {
+      if (why !== undefined) return Effect.as(CallTrail.record({ _tag: "HedgeRefused", why }), false)
+      this.hedged++
+      return Effect.as(CallTrail.record({ _tag: "HedgeStarted", afterMillis: delay }), true)
+    })
+  }
+
+  /** Says why no second attempt may be made now, or pays for it. */
+  private refusal(latencies: LatencyWindow, { budget, readiness }: Target): Effect.Effect<Refusal | undefined> {
+    return Effect.gen({ self: this }, function* () {
+      if ((yield* Deadline.remainingMillis) <= latencies.quantile(0.5)) return "deadline"
+      const ready = readiness === undefined ? "ready" : yield* readiness
+      if (ready !== "ready") return ready
+      if (this.tokens < 1) return "share"
+      if (!(yield* RetryBudget.take(budget))) return "budget"
+      this.tokens--
+      return undefined
+    })
+  }
+}
+
+type Refusal = (typeof Decision.HedgeRefused.Type)["why"]
+
+const recordWinner = (provider: ModelProvider | undefined): Effect.Effect<void> =>
+  provider === undefined
+    ? Effect.void
+    : CallTrail.record({ _tag: "AttemptWon", policy: "Hedge", provider: provider.name, model: provider.model })
+
+const fixed = (delay: Duration.Input, options: Options): Settings => {
+  const delayMillis = Duration.toMillis(delay)
+  if (!(delayMillis >= 0 && delayMillis < Infinity)) {
+    throw new RangeError(`Hedge option delay must be a finite duration of at least 0, got ${delayMillis} ms`)
+  }
+  return { ...resolve(options), delay: () => delayMillis }
+}
+
+const learned = (options: AdaptiveOptions): Settings => {
+  const { quantile = defaults.quantile, warmUp = defaults.warmUp } = options
+  if (!(quantile > 0 && quantile < 1)) {
+    throw new RangeError(`Hedge option quantile must be above 0 and below 1, got ${quantile}`)
+  }
+  const settings = resolve(options)
+  if (!Number.isSafeInteger(warmUp) || warmUp < 1 || warmUp > settings.samples) {
+    throw new RangeError(`Hedge option warmUp must be a whole number from 1 to samples, got ${warmUp}`)
+  }
+  return {
+    ...settings,
+    delay: (latencies) => (latencies.size < warmUp ? undefined : latencies.quantileBeforeGap(quantile, slack))
+  }
+}
+
+const resolve = ({ maxShare = defaults.maxShare, samples = defaults.samples, to }: AdaptiveOptions) => {
+  if (!(maxShare >= 0 && maxShare <= 1)) {
+    throw new RangeError(`Hedge option maxShare must be from 0 to 1, got ${maxShare}`)
+  }
+  if (!Number.isSafeInteger(samples) || samples < 1 || samples > 1_000_000) {
+    throw new RangeError(`Hedge option samples must be a whole number from 1 to 1,000,000, got ${samples}`)
+  }
+  return { maxShare, samples, to }
+}
