@@ -6,10 +6,10 @@
  *
  * - *Per call*: what the options of all policies allow together, added up and not multiplied. Two layers of three
  *   retries make at most seven attempts, not sixteen. This bound is always there.
- * - *Per provider*: retries and hedges are at most a share of the calls of the last seconds, plus a small reserve for
- *   quiet times. When a provider fails every call, it then gets hardly more requests than there are calls. This bound is
- *   there when {@link shared} is in the stack. The rule is Finagle's,
- *   https://twitter.github.io/finagle/guide/Clients.html#retries .
+ * - *Per provider*: retries and hedges are at most a share of the calls of the last seconds, or as many as a small
+ *   reserve for quiet times allows. When a provider fails every call, it then gets hardly more requests than there are
+ *   calls. This bound is there when {@link shared} is in the stack. It is Finagle's rule, with the larger of share and
+ *   reserve in place of their sum: https://twitter.github.io/finagle/guide/Clients.html#retries .
  */
 import { Clock, Context, Duration, Effect, Stream } from "effect"
 import * as PolicyHealth from "../core/PolicyHealth.ts"
@@ -166,7 +166,7 @@ class Share {
 
   take(key: string, now: number): boolean {
     const counts = this.at(key, now)
-    if (sum(counts.extra) + 1 > this.reserve + this.ratio * sum(counts.calls)) return false
+    if (sum(counts.extra) + 1 > Math.max(this.reserve, this.ratio * sum(counts.calls))) return false
     bump(counts.extra, counts.slice)
     return true
   }
@@ -178,7 +178,7 @@ class Share {
         const counts = this.at(key, now)
         return { key, calls: sum(counts.calls), extra: sum(counts.extra) }
       })
-      const used = keys.map(({ calls, extra }) => extra / Math.max(1, this.reserve + this.ratio * calls))
+      const used = keys.map(({ calls, extra }) => extra / Math.max(1, this.reserve, this.ratio * calls))
       return { _tag: "RetryBudget", keys, score: Math.round(100 - 50 * Math.min(1, Math.max(0, ...used))) }
     })
   }
