@@ -5,7 +5,7 @@ import { TestClock } from "effect/testing"
 import { CallTrail, PolicyHealth, PolicyReason } from "holdfast/core"
 import { Model } from "holdfast/model"
 import { CircuitBreaker, Retry } from "holdfast/policy"
-import { ProviderPool } from "holdfast/provider"
+import { type ModelProvider, ProviderPool } from "holdfast/provider"
 import { Supervisor } from "holdfast/supervisor"
 import { type Answer, failure, request, scripted, text } from "../policy/scripted.ts"
 
@@ -80,6 +80,15 @@ const pooled = <Names extends string>(
   })
 
 const calls = (members: Record<string, Faked>) => Object.values(members).map(({ seen }) => seen.calls)
+
+/** Sends one request to each of `n` providers. */
+const toEach = (n: number, { call, pool }: Effect.Success<ReturnType<typeof pooled>>) =>
+  Effect.flatMap(request, (options) =>
+    Effect.replicateEffect(
+      call(() => pool.generateText(options)),
+      n
+    )
+  )
 
 describe("ProviderPool", () => {
   it.effect(
@@ -156,15 +165,6 @@ describe("ProviderPool", () => {
   )
 
   describe("ejection", () => {
-    /** Sends one request to each of `n` providers. */
-    const toEach = (n: number, { call, pool }: Effect.Success<ReturnType<typeof pooled>>) =>
-      Effect.flatMap(request, (options) =>
-        Effect.replicateEffect(
-          call(() => pool.generateText(options)),
-          n
-        )
-      )
-
     it.effect("takes a provider out after faults in a row, and brings it back under trial", () =>
       Effect.gen(function* () {
         const members = { a: member(), b: member() }
@@ -271,6 +271,67 @@ describe("ProviderPool", () => {
       }).pipe(withoutJitter)
     )
   })
+
+  it.effect("gives one call to a provider under trial, and counts anew", () =>
+    Effect.gen(function* () {
+      const members = { a: member(), b: member() }
+      const pool = yield* pooled(members, { consecutive: 10, minCalls: 5, eject: "1 second" })
+      members.a.answers({ delay: 1 })
+      members.b.answers({ delay: 100 })
+      const measuring = yield* Effect.forkChild(toEach(2, pool))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(measuring)
+      members.a.answers({ error: down })
+      members.b.answers({})
+      yield* Effect.replicateEffect(toEach(2, pool), 10)
+      assert.strictEqual(members.a.seen.calls, 5)
+      yield* TestClock.adjust("1 second")
+      members.a.answers({ delay: 10 })
+      const burst = yield* Effect.forkChild(
+        Effect.all([pool.generate, pool.generate, pool.generate], { concurrency: 3 })
+      )
+      yield* TestClock.adjust(0)
+      assert.strictEqual(members.a.seen.open, 1)
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(burst)
+      members.a.answers({ error: down })
+      yield* toEach(2, pool)
+      assert.isTrue((yield* pool.health).providers[0]?.usable)
+    })
+  )
+
+  it.effect("uses no ejected provider when all may be ejected", () =>
+    Effect.gen(function* () {
+      const members = { a: member(), b: member() }
+      const { times } = yield* pooled(members, { consecutive: 1, maxEjected: 1 })
+      for (const each of Object.values(members)) each.answers({ error: down })
+      assert.deepStrictEqual(
+        (yield* times(3)).map(({ outcome }) => outcome),
+        ["InternalProviderError", "InternalProviderError", "NoProvider"]
+      )
+    })
+  )
+
+  it.effect("asks its providers what a call would meet", () =>
+    Effect.gen(function* () {
+      const readings = { a: "ready" as ModelProvider.Readiness, b: "ready" as ModelProvider.Readiness }
+      const reading = (name: "a" | "b") => {
+        const made = member()
+        return { ...made, provider: { ...made.provider, readiness: Effect.sync(() => readings[name]) } }
+      }
+      const members = { a: reading("a"), b: reading("b") }
+      const { pool, times } = yield* pooled(members)
+      const meets = pool.readiness ?? Effect.die("no reading")
+      readings.a = "saturated"
+      yield* times(4)
+      assert.deepStrictEqual([calls(members), yield* meets], [[0, 4], "ready"])
+      readings.b = "circuitOpen"
+      yield* times(4)
+      assert.deepStrictEqual([calls(members), yield* meets], [[4, 4], "saturated"])
+      readings.a = "circuitOpen"
+      assert.deepStrictEqual([(yield* times(1))[0]?.outcome, yield* meets], ["NoProvider", "circuitOpen"])
+    })
+  )
 
   it.effect("does not take one that fails soon for one that is fast", () =>
     Effect.gen(function* () {
