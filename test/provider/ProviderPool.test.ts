@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Exit, Fiber, Layer, Option, Random, References, Schema, Scope, Stream } from "effect"
-import { AiError, IdGenerator, LanguageModel } from "effect/ai"
+import { AiError, IdGenerator, type LanguageModel } from "effect/ai"
 import { TestClock } from "effect/testing"
 import { CallTrail, PolicyHealth, PolicyReason } from "holdfast/core"
 import { Model } from "holdfast/model"
