@@ -26,9 +26,10 @@ export interface Options {
    *
    * - `fail`: the stream fails with the provider's error.
    * - `restart`: the next provider answers anew. What was passed on stays where it is; a part for which
-   *   {@link isRestart} is true says that it is void from there on.
+   *   {@link isRestart} is true says that it is void from there on. Where a tool of the application has been called
+   *   already, the stream fails: the tool may have run, and would run again.
    * - `continue`: the next provider is asked to go on from the text so far, and its text follows in the same block. Where
-   *   a tool has been called already, the stream fails.
+   *   any tool has been called already, the stream fails: its result belongs between the two texts.
    */
   readonly midStream?: "fail" | "restart" | "continue" | undefined
   /**
@@ -218,7 +219,7 @@ const stream = (
         asFallback(stream(settings, to.provider, to.at, anew(request), tracker))
       )
     }
-    if (midStream === "fail" || (midStream === "continue" && tracker.calledTool)) return Effect.fail(error)
+    if (!mayGoOn[midStream](tracker)) return Effect.fail(error)
     const how = midStream === "restart" ? "restarted" : "continued"
     return Effect.map(after(settings, provider, at, error, how), (to) => {
       const mark = { from: RetryBudget.keyOf(provider), to: RetryBudget.keyOf(to.provider) }
@@ -237,6 +238,12 @@ const stream = (
     })
   }
   return Stream.catch(tracked, (error) => Stream.unwrap(goOn(error)))
+}
+
+const mayGoOn: Readonly<Record<Settings["midStream"], (tracker: MidStream.Tracker) => boolean>> = {
+  fail: () => false,
+  restart: ({ called }) => called !== "application's",
+  continue: ({ called }) => called === undefined
 }
 
 const asFallback = Stream.provideService(CurrentOrigin, "fallback")
