@@ -166,8 +166,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     fault: "a job that waits for another keeps its slot",
     breaks: "childrenEndWithTheirParent",
     file: "Lifecycle.ts",
-    search: "    return Effect.uninterruptibleMask((restore) => {\n      this.admission.free(record)\n",
-    replace: "    return Effect.uninterruptibleMask((restore) => {\n"
+    search: "  private lendSlot(record: JobRecord): void {\n    this.admission.free(record)\n",
+    replace: "  private lendSlot(record: JobRecord): void {\n"
   },
   {
     fault: "the supervisor reads the real clock",
