@@ -52,7 +52,11 @@ export class Acts {
       case "list":
         return Effect.asVoid(supervisor.list())
       case "prune":
-        return supervisor.prune
+        return Effect.gen(function* () {
+          stage.note({ _tag: "PruneCalled", by })
+          yield* supervisor.prune
+          stage.note({ _tag: "PruneReturned", by })
+        })
       case "read":
         return stage.follow(this.read(this.readers++, step))
       case "cancel all":
@@ -174,8 +178,7 @@ export class Acts {
   }
 
   private run(job: Program.Job, by: Actor, attempts = "1"): Effect.Effect<void> {
-    // Whoever leaves a run cancels its job; one that others have joined would not be theirs to cancel.
-    const options = { ...optionsOf(job, attempts), idempotencyKey: undefined }
+    const options = optionsOf(job, attempts)
     const { name } = options
     return Effect.suspend(() => {
       this.stage.note({ _tag: "RunCalled", job: name, by })
@@ -189,7 +192,7 @@ export class Acts {
     return Effect.gen({ self: this }, function* () {
       const running = yield* Effect.forkChild(this.run(job, by))
       yield* Effect.sleep(after)
-      this.stage.note({ _tag: "CancelCalled", job: job.name, by })
+      this.stage.note({ _tag: "LeaveCalled", job: job.name, by })
       yield* Fiber.interrupt(running)
       this.stage.note({ _tag: "Left", job: job.name, by })
     })
@@ -232,6 +235,10 @@ export class Acts {
       }
       case "run":
         return this.waiting(this.run(piece.job, by, attempts), by, piece.job)
+      case "fan out": {
+        const all = Effect.forEach(piece.jobs, (job) => this.run(job, by, attempts), { concurrency: "unbounded" })
+        return this.waiting(Effect.asVoid(all), by, undefined)
+      }
       default: {
         const job = this.handles.get(piece.job)
         if (job === undefined) return Effect.void

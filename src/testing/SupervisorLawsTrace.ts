@@ -5,7 +5,7 @@
 import { Cause, Exit } from "effect"
 import type { JobEvent, EventsMissed, JobState } from "../core/JobEvent.ts"
 import { JobError } from "../supervisor/JobError.ts"
-import type { DrainReport } from "../supervisor/Supervisor.ts"
+import type { DrainReport, Health } from "../supervisor/Supervisor.ts"
 import * as SeededScheduler from "./SeededScheduler.ts"
 import type { Program } from "./SupervisorLawsProgram.ts"
 
@@ -38,7 +38,18 @@ export type Note = { readonly at: number } & (
       readonly reasons: number
     }
   | { readonly _tag: "Counted"; readonly counts: Readonly<Record<JobState, number>> }
+  /** Ids of the ended jobs that are still known, and of those among them whose result is; and how many have ended. */
+  | {
+      readonly _tag: "Kept"
+      readonly records: ReadonlyArray<string>
+      readonly results: ReadonlyArray<string>
+      readonly ended: number
+    }
+  | { readonly _tag: "TookStock"; readonly health: Health }
+  | { readonly _tag: "PruneCalled" | "PruneReturned"; readonly by: Actor }
   | { readonly _tag: "CancelCalled"; readonly job: string; readonly by: Actor }
+  /** Somebody who runs a job and waits leaves; then has left. */
+  | { readonly _tag: "LeaveCalled"; readonly job: string; readonly by: Actor }
   | { readonly _tag: "CancelReturned"; readonly job: string; readonly by: Actor; readonly state: JobState }
   | { readonly _tag: "CancelAllCalled" | "CancelAllReturned"; readonly by: Actor }
   | { readonly _tag: "WaitCalled"; readonly job: string; readonly by: Actor; readonly limit: number | undefined }
