@@ -208,7 +208,7 @@ class Generator {
     const { chance } = this
     if (!chance.onceIn(20)) return job
     const { end, finalizer, name, timeout, work } = job
-    const every = { millis: 2 + chance.below(6), overlap: chance.oneOf(["skip", "queue", "cancel previous"]) }
+    const every = { millis: 3 + chance.below(9), overlap: chance.oneOf(["skip", "queue", "cancel previous"]) }
     return { name, work, end, finalizer, timeout, kind: "periodic", every }
   }
 
