@@ -42,7 +42,7 @@ export const submit = <A, E, R>(
   settings: Settings,
   effect: Effect.Effect<A, E, R>,
   options: Options<E>,
-  accepted: (record: JobRecord) => void = keepGoing
+  accepted: (record: JobRecord, submitter: JobRecord | undefined) => void = keepGoing
 ): Effect.Effect<Job<A, E>, JobError, Exclude<R, Scope.Scope>> =>
   Effect.contextWith((context: Context.Context<Exclude<R, Scope.Scope>>) => {
     const { kind = "job", priority = 0 } = options
@@ -64,7 +64,7 @@ export const submit = <A, E, R>(
     // Whose it is is settled in the same step, for its callers come and go.
     const accept = () => {
       const record = lifecycle.submit(submission, start)
-      if (record instanceof JobRecord) accepted(record)
+      if (record instanceof JobRecord) accepted(record, current)
       return record
     }
     const record = accept()
@@ -89,7 +89,9 @@ export const run = <A, E, R>(
 ): Effect.Effect<A, E | JobError, Exclude<R, Scope.Scope>> =>
   Effect.suspend(() => {
     let job: JobRecord | undefined
-    const accepted = (record: JobRecord) => {
+    const accepted = (record: JobRecord, submitter: JobRecord | undefined) => {
+      // What a job owns ends with it and cannot keep it going.
+      if (submitter?.isWithin(record) === true) return
       job = record
       if (record.runners !== undefined) record.runners++
     }

@@ -90,7 +90,7 @@ export interface Report {
 /**
  * Holds the laws against generated programs. Fails with {@link LawBroken} at the first breach, its program made small.
  *
- * Sleeps only in virtual time. A run takes about half a millisecond.
+ * Sleeps only in virtual time. A run takes about a millisecond.
  */
 export const check = (make: Make, options: Options = {}): Effect.Effect<Report, LawBroken> =>
   Effect.gen(function* () {

@@ -243,6 +243,17 @@ describe("idempotencyKey", () => {
     }).pipe(Effect.provide(Supervisor.layer()))
   )
 
+  it.effect("keeps no job going for those that it owns", () =>
+    Effect.gen(function* () {
+      const options = { id: "shared", idempotencyKey: "order-1" }
+      const child = Supervisor.submit(Supervisor.run(Effect.void, options))
+      const caller = yield* Effect.forkChild(Supervisor.run(Effect.andThen(child, Effect.never), options))
+      yield* settle
+      yield* Fiber.interrupt(caller)
+      assert.strictEqual((yield* Supervisor.get("shared")).state, "cancelled")
+    }).pipe(Effect.provide(Supervisor.layer()))
+  )
+
   it.effect("counts those who run a job from the moment it is let into a full queue", () =>
     Effect.gen(function* () {
       const blocker = yield* Supervisor.submit(Effect.never)
