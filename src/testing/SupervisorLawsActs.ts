@@ -231,10 +231,10 @@ export class Acts {
         })
       case "submit": {
         const submit = this.submit(piece.job, by, attempts)
-        return piece.job.whenFull === undefined ? submit : this.waiting(submit, by, piece.job)
+        return piece.job.whenFull === undefined ? submit : this.waiting(submit, by, callOf(piece.job, attempts))
       }
       case "run":
-        return this.waiting(this.run(piece.job, by, attempts), by, piece.job)
+        return this.waiting(this.run(piece.job, by, attempts), by, callOf(piece.job, attempts))
       case "fan out": {
         const all = Effect.forEach(piece.jobs, (job) => this.run(job, by, attempts), { concurrency: "unbounded" })
         return this.waiting(Effect.asVoid(all), by, undefined)
@@ -243,14 +243,16 @@ export class Acts {
         const job = this.handles.get(piece.job)
         if (job === undefined) return Effect.void
         if (piece.do === "cancel") return this.cancel(job, by)
-        return this.waiting(this.wait(job, by, undefined), by, this.plans.get(Program.planned(job.name)))
+        const takesNone = this.plans.get(Program.planned(job.name))?.kind !== undefined
+        const call = takesNone ? this.stage.label(job.name, job.id) : undefined
+        return this.waiting(this.wait(job, by, undefined), by, call)
       }
     }
   }
 
-  private waiting(wait: Effect.Effect<void>, job: string, other: Program.Job | undefined): Effect.Effect<void> {
+  private waiting(wait: Effect.Effect<void>, job: string, call: string | undefined): Effect.Effect<void> {
     return Effect.acquireUseRelease(
-      this.stage.take({ _tag: "WaitBegan", job, lends: other?.kind === undefined }),
+      this.stage.take({ _tag: "WaitBegan", job, call }),
       () => wait,
       () => this.stage.take({ _tag: "WaitEnded", job })
     )
@@ -260,6 +262,9 @@ export class Acts {
     return Effect.provideService(effect, Supervisor.Supervisor, this.supervisor)
   }
 }
+
+const callOf = ({ kind, name }: Program.Job, attempts: string): string | undefined =>
+  kind === undefined ? undefined : Program.nameIn(name, attempts)
 
 const finalizers = { slow: Effect.sleep(2), die: Effect.die("finalizer") }
 

@@ -48,6 +48,14 @@ export interface Run {
   readonly returned: Moment | undefined
 }
 
+/** Between which notes a job waited, and for which call, if it was for one. */
+export interface Wait {
+  readonly from: number
+  readonly to: number
+  readonly callName: string | undefined
+  readonly call: JobHistory | undefined
+}
+
 /** What the notes say about one job that was accepted. */
 export interface JobHistory {
   readonly name: string
@@ -63,7 +71,7 @@ export interface JobHistory {
   readonly began: ReadonlyArray<Moment>
   readonly ended: ReadonlyArray<Moment & { readonly how: Ending }>
   /** Between which notes it waited for other jobs or for room; open at the end when it still does. */
-  readonly waits: ReadonlyArray<{ readonly from: number; readonly to: number; readonly lends: boolean }>
+  readonly waits: ReadonlyArray<Wait>
   /** What was done to it, or to all jobs, that makes it end early. */
   readonly stops: ReadonlyArray<Stop>
   /** Its terminal state. */
@@ -117,6 +125,7 @@ export const historyOf = (trace: Trace): History => {
     if (job.changes.length === 0) jobs.delete(name)
     if (job.parentId !== undefined) job.parent = byId.get(job.parentId)
     job.stops.push(...everywhere, ...timeoutOf(job, moments))
+    job.waits = job.waits.map((wait) => ({ ...wait, call: jobs.get(wait.callName ?? "") }))
   }
   for (const run of runs) {
     const left = leaves.get(run.name)
@@ -168,7 +177,8 @@ const record = (job: Open<JobHistory>, note: Note, moment: Moment): void => {
   if (note._tag === "Began") job.began.push(moment)
   if (note._tag === "Ended") job.ended.push({ ...moment, how: note.how })
   if (note._tag === "CancelCalled") job.stops.push({ ...moment, kind: "cancelled" })
-  if (note._tag === "WaitBegan") job.waits.push({ from: moment.index, to: Infinity, lends: note.lends })
+  if (note._tag === "WaitBegan")
+    job.waits.push({ from: moment.index, to: Infinity, callName: note.call, call: undefined })
   if (note._tag === "WaitEnded") {
     const last = job.waits.pop()
     if (last !== undefined) job.waits.push({ ...last, to: moment.index })
@@ -271,10 +281,17 @@ const isLeftBefore = (
   return gone.length > 0 && !isSure(submitted) && !runs.some(isHeld)
 }
 
-/** True when the job had lent its slot for sure: one that was asked to end meanwhile may do so with its slot. */
-export const isLendingAt = (job: JobHistory, moment: Moment): boolean =>
-  job.waits.some(({ from, lends, to }) => lends && from < moment.index && moment.index <= to) &&
-  stopsBefore(job, moment).length === 0
+/**
+ * True when the job had lent its slot for sure: it waited for a job, or for a call that did. One that was asked to end
+ * meanwhile may do so with its slot.
+ */
+export const isLendingAt = (job: JobHistory, moment: Moment, asked: ReadonlyArray<JobHistory> = []): boolean =>
+  !asked.includes(job) &&
+  stopsBefore(job, moment).length === 0 &&
+  job.waits.some(({ call, callName, from, to }) => {
+    if (from >= moment.index || moment.index > to) return false
+    return callName === undefined || (call !== undefined && isLendingAt(call, moment, [...asked, job]))
+  })
 
 /** The terminal states a job may have come to, given how its work ended and why it may have been stopped. */
 export const mayEndAs = (job: JobHistory, end: Moment): ReadonlySet<JobState> => {

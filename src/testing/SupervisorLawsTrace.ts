@@ -23,8 +23,11 @@ export type Note = { readonly at: number } & (
   /** The work of a job runs; and has ended, with all its finalizers. Once for every attempt. */
   | { readonly _tag: "Began"; readonly job: string }
   | { readonly _tag: "Ended"; readonly job: string; readonly how: Ending }
-  /** A job waits for another job, or for room; for a job that takes a slot it lends its own. */
-  | { readonly _tag: "WaitBegan"; readonly job: string; readonly lends: boolean }
+  /**
+   * A job waits for another job, or for room. It lends its slot, unless that one takes none (`call`) and does not wait for a
+   * job itself.
+   */
+  | { readonly _tag: "WaitBegan"; readonly job: string; readonly call: string | undefined }
   | { readonly _tag: "WaitEnded"; readonly job: string }
   | {
       readonly _tag: "State"

@@ -294,5 +294,12 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: "Health.ts",
     search: "running: lifecycle.admission.running",
     replace: 'running: lifecycle.table.counts("job").running + lifecycle.table.counts("call").running'
+  },
+  {
+    fault: "a call that waits for a job leaves those who wait for it their slots",
+    breaks: "childrenEndWithTheirParent",
+    file: "Lending.ts",
+    search: "if (waiter === undefined) return wait\n",
+    replace: 'if (waiter?.submission.kind !== "job") return wait\n'
   }
 ]
