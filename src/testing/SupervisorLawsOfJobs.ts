@@ -143,7 +143,7 @@ export const stopsWaitForTheWork: Law = {
       ...Array.from(jobs.values()).flatMap(tooEarlyOrLate(trace)),
       ...trace.notes.flatMap((note, index) => {
         if (note._tag === "TimePassed") return trace.isLate ? [] : idleSlots(history, index)
-        if (note._tag === "Left") return leftBehind(jobs.get(note.job), note.by, index)
+        if (note._tag === "Left") return leftBehind(trace, jobs.get(note.job), index)
         if (note._tag !== "CancelReturned") return []
         const job = jobs.get(note.job)
         const by = jobs.get(note.by)
@@ -161,11 +161,12 @@ export const stopsWaitForTheWork: Law = {
 }
 
 /** Says when the last of those who run a job has left it, and it has not ended. */
-const leftBehind = (job: JobHistory | undefined, by: string, index: number): ReadonlyArray<string> => {
-  if (job === undefined || job.submitted !== undefined) return []
-  const isLast = job.runs.every(({ left }) => left !== undefined && left.index < index)
-  const isRunner = job.runs.some((run) => run.by === by)
-  return isLast && isRunner && isWorkingAt(job, index) ? [`${job.name} goes on although all who ran it have left`] : []
+const leftBehind = ({ notes }: Trace, job: JobHistory | undefined, index: number): ReadonlyArray<string> => {
+  if (job === undefined || job.submitted !== undefined || job.runs.length === 0 || !isWorkingAt(job, index)) return []
+  const hasLeft = (name: string) => notes.some((note, at) => at <= index && note._tag === "Left" && note.job === name)
+  return job.runs.every(({ left, name }) => left !== undefined && hasLeft(name))
+    ? [`${job.name} goes on although all who ran it have left`]
+    : []
 }
 
 /** Longer than any job here takes to end once it is interrupted: blocked, with finalizers, children and a slow hook. */

@@ -202,7 +202,7 @@ const isLiveAt = ({ changes, end, parentId, runs, stops }: JobHistory, look: num
   (parentId === undefined &&
     !changes.some(({ state }) => state === "running") &&
     stops.every(({ index }) => index === called || index > end.index) &&
-    runs.every(({ left }) => left === undefined || left.index > end.index))
+    runs.every(({ caller, left }) => caller === undefined && (left === undefined || left.index > end.index)))
 
 /** Whether a job was submitted after a look by one of the jobs that a drain has ended. */
 const isOfOne = ({ changes, parent }: JobHistory, outcomes: ReadonlyMap<string, string>, look: number): boolean =>

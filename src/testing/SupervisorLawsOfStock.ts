@@ -151,14 +151,18 @@ const isRightAboutStuck = ({ jobs, moments, trace }: History, { stuck }: Health,
     if (job === undefined) return false
     return forMillis >= stuckAfter && stateAt(job, index) === "running" && stopsBefore(job, moment).length > 0
   }
-  // A cancellation has come when time has passed since, and finds whoever works on.
+  // When time has passed, a time limit has struck and a cancellation has come, unless its caller was stopped itself.
+  const isOld = ({ at }: { readonly at: number }) => moment.at - at >= stuckAfter
+  const isCancelled = (job: JobHistory) =>
+    trace.notes.some((note, at) => {
+      if (at >= index || note._tag !== "CancelCalled" || note.job !== job.name || !isOld(note)) return false
+      const by = jobs.get(note.by)
+      return by === undefined ? note.by.startsWith("client ") : stopsBefore(by, moment).length === 0
+    })
+  const isLate = ({ stops }: JobHistory) =>
+    stops.some((stop) => stop.kind === "timed out" && stop.index < index && isOld(stop))
   const isDue = (job: JobHistory) =>
-    !trace.isLate &&
-    isWorkingAt(job, index) &&
-    trace.notes.some(
-      (note, at) =>
-        at < index && note._tag === "CancelCalled" && note.job === job.name && moment.at - note.at >= stuckAfter
-    )
+    !trace.isLate && job.plan.kind !== "periodic" && isWorkingAt(job, index) && (isLate(job) || isCancelled(job))
   return stuck.every(isFound) && all.filter(isDue).every(({ id }) => stuck.some((each) => each.id === id))
 }
 
