@@ -75,7 +75,8 @@ export const run = <A, E, R>(
         const [first] = attempts
         return Effect.gen(function* () {
           if (first !== undefined) yield* start(first)
-          if (hasMore && !Deferred.isDoneUnsafe(decided)) yield* Effect.forkIn(startOthers, scope, { startImmediately: true })
+          if (hasMore && !Deferred.isDoneUnsafe(decided))
+            yield* Effect.forkIn(startOthers, scope, { startImmediately: true })
           return yield* Deferred.await(decided)
         })
       }),
