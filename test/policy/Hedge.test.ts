@@ -203,13 +203,13 @@ describe("Hedge", () => {
 
   it.effect("saves up second attempts, but only so many", () =>
     Effect.gen(function* () {
-      const script = [...Array.from({ length: 1_000 }, () => ({})), { delay: slow }]
+      const script = [...Array.from({ length: 1_100 }, () => ({})), { delay: slow }]
       const { next, options, seen } = yield* hedged(script, Hedge.afterDelay(delay, { maxShare: 0.05 }))
-      for (let n = 0; n < 1_000; n++) yield* next.generateText(options)
-      const calls = yield* Effect.replicateEffect(begun(next.generateText(options)), 30)
+      for (let n = 0; n < 1_100; n++) yield* next.generateText(options)
+      const calls = yield* Effect.replicateEffect(begun(next.generateText(options)), 60)
       yield* TestClock.adjust(slow)
       yield* Fiber.joinAll(calls)
-      assert.strictEqual(seen.calls, 1_000 + 30 + 20)
+      assert.strictEqual(seen.calls, 1_100 + 60 + 50)
     }).pipe(ids)
   )
 
