@@ -73,7 +73,7 @@ const aiSdk: Client = async (url) => {
 
 const contenders: Record<string, Client> = {
   "Hedge.adaptive()": holdfast(Hedge.adaptive()),
-  'Hedge.afterDelay("60 millis")': holdfast(Hedge.afterDelay("60 millis")),
+  'Hedge.afterDelay("150 millis")': holdfast(Hedge.afterDelay("150 millis")),
   "no hedge": holdfast(undefined),
   "openai SDK": openai,
   "AI SDK 7": aiSdk
