@@ -98,6 +98,26 @@ describe("Hedge", () => {
     }).pipe(ids)
   )
 
+  it.effect("takes one of two streams that bring content at the same moment, and closes the other", () =>
+    Effect.gen(function* () {
+      const { next, options, seen } = yield* hedged([
+        { delay: 50, closing: 30 },
+        { delay: 50, closing: 30, parts: text("ok").slice(2) }
+      ])
+      const open: Array<number> = []
+      const { exit } = yield* after(
+        1_000,
+        next.streamText(options).pipe(
+          Stream.tap(() => Effect.sync(() => open.push(seen.open))),
+          Stream.runCollect
+        )
+      )
+      assert.include([3, 5], (yield* exit).length)
+      assert.strictEqual(Math.max(...open), 1)
+      assert.deepStrictEqual(seen, { calls: 2, open: 0, mostOpen: 2 })
+    }).pipe(ids)
+  )
+
   it.effect("does not count what only frames a stream as its first token", () =>
     Effect.gen(function* () {
       // Two parts of the frame come before the delay is over, the text would come after it.
@@ -296,6 +316,27 @@ describe("Hedge", () => {
           score: 100
         }
       )
+    }).pipe(ids)
+  )
+
+  it.effect("learns of an attempt that lost how long it had", () =>
+    Effect.gen(function* () {
+      const registry: Array<Effect.Effect<PolicyHealth.PolicyHealth>> = []
+      const { next, options } = yield* Effect.provideService(
+        hedged([{ delay: 50 }, { delay: slow }, { delay: 30 }], Hedge.adaptive({ ...always, samples: 1, warmUp: 1 })),
+        PolicyHealth.Registry,
+        registry
+      )
+      const delays: Array<number> = []
+      for (let n = 0; n < 2; n++) {
+        yield* after(100, next.generateText(options))
+        for (const health of yield* Effect.all(registry)) {
+          if (health._tag === "Hedge") delays.push(Math.round(health.delayMillis ?? NaN))
+        }
+      }
+      const [first = NaN, second = NaN] = delays
+      assert.approximately(first, 50, 2)
+      assert.approximately(second, first + 30, 4)
     }).pipe(ids)
   )
 

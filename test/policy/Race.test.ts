@@ -143,8 +143,14 @@ describe("Race", () => {
         ],
         { acceptable }
       )
-      const { exit } = yield* after(100, Stream.runCollect(next.streamText(options)))
+      const seen: Array<number> = []
+      const read = next.streamText(options).pipe(
+        Stream.tap(() => Effect.sync(() => seen.push(open()))),
+        Stream.runCollect
+      )
+      const { exit } = yield* after(100, read)
       assert.deepStrictEqual([yield* exit, open()], [[...text("{}")], 0])
+      assert.strictEqual(Math.max(...seen), 1)
     }).pipe(ids)
   )
 
@@ -206,11 +212,19 @@ describe("Race", () => {
     }).pipe(ids)
   )
 
-  it.effect("asks nobody else when the first answers at once", () =>
+  it.effect("asks nobody else when one answers at once", () =>
     Effect.gen(function* () {
-      const { calls, next, options } = yield* racing([{}, {}])
-      yield* next.generateText(options)
-      assert.deepStrictEqual(calls(), [1, 0])
+      const first = yield* racing([{}, {}])
+      yield* first.next.generateText(first.options)
+      const second = yield* racing([{ delay: 10 }, {}, {}])
+      yield* second.next.generateText(second.options)
+      assert.deepStrictEqual(
+        [first.calls(), second.calls()],
+        [
+          [1, 0],
+          [1, 1, 0]
+        ]
+      )
     }).pipe(ids)
   )
 
