@@ -1,7 +1,8 @@
 /**
  * Measures the time to the first token when few answers are slow, over a real HTTP server: 95 % of the requests after
  * 20 ms and 5 % after 1,000 ms, drawn with a seed. With hedges, and without through our provider, the openai SDK and
- * AI SDK 7, which have none. Half of the calls of each contender warm up and are not counted.
+ * AI SDK 7, which have none. The contenders take turns, each with a server of its own; the first half of the rounds warms
+ * up and is not counted.
  */
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible"
 import { streamText } from "ai"
@@ -15,7 +16,8 @@ import { startServer } from "./child.ts"
 import * as ModelClient from "./modelClient.ts"
 import type { Row } from "./Table.ts"
 
-const calls = 4_000
+const rounds = 8
+const callsInRound = 500
 const inFlight = 10
 
 type Client = (url: string) => Promise<{ readonly call: () => Promise<number>; readonly end: () => Promise<void> }>
@@ -93,8 +95,8 @@ const measure = async (call: () => Promise<number>, count: number): Promise<Read
 const percentile = (times: ReadonlyArray<number>, share: number): number =>
   times.toSorted((a, b) => a - b)[Math.ceil(share * times.length) - 1] ?? NaN
 
-const row = async (name: string, client: Client, seed: string): Promise<Row> => {
-  await using model = await startServer([
+const serve = (seed: string) =>
+  startServer([
     join(import.meta.dirname, "modelServer.ts"),
     "--tokens=3",
     "--first-ms=20",
@@ -102,26 +104,38 @@ const row = async (name: string, client: Client, seed: string): Promise<Row> => 
     "--slow-share=0.05",
     `--seed=${seed}`
   ])
-  const { call, end } = await client(model.url)
-  await measure(call, calls / 2)
-  const before = (await ModelClient.seenBy(model.url)).requests
-  const times = await measure(call, calls / 2)
-  const { open, requests } = await ModelClient.seenBy(model.url)
-  await end()
-  return {
-    "first token": name,
-    calls: times.length,
-    "p50 ms": percentile(times, 0.5),
-    "p95 ms": percentile(times, 0.95),
-    "p99 ms": percentile(times, 0.99),
-    "extra requests %": ((requests - before) / times.length - 1) * 100,
-    "still open": open
-  }
-}
 
 /** `npm run bench -- hedge [seed, default 1]`. */
 export const run = async ([seed = "1"]: ReadonlyArray<string>): Promise<ReadonlyArray<Row>> => {
+  await using servers = new AsyncDisposableStack()
+  const runners: Array<
+    { name: string; url: string; times: Array<number>; requests: number } & Awaited<ReturnType<Client>>
+  > = []
+  for (const [name, client] of Object.entries(contenders)) {
+    const { url } = servers.use(await serve(seed))
+    runners.push({ name, url, times: [], requests: 0, ...(await client(url)) })
+  }
+  for (let round = 0; round < rounds; round++) {
+    for (const runner of runners) {
+      const before = (await ModelClient.seenBy(runner.url)).requests
+      const times = await measure(runner.call, callsInRound)
+      if (round < rounds / 2) continue
+      runner.times.push(...times)
+      runner.requests += (await ModelClient.seenBy(runner.url)).requests - before
+    }
+  }
   const rows: Array<Row> = []
-  for (const [name, client] of Object.entries(contenders)) rows.push(await row(name, client, seed))
+  for (const { end, name, requests, times, url } of runners) {
+    await end()
+    rows.push({
+      "first token": name,
+      calls: times.length,
+      "p50 ms": percentile(times, 0.5),
+      "p95 ms": percentile(times, 0.95),
+      "p99 ms": percentile(times, 0.99),
+      "extra requests %": (requests / times.length - 1) * 100,
+      "still open": (await ModelClient.seenBy(url)).open
+    })
+  }
   return rows
 }

@@ -58,7 +58,7 @@ class Contest<A, E, R> {
     return Effect.flatMap(this.start(), () =>
       !this.hasMore || Deferred.isDoneUnsafe(this.decided)
         ? Deferred.await(this.decided)
-        : Effect.flatMap(Effect.forkIn(this.startOthers, this.scope, { startImmediately: true }), () =>
+        : Effect.flatMap(Effect.forkIn(this.startOthers(), this.scope, { startImmediately: true }), () =>
             Deferred.await(this.decided)
           )
     )
@@ -76,7 +76,7 @@ class Contest<A, E, R> {
     )
   }
 
-  private get startOthers(): Effect.Effect<void, never, R> {
+  private startOthers(): Effect.Effect<void, never, R> {
     const started = this.causes.length
     return Effect.flatMap(this.due, () => {
       if (Deferred.isDoneUnsafe(this.decided)) return Effect.void
@@ -84,7 +84,7 @@ class Contest<A, E, R> {
         if (!isPermitted) return this.startNoMore
         return Effect.andThen(
           this.start(),
-          Effect.suspend(() => (this.causes.length < this.attempts.length ? this.startOthers : this.startNoMore))
+          Effect.suspend(() => (this.causes.length < this.attempts.length ? this.startOthers() : this.startNoMore))
         )
       })
     })
