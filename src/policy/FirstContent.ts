@@ -13,6 +13,12 @@ type Parts = Array.NonEmptyReadonlyArray<Response.StreamPartEncoded>
 /** A stream that has brought its first content: gives what it has brought, and then the rest. */
 export type Begun<E, R> = Pull.Pull<Parts, E, void, R>
 
+/** A stream that has been opened, and what it has brought until now. */
+export interface Opened<E, R> {
+  readonly parts: ReadonlyArray<Response.StreamPartEncoded>
+  readonly begun: Begun<E, R>
+}
+
 /** A way to begin a stream: succeeds with it at its first content, or when it ended without, and fails as it does before. */
 export type Begin = <E, R>(self: Stream.Stream<Response.StreamPartEncoded, E, R>) => Effect.Effect<Begun<E, R>, E, R>
 
@@ -28,41 +34,44 @@ export const streamOf = <E, R, E2, R2>(
   Stream.unwrap(
     Effect.flatMap(Effect.scope, (outer) =>
       Effect.map(
-        decide((self) => beginIn(self, outer)),
+        decide((self) => Effect.map(open(self, outer), ({ begun }) => begun)),
         (begun) => Stream.fromPull(Effect.succeed(begun))
       )
     )
   )
 
-const beginIn = <E, R>(
+/**
+ * Opens a stream in a scope of its own within `outer`, and reads until its first content or to its end. When it fails
+ * before, or is interrupted, its scope is closed.
+ */
+export const open = <E, R>(
   self: Stream.Stream<Response.StreamPartEncoded, E, R>,
-  outer: Scope.Scope
-): Effect.Effect<Begun<E, R>, E, R> =>
+  outer: Scope.Scope,
+  until: "content" | "end" = "content"
+): Effect.Effect<Opened<E, R> & { readonly scope: Scope.Closeable }, E, R> =>
   Effect.suspend(() => {
     const scope = Scope.forkUnsafe(outer)
-    return Effect.flatMap(Channel.toPullScoped(self.channel, scope), (pull) => untilContent(pull, [])).pipe(
-      Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
-    )
-  })
-
-const untilContent = <E, R>(
-  pull: Begun<E, R>,
-  held: ReadonlyArray<Response.StreamPartEncoded>
-): Effect.Effect<Begun<E, R>, E, R> =>
-  Pull.matchEffect(pull, {
-    onSuccess: (parts) => {
-      const all = Array.appendAll(held, parts)
-      return parts.some(Content.isContent) ? Effect.succeed(first(all, pull)) : untilContent(pull, all)
-    },
-    onFailure: Effect.failCause,
-    onDone: () => Effect.succeed(Array.isReadonlyArrayNonEmpty(held) ? first(held, Cause.done()) : Cause.done())
+    return Effect.flatMap(Channel.toPullScoped(self.channel, scope), (pull) => {
+      const parts: Array<Response.StreamPartEncoded> = []
+      const read: Effect.Effect<Begun<E, R>, E | Cause.Done, R> = Effect.flatMap(pull, (chunk) => {
+        for (const part of chunk) parts.push(part)
+        return until === "content" && chunk.some(Content.isContent) ? Effect.succeed(pull) : read
+      })
+      return Effect.map(
+        Pull.catchDone(read, () => Effect.succeed<Begun<E, R>>(Cause.done())),
+        (rest) => ({ parts, begun: first(parts, rest), scope })
+      )
+    }).pipe(Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))))
   })
 
 /** Gives some parts before all others. */
-const first = <E, R>(parts: Parts, rest: Begun<E, R>): Begun<E, R> => {
-  let next: Begun<E, R> = Effect.suspend(() => {
-    next = rest
-    return Effect.succeed(parts)
-  })
+const first = <E, R>(parts: ReadonlyArray<Response.StreamPartEncoded>, rest: Begun<E, R>): Begun<E, R> => {
+  let next = rest
+  if (Array.isReadonlyArrayNonEmpty(parts)) {
+    next = Effect.suspend(() => {
+      next = rest
+      return Effect.succeed(parts)
+    })
+  }
   return Effect.suspend(() => next)
 }
