@@ -190,16 +190,18 @@ const retrying = <A, E, R>(
   )
 }
 
-// Only where somebody traces: a span of its own, because a job may outlive the span it was submitted in.
+// Only where somebody traces: a span of its own, because a job may outlive the span it was submitted in. A call is not
+// outlived by its caller, and has the span of its LanguageModel.
 const inSpan = <A, E, R>(
   work: Effect.Effect<A, E, R>,
-  { submission: { id, name } }: JobRecord,
+  { submission: { id, kind, name } }: JobRecord,
   submitted: Context.Context<never>
 ): Effect.Effect<A, E, Exclude<R, Tracer.ParentSpan>> | Effect.Effect<A, E, R> => {
   const submitter = Context.getOrUndefined(submitted, Tracer.ParentSpan)
-  if (submitter === undefined) return work
+  if (submitter === undefined || kind === "call") return work
   return Effect.withSpan(work, name, {
     root: true,
+    captureStackTrace: false,
     attributes: { "holdfast.job.id": id },
     links: [{ span: submitter, attributes: {} }]
   })
