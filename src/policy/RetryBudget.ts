@@ -46,21 +46,23 @@ export const shared = (options: Options = {}): Policy => {
     Effect.gen(function* () {
       const budget = yield* makeShare
       yield* PolicyHealth.register(budget.health)
-      return around(next, (outer) => outer ?? new Allowance(maxExtra, budget))
+      return withAllowance(next, (allowance) => allowance.bind(maxExtra, budget))
     })
 }
 
-/** What is left for one call. Made by the outermost policy that may add attempts, and shared by all inside of it. */
+/** What is left for one call. Made by the model, or else by the outermost policy that needs it; shared by all inside. */
 export class Allowance {
   private extra = 0
   private readonly contributors = new Set<object>()
   private readonly counted = new Set<string>()
-  private readonly maxExtra: number
-  private readonly share: Share | undefined
+  private maxExtra = Infinity
+  private share: Share | undefined
 
-  constructor(maxExtra = Infinity, share?: Share) {
-    this.maxExtra = maxExtra
+  /** Puts the call under a shared budget. The outermost one counts. */
+  bind(maxExtra: number, share: Share): void {
+    if (this.share !== undefined) return
     this.share = share
+    this.maxExtra = maxExtra
   }
 
   /** Adds what one policy's options allow. Once for each policy, however often the call comes by. */
@@ -99,11 +101,7 @@ export const keyOf = (provider: Pick<ModelProvider, "name" | "model">): string =
  * For policies that make further attempts: wrap what you return with it, and ask {@link take} before each one.
  */
 export const contributing = (next: ModelProvider, policy: object, extra: number): ModelProvider =>
-  around(next, (outer) => {
-    const allowance = outer ?? new Allowance()
-    allowance.contribute(policy, extra)
-    return allowance
-  })
+  withAllowance(next, (allowance) => allowance.contribute(policy, extra))
 
 /** As {@link contributing}, for any effect. */
 export const contributingEffect =
@@ -129,10 +127,24 @@ export const take = (key?: string): Effect.Effect<boolean> =>
       : Effect.map(Clock.currentTimeMillis, (now) => allowance.take(key, now))
   )
 
-const around = (next: ModelProvider, update: (outer: Allowance | undefined) => Allowance): ModelProvider => ({
+const withAllowance = (next: ModelProvider, change: (allowance: Allowance) => void): ModelProvider => ({
   ...next,
-  generateText: (request) => Effect.updateService(next.generateText(request), Current, update),
-  streamText: (request) => Stream.updateService(next.streamText(request), Current, update)
+  generateText: (request) =>
+    Effect.flatMap(Current, (outer) => {
+      const allowance = outer ?? new Allowance()
+      change(allowance)
+      const answer = next.generateText(request)
+      return outer === undefined ? Effect.provideService(answer, Current, allowance) : answer
+    }),
+  streamText: (request) =>
+    Stream.unwrap(
+      Effect.map(Current, (outer) => {
+        const allowance = outer ?? new Allowance()
+        change(allowance)
+        const parts = next.streamText(request)
+        return outer === undefined ? Stream.provideService(parts, Current, allowance) : parts
+      })
+    )
 })
 
 /** The counts of one provider: a ring of slices of the window. */
