@@ -269,10 +269,10 @@ describe("a tool call in a stream", () => {
     })
 
   it.effect.each([
-    ["fails", [fault, finish]],
-    ["is cut short", [interrupted]],
-    ["just stops", []]
-  ] as const)("is not made when the stream then %s, and neither is one before it", ([_, ending]) =>
+    { how: "fails", ending: [fault, finish] },
+    { how: "is cut short", ending: [interrupted] },
+    { how: "just stops", ending: [] }
+  ])("is not made when the stream then $how, and neither is one before it", ({ ending }) =>
     Effect.gen(function* () {
       // As a model ends the calls that are open when its body ends.
       const [one, two] = [call("1", "{}"), call("2", `{"ci`)]
@@ -286,10 +286,8 @@ describe("a tool call in a stream", () => {
   it.effect("comes before what follows it, in order", () =>
     Effect.gen(function* () {
       const { failed, types } = yield* typesOf([...call("1", "{}"), ...hello, ...call("2", "{}"), finish])
-      expect(types).toEqual([
-        ...["tool-params-start", "tool-params-end", "tool-call", "text-start", "text-delta", "text-end"],
-        ...["tool-params-start", "tool-params-end", "tool-call", "finish"]
-      ])
+      const made = ["tool-params-start", "tool-params-end", "tool-call"]
+      expect(types).toEqual([...made, "text-start", "text-delta", "text-end", ...made, "finish"])
       expect(failed).toBe(false)
     })
   )
