@@ -68,6 +68,7 @@ export const provider = (model: LanguageModelV4, options: Options = {}): ModelPr
     name: options.name ?? model.provider.split(".")[0] ?? model.provider,
     model: model.modelId,
     codecTransformer,
+    settings: Effect.map(CurrentSettings, (settings) => merge(options.settings ?? {}, settings)),
     generateText: Effect.fnUntraced(function* (call) {
       const { request, tools } = yield* prepare(call, "generateText")
       const result = yield* Effect.tryPromise({

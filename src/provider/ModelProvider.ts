@@ -31,6 +31,11 @@ export interface ModelProvider {
   ) => Stream.Stream<Response.StreamPartEncoded, AiError.AiError, IdGenerator.IdGenerator>
   /** Adapts schemas for structured output to what this model's API accepts. Default: Effect's own. */
   readonly codecTransformer?: LanguageModel.CodecTransformer | undefined
+  /**
+   * Reads what, besides the request, changes the answers of calls in the present fiber: settings given to the provider
+   * or in context. Plain data; caches and single flights make it part of their keys. Default: nothing does.
+   */
+  readonly settings?: Effect.Effect<unknown> | undefined
 }
 
 /**
