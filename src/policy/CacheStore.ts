@@ -4,7 +4,7 @@
  * A question that is not answered in time counts as unanswered, and from then on nobody asks: calls go on at once. One
  * fiber, owned by the cache's scope, asks from time to time, and when it is answered the store is in use again.
  */
-import { Duration, Effect, Exit, Fiber, Option, type Scope } from "effect"
+import { Clock, Duration, Effect, Exit, Option, type Scope } from "effect"
 import type { Persistence } from "effect/persistence"
 import * as CacheEntry from "./CacheEntry.ts"
 import type { CacheLease, StoreError } from "./CacheLease.ts"
@@ -20,6 +20,9 @@ export interface Settings {
 export class CacheStore {
   /** False while the store does not answer. */
   available = true
+  private watching = false
+  // In the order in which they were asked, which is that of their ends.
+  private readonly open = new Set<Waiting>()
   private readonly store: Persistence.BackingPersistenceStore
   private readonly lease: CacheLease
   private readonly settings: Settings
@@ -58,26 +61,66 @@ export class CacheStore {
     )
   }
 
-  // Drivers may take their time to be interrupted while their server is frozen, so the caller does not wait for that.
+  /** Asks, and gives `undefined` when there is no answer in time. */
   private ask<A>(question: Effect.Effect<A, StoreError>): Effect.Effect<A | undefined> {
-    return Effect.suspend(() => {
-      if (!this.available) return Effect.undefined
+    return Effect.suspend(() =>
+      this.available
+        ? Effect.flatMap(this.inTime(question), (exit) =>
+            exit === undefined
+              ? Effect.as(this.leave(`no answer within ${this.settings.timeoutMillis} ms`), undefined)
+              : this.read(exit)
+          )
+        : Effect.undefined
+    )
+  }
+
+  /** How a question ended; `undefined` when it took too long. */
+  private inTime<A>(question: Effect.Effect<A, StoreError>): Effect.Effect<Exit.Exit<A, StoreError> | undefined> {
+    return Effect.withFiber((asking) => {
+      const clock = asking.getRef(Clock.Clock)
       return Effect.flatMap(Effect.forkIn(question, this.scope, { startImmediately: true }), (asked) =>
-        asked.pollUnsafe() === undefined
-          ? Effect.flatMap(
-              Effect.onInterrupt(Effect.timeoutOption(Fiber.await(asked), this.settings.timeoutMillis), () =>
-                Effect.sync(() => asked.interruptUnsafe())
-              ),
-              (answer) => {
-                if (Option.isSome(answer)) return this.read(answer.value)
-                asked.interruptUnsafe()
-                return Effect.as(this.leave(`no answer within ${this.settings.timeoutMillis} ms`), undefined)
-              }
-            )
-          : Effect.flatMap(Fiber.await(asked), (exit) => this.read(exit))
-      )
+        Effect.callback<Exit.Exit<A, StoreError> | undefined>((resume) => {
+          const until = clock.currentTimeMillisUnsafe() + this.settings.timeoutMillis
+          // Drivers may take long to be interrupted while their server is frozen, so nobody waits for that.
+          const letGo = () => {
+            this.open.delete(waiting)
+            asked.interruptUnsafe()
+          }
+          const waiting: Waiting = {
+            until,
+            giveUp: () => {
+              resume(Effect.undefined)
+              letGo()
+            }
+          }
+          this.open.add(waiting)
+          asked.addObserver((exit) => {
+            this.open.delete(waiting)
+            resume(Effect.succeed(exit))
+          })
+          return Effect.sync(letGo)
+        })
+      ).pipe((answer) => (this.watching ? answer : Effect.andThen(Effect.forkIn(this.watch, this.scope), answer)))
     })
   }
+
+  /** Gives up what takes too long. One timer for all questions, as they all have the same time. */
+  private readonly watch: Effect.Effect<void> = Effect.suspend(() => {
+    this.watching = true
+    return Effect.gen({ self: this }, function* () {
+      for (;;) {
+        // Another may be asked before the next look, so there is one look more than needed.
+        const now = yield* Clock.currentTimeMillis
+        for (const { giveUp, until } of this.open) {
+          if (until > now) break
+          giveUp()
+        }
+        const [first] = this.open
+        yield* Effect.sleep(first === undefined ? this.settings.timeoutMillis : first.until - now)
+        if (first === undefined && this.open.size === 0) return
+      }
+    }).pipe(Effect.ensuring(Effect.sync(() => (this.watching = false))))
+  })
 
   private read<A>(exit: Exit.Exit<A, StoreError>): Effect.Effect<A | undefined> {
     if (Exit.isSuccess(exit)) return Effect.succeed(exit.value)
@@ -103,14 +146,18 @@ export class CacheStore {
     Effect.gen({ self: this }, function* () {
       while (!this.available) {
         yield* Effect.sleep(this.settings.retryMillis)
-        const asked = yield* Effect.forkIn(this.store.get("probe"), this.scope, { startImmediately: true })
-        const answer = yield* Effect.timeoutOption(Fiber.await(asked), this.settings.timeoutMillis)
-        if (Option.isNone(answer)) asked.interruptUnsafe()
-        this.available = Option.isSome(answer) && Exit.isSuccess(answer.value)
+        const answer = yield* this.inTime(this.store.get("probe"))
+        this.available = answer !== undefined && Exit.isSuccess(answer)
       }
       yield* Effect.logInfo("the cache's store answers again")
     })
   )
+}
+
+/** A question that is under way. */
+interface Waiting {
+  readonly until: number
+  readonly giveUp: () => void
 }
 
 const isUnreadable = (error: StoreError): boolean =>

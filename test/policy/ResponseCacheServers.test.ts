@@ -102,6 +102,8 @@ describe.skipIf(!RedisServer.isInstalled && !process.env["CI"])("ResponseCache o
         const layer = Persistence.layerBackingRedis.pipe(Layer.provideMerge(NodeRedis.layer({ url: server.url })))
         const { cache, cached, seen } = yield* processOf(layer, [{}], { retryStoreAfter: "200 millis" })
         const other = yield* processOf(layer, [])
+        const comeBack = how === "gone" ? server.restart : server.thaw
+        yield* Effect.addFinalizer(() => Effect.ignore(comeBack))
         const known = yield* asking("known")
         yield* cached.generateText(known)
 
@@ -115,7 +117,7 @@ describe.skipIf(!RedisServer.isInstalled && !process.env["CI"])("ResponseCache o
         assert.deepInclude(markOf(yield* cached.generateText(yield* asking("b"))), { tier: "memory" })
         assert.deepStrictEqual([seen.calls, (yield* cache.stats).storeAvailable], [3, false])
 
-        yield* how === "gone" ? server.restart : server.thaw
+        yield* comeBack
         yield* Effect.repeat(Effect.delay(cache.stats, "50 millis"), { until: ({ storeAvailable }) => storeAvailable })
         yield* cached.generateText(yield* asking("c"))
         assert.deepInclude(markOf(yield* other.cached.generateText(yield* asking("c"))), { tier: "shared" })

@@ -53,7 +53,7 @@ export const start = Effect.gen(function* () {
       server.kill("SIGKILL")
     }),
     restart: Effect.suspend(() => {
-      server = launch()
+      if (server.exitCode !== null || server.signalCode !== null) server = launch()
       return ready
     }),
     freeze: Effect.sync(() => server.kill("SIGSTOP")),
