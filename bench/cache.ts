@@ -6,12 +6,11 @@
  */
 import { NodeRedis } from "@effect/platform-node"
 import { type LanguageModelMiddleware, wrapLanguageModel } from "ai"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Stream } from "effect"
 import { IdGenerator, LanguageModel, type Response } from "effect/ai"
 import { Persistence, Redis } from "effect/persistence"
 import { ResponseCache } from "holdfast/policy"
 import { AiSdk, type ModelProvider } from "holdfast/provider"
-import { Stream } from "effect"
 import * as RedisServer from "../test/policy/redisServer.ts"
 import type { Row } from "./Table.ts"
 

@@ -145,7 +145,8 @@ type Finish = Response.FinishPartEncoded
 const withoutTraces = <Part extends Response.PartEncoded | Response.StreamPartEncoded>(part: Part): Part =>
   part.type === "finish" ? (cleaned(part) as Part) : part
 
-const cleaned = ({ metadata = {}, response: _, ...finish }: Finish): Finish => {
+const cleaned = (part: Finish): Finish => {
+  const { metadata = {}, response: _response, ...finish } = part
   const { holdfast, ...others } = metadata
   const { cache: _cache, trail: _trail, ...notes } = fieldsOf(holdfast)
   return { ...finish, metadata: Object.keys(notes).length === 0 ? others : { ...others, holdfast: notes } }

@@ -30,7 +30,7 @@ export interface Hit {
 }
 
 /** Says whether and how an entry may be given now. */
-export const judge = (
+const judge = (
   entry: CacheEntry.CacheEntry,
   { staleForMillis, timeToLiveMillis }: Pick<Settings, "staleForMillis" | "timeToLiveMillis">,
   { freshForMillis }: Pick<Use, "freshForMillis">,
