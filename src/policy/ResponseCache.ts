@@ -19,6 +19,7 @@ import { CacheTiers } from "./CacheTiers.ts"
  * {@link warm}; for a stream: `Stream.provideService(ResponseCache.CurrentUse, …)`.
  */
 export { CurrentUse } from "./CachedCalls.ts"
+export { whenReachable } from "./CacheReach.ts"
 
 export interface Options {
   /** How long an answer is given again. */

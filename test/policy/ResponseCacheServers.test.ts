@@ -93,6 +93,28 @@ const redis = Effect.map(RedisServer.start, ({ url }) =>
 describe.skipIf(!RedisServer.isInstalled && !process.env["CI"])("ResponseCache over Redis (needs redis-server)", () => {
   suite(Effect.orDie(redis))
 
+  it.live("starts while Redis is away, and uses it when it is there", () =>
+    Effect.gen(function* () {
+      const server = yield* RedisServer.start
+      yield* server.stop
+      const layer = ResponseCache.whenReachable(
+        Persistence.layerBackingRedis.pipe(Layer.provide(NodeRedis.layer({ url: server.url }))),
+        { retryAfter: "50 millis" }
+      )
+      const { cache, cached, seen } = yield* processOf(layer, [{}], { retryStoreAfter: "50 millis" })
+      yield* cached.generateText(yield* asking("a"))
+      assert.deepStrictEqual([seen.calls, (yield* cache.stats).storeAvailable], [1, false])
+      yield* Effect.sleep("300 millis")
+      yield* server.restart
+      yield* Effect.repeat(Effect.delay(cache.stats, "50 millis"), { until: ({ storeAvailable }) => storeAvailable })
+      yield* cached.generateText(yield* asking("b"))
+      const other = yield* processOf(layer, [])
+      // Each has its connection to wait for.
+      yield* Effect.sleep("300 millis")
+      assert.deepInclude(markOf(yield* other.cached.generateText(yield* asking("b"))), { tier: "shared" })
+    }).pipe(Effect.scoped, Effect.timeout("15 seconds"), ids, quietly)
+  )
+
   // A client whose server is gone ends only when there is one again, so both come back.
   it.live.each(["gone", "frozen"] as const)(
     "goes on within 100 ms while Redis is %s, with what is in memory, and uses it again by itself",
