@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schema, Stream } from "effect"
 import { AiError, IdGenerator, type LanguageModel, type Response, Tool } from "effect/ai"
 import { TestClock } from "effect/testing"
-import { Attempt, Caller, CallTrail, PolicyHealth } from "holdfast/core"
+import { Attempt, Caller, CallTrail, Deadline, PolicyHealth } from "holdfast/core"
 import { ResponseCache } from "holdfast/policy"
 import { AiSdk, type ModelProvider } from "holdfast/provider"
 import { asking, failure, request, scripted, text } from "./scripted.ts"
@@ -531,6 +531,16 @@ describe("the bounds of ResponseCache", () => {
     }).pipe(Effect.scoped, ids)
   )
 
+  it.effect("pass an answer on that is too large, and do not keep it", () =>
+    Effect.gen(function* () {
+      const { provider, seen } = counting(() => [{ type: "text", text: "x".repeat(5_000) }, finish])
+      const cached = yield* ResponseCache.exact({ ...hour, maxEntryBytes: 4_000 })(provider)
+      yield* cached.generateText(yield* request)
+      assert.strictEqual(textOf(yield* cached.generateText(yield* request)).length, 5_000)
+      assert.strictEqual(seen.calls, 2)
+    }).pipe(Effect.scoped, ids)
+  )
+
   it.effect("are kept by dropping what expired or was not used", () =>
     Effect.gen(function* () {
       const cache = yield* ResponseCache.make(hour)
@@ -586,10 +596,25 @@ describe("stale answers of ResponseCache", () => {
     }).pipe(Effect.scoped, ids)
   )
 
+  it.effect("are fetched anew once also when that takes long", () =>
+    Effect.gen(function* () {
+      const { provider, seen } = scripted([{}, { delay: 30_000 }])
+      const cached = yield* ResponseCache.exact(stale)(provider)
+      yield* cached.generateText(yield* request)
+      yield* TestClock.adjust("2 minutes")
+      for (let second = 0; second < 20; second++) {
+        yield* cached.generateText(yield* request)
+        yield* TestClock.adjust("1 second")
+      }
+      assert.strictEqual(seen.calls, 2)
+    }).pipe(Effect.scoped, ids)
+  )
+
   it.effect("are fetched anew by an attempt of their own, without the caller's deadline and trail", () =>
     Effect.gen(function* () {
       const origins: Array<string> = []
       const trails: Array<unknown> = []
+      const deadlines: Array<number | undefined> = []
       const { provider } = counting()
       const cached = yield* ResponseCache.exact(stale)({
         ...provider,
@@ -597,16 +622,20 @@ describe("stale answers of ResponseCache", () => {
           Effect.gen(function* () {
             origins.push(yield* Attempt.CurrentOrigin)
             trails.push(yield* CallTrail.Current)
+            deadlines.push(yield* Deadline.Current)
             return yield* provider.generateText(options)
           })
       })
       const trail = new CallTrail.Recorder()
-      const call = Effect.provideService(cached.generateText(yield* request), CallTrail.Current, trail)
+      const call = cached
+        .generateText(yield* request)
+        .pipe(Effect.provideService(CallTrail.Current, trail), Effect.provideService(Deadline.Current, 1_000_000))
       yield* call
       yield* TestClock.adjust("2 minutes")
       yield* call
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(origins, ["call", "refresh"])
+      assert.deepStrictEqual(deadlines, [1_000_000, undefined])
       assert.strictEqual(trails[0], trail)
       assert.notStrictEqual(trails[1], trail)
     }).pipe(Effect.scoped, ids)

@@ -6,6 +6,7 @@ import { Persistence } from "effect/persistence"
 import { TestClock } from "effect/testing"
 import { CallTrail } from "holdfast/core"
 import { ResponseCache } from "holdfast/policy"
+import { LeakDetector } from "holdfast/testing"
 import { asking, failure, request, scripted, text } from "./scripted.ts"
 
 const ids = Effect.provideService(IdGenerator.IdGenerator, IdGenerator.defaultIdGenerator)
@@ -137,6 +138,30 @@ describe("ResponseCache.persisted", () => {
       yield* Fiber.join(other)
       yield* Fiber.interrupt(one)
       assert.strictEqual(slow.seen.open, 0)
+    }).pipe(Effect.scoped, memoryStore, ids)
+  )
+
+  it.effect("interrupted while it waits for another process, leaves nothing behind", () =>
+    Effect.gen(function* () {
+      const { provider, seen } = scripted([{ delay: 5_000 }])
+      const options = yield* request
+      const first = yield* ResponseCache.persisted(hour)(provider)
+      const second = yield* ResponseCache.persisted(hour)(provider)
+      const one = yield* Effect.forkChild(first.generateText(options))
+      yield* pass(100)
+      const detector = yield* LeakDetector.make
+      yield* detector.watch(
+        Effect.gen(function* () {
+          const other = yield* Effect.forkChild(second.generateText(options))
+          yield* pass(500)
+          yield* Fiber.interrupt(other)
+        })
+      )
+      yield* pass(200)
+      assert.strictEqual(yield* detector.liveFibers, 0)
+      yield* pass(5_000)
+      yield* Fiber.join(one)
+      assert.strictEqual(seen.calls, 1)
     }).pipe(Effect.scoped, memoryStore, ids)
   )
 
