@@ -1,7 +1,7 @@
 /**
  * Answers the calls of a provider from a cache, keeps what they bring, and fetches anew what has become stale.
  */
-import { Cause, Clock, Context, Effect, Exit, Pull, type Scope, Stream } from "effect"
+import { Cause, Clock, Context, Effect, Exit, type Scope, Stream } from "effect"
 import type { AiError, IdGenerator, LanguageModel, Response } from "effect/ai"
 import { CurrentOrigin } from "../core/Attempt.ts"
 import * as CallTrail from "../core/CallTrail.ts"
@@ -129,26 +129,22 @@ export class CachedCalls {
   /** Gives a stream that is kept when its last part has been passed on. */
   private stream(call: Call): Effect.Effect<Parts> {
     const { maxEntryBytes } = this.tiers.settings
-    return this.keeping(call, (keep, recorder) => {
-      const recorded = Stream.transformPull(call.next.streamText(call.request), (pull) =>
-        Effect.sync(() => {
-          let chunks: Array<CacheEntry.Chunk> | undefined = []
-          let bytes = 0
-          const watched = Effect.map(pull, (chunk) => {
-            if (chunks !== undefined) {
-              chunks.push(chunk)
-              for (const part of chunk) bytes += CacheEntry.sizeOf(part)
-              if (bytes > maxEntryBytes) chunks = undefined
-            }
-            return chunk
-          })
-          return Pull.catchDone(watched, (end) =>
-            Effect.andThen(chunks === undefined ? Effect.void : keep({ _tag: "Streamed", chunks }), Cause.done(end))
-          )
+    return this.keeping(call, (keep, recorder) =>
+      Effect.sync(() => {
+        let chunks: Array<CacheEntry.Chunk> | undefined = []
+        let bytes = 0
+        const recorded = Stream.mapArray(call.next.streamText(call.request), (chunk) => {
+          if (chunks !== undefined) {
+            chunks.push(chunk)
+            for (const part of chunk) bytes += CacheEntry.sizeOf(part)
+            if (bytes > maxEntryBytes) chunks = undefined
+          }
+          return chunk
         })
-      )
-      return Effect.succeed(Stream.provideService(recorded, CallTrail.Current, recorder))
-    })
+        const kept = Effect.suspend(() => (chunks === undefined ? Effect.void : keep({ _tag: "Streamed", chunks })))
+        return Stream.provideService(Stream.onEnd(recorded, kept), CallTrail.Current, recorder)
+      })
+    )
   }
 
   /** Gives `make` what keeps the call's answer, and the trail by which that sees whose answer it is. */
@@ -176,10 +172,10 @@ export class CachedCalls {
   private refresh(call: Call, now: number): Effect.Effect<void, never, IdGenerator.IdGenerator> {
     const { key } = call
     const slot = this.tiers.memory.get(key, now)
-    if (slot === undefined || slot.refreshFromMillis > now) return Effect.void
+    if (slot !== undefined && slot.refreshFromMillis > now) return Effect.void
     if (this.refreshing.has(key) || this.refreshing.size >= this.maxRefreshes) return Effect.void
     this.refreshing.add(key)
-    slot.refreshFromMillis = now + refreshEveryMillis
+    if (slot !== undefined) slot.refreshFromMillis = now + refreshEveryMillis
     // What is of the call that happens to be there is not of the refresh: it has its own time, attempts and trail.
     const anew = Effect.flatMap(this.tiers.findOrClaim(key, { ...usual, freshForMillis: 1 }), (newer) => {
       if (newer !== undefined) return Effect.void

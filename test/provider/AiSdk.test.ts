@@ -50,6 +50,16 @@ describe("a provider's name and model", () => {
 })
 
 describe("settings", () => {
+  it.effect("are told to whom keys answers: the provider's and the call's together", () =>
+    Effect.gen(function* () {
+      const { settings = Effect.undefined } = AiSdk.provider(compatible("http://127.0.0.1:1"), {
+        settings: { temperature: 0.5, seed: 1 }
+      })
+      expect(yield* settings).toEqual({ temperature: 0.5, seed: 1 })
+      expect(yield* AiSdk.withSettings(settings, { temperature: 0 })).toEqual({ temperature: 0, seed: 1 })
+    })
+  )
+
   it.effect("are sent with every call, and a call's own win field by field", () =>
     Effect.gen(function* () {
       const tap = yield* tapped
