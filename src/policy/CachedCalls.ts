@@ -1,7 +1,7 @@
 /**
  * Answers the calls of a provider from a cache, keeps what they bring, and fetches anew what has become stale.
  */
-import { Cause, Clock, Context, Effect, Exit, type Scope, Stream } from "effect"
+import { Cause, Clock, Context, Effect, type Scope, Stream } from "effect"
 import type { AiError, IdGenerator, LanguageModel, Response } from "effect/ai"
 import { CurrentOrigin } from "../core/Attempt.ts"
 import * as CallTrail from "../core/CallTrail.ts"
@@ -171,13 +171,22 @@ export class CachedCalls {
   /** Fetches an entry anew in the cache's scope, unless that is being done or was done a moment ago. */
   private refresh(call: Call, now: number): Effect.Effect<void, never, IdGenerator.IdGenerator> {
     const { key } = call
-    const slot = this.tiers.memory.get(key, now)
-    if (slot !== undefined && slot.refreshFromMillis > now) return Effect.void
-    if (this.refreshing.has(key) || this.refreshing.size >= this.maxRefreshes) return Effect.void
-    this.refreshing.add(key)
-    if (slot !== undefined) slot.refreshFromMillis = now + refreshEveryMillis
-    // What is of the call that happens to be there is not of the refresh: it has its own time, attempts and trail.
-    const anew = Effect.flatMap(this.tiers.findOrClaim(key, { ...usual, freshForMillis: 1 }), (newer) => {
+    const start = Effect.suspend(() => {
+      const slot = this.tiers.memory.get(key, now)
+      if (slot !== undefined && slot.refreshFromMillis > now) return Effect.void
+      if (this.refreshing.has(key) || this.refreshing.size >= this.maxRefreshes) return Effect.void
+      this.refreshing.add(key)
+      if (slot !== undefined) slot.refreshFromMillis = now + refreshEveryMillis
+      return Effect.map(Effect.forkIn(Effect.interruptible(this.anew(call)), this.scope), (fiber) =>
+        fiber.addObserver(() => this.refreshing.delete(key))
+      )
+    })
+    return Effect.uninterruptible(start)
+  }
+
+  /** What happens to be around the call is not around its refresh: that has its own time, attempts and trail. */
+  private anew(call: Call): Effect.Effect<void, never, IdGenerator.IdGenerator> {
+    return Effect.flatMap(this.tiers.findOrClaim(call.key, { ...usual, freshForMillis: 1 }), (newer) => {
       if (newer !== undefined) return Effect.void
       return call.streamed ? Effect.flatMap(this.stream(call), Stream.runDrain) : Effect.asVoid(this.generate(call))
     }).pipe(
@@ -188,18 +197,12 @@ export class CachedCalls {
       Effect.provideService(Deadline.Current, undefined),
       Effect.provideService(RetryBudget.Current, undefined),
       Effect.provideService(ResponseHeaders.Listener, undefined),
-      Effect.onExit((exit) => {
-        this.refreshing.delete(key)
-        if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return Effect.void
+      Effect.catchCause((cause) => {
+        if (Cause.hasInterruptsOnly(cause)) return Effect.void
         this.refreshFailures++
-        return Effect.logWarning(
-          "a cached answer could not be fetched anew; the stale one is given until then",
-          exit.cause
-        )
-      }),
-      Effect.ignoreCause
+        return Effect.logWarning("a cached answer could not be fetched anew; the stale one is given until then", cause)
+      })
     )
-    return Effect.asVoid(Effect.forkIn(anew, this.scope))
   }
 }
 
