@@ -2,7 +2,7 @@
  * Decides who may run now: slots, who waits for one, and who lends one while it waits for another job.
  */
 import type { JobRecord } from "./JobRecord.ts"
-import { WaitingLine } from "./WaitingLine.ts"
+import { WaitingLine } from "../core/WaitingLine.ts"
 
 export interface Limits {
   readonly concurrency: number

@@ -6,7 +6,7 @@ export interface Mutant {
   readonly fault: string
   /** The law that must notice. */
   readonly breaks: string
-  /** A file of src/supervisor, the text to replace there, which must be there exactly once, and what to put for it. */
+  /** A file, from src/supervisor, the text to replace there, which must be there exactly once, and what to put for it. */
   readonly file: string
   readonly search: string
   readonly replace: string
@@ -52,7 +52,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     fault: "a job that lent its slot goes on although its key is at its limit",
     breaks: "neverMoreThanTheLimit",
-    file: "WaitingLine.ts",
+    file: "../core/WaitingLine.ts",
     search: "    if (!this.mayRun(key)) return false\n",
     replace: ""
   },

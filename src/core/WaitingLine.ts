@@ -50,6 +50,16 @@ export class WaitingLine<Job extends Waiting> {
     return this.count
   }
 
+  /** How many wait with this key. */
+  sizeOf(key: string): number {
+    return this.keys.get(key)?.waiting.size ?? 0
+  }
+
+  /** How many keys have a job that may go. */
+  get keysReady(): number {
+    return this.ready.size
+  }
+
   push(job: Job): void {
     const key = this.keyOf(job)
     if (key.waiting.size === 0) key.turn = Math.max(key.turn, this.turn)

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { Heap } from "../../src/supervisor/Heap.ts"
+import { Heap } from "../../src/core/Heap.ts"
 
 const Step = Schema.Union([
   Schema.TaggedStruct("Push", { rank: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 9 })) }),

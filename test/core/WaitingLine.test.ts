@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { WaitingLine, type Waiting } from "../../src/supervisor/WaitingLine.ts"
+import { WaitingLine, type Waiting } from "../../src/core/WaitingLine.ts"
 
 const line = (limit = 1_000) => {
   let number = 0
