@@ -1,4 +1,5 @@
 export * as Bulkhead from "./Bulkhead.ts"
+export * as RateLimit from "./RateLimit.ts"
 export * as Retry from "./Retry.ts"
 export * as RetryBudget from "./RetryBudget.ts"
 export * as Timeout from "./Timeout.ts"
