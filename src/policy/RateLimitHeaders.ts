@@ -19,8 +19,9 @@ export interface Told {
   readonly remaining: number | undefined
   /** Milliseconds until the whole limit is there again. */
   readonly resetMillis: number | undefined
-  /** In which `limit` is granted once. */
+  /** In which `limit` is granted once, as far as can be told from this alone; and the windows that would fit as well. */
   readonly windowMillis: number
+  readonly windowFits: readonly [least: number, most: number]
   /** Whether it is granted bit by bit, so that some of it is there long before the reset. */
   readonly isContinuous: boolean
 }
@@ -58,14 +59,16 @@ export const fromHeaders = (received: Readonly<Record<string, unknown>>, nowMill
     const remaining = positive(read(remainingName))
     if (limit === undefined && remaining === undefined) return []
     const reset = resetOf(read(resetName), now)
-    const windowMillis =
-      family === "general"
-        ? generalWindow(read("ratelimit-policy") ?? read(limitName), reset?.millis)
-        : family === "openai" && reset?.isDuration === true
-          ? impliedWindow(dimension, limit, remaining, reset.millis)
-          : minute
+    const [windowMillis, ...windowFits] =
+      family === "anthropic"
+        ? minutes
+        : family === "general"
+          ? generalWindow(read("ratelimit-policy") ?? read(limitName), reset?.millis)
+          : reset?.isDuration === true
+            ? impliedWindow(dimension, limit, remaining, reset.millis)
+            : windowLongerThan(reset?.millis)
     const isContinuous = family === "anthropic" || reset?.isDuration === true
-    return [{ dimension, limit, remaining, resetMillis: reset?.millis, windowMillis, isContinuous }]
+    return [{ dimension, limit, remaining, resetMillis: reset?.millis, windowMillis, windowFits, isContinuous }]
   })
 }
 
@@ -104,30 +107,41 @@ const limitsNamed: ReadonlyArray<{
   }
 ]
 
+type Window = readonly [guess: number, least: number, most: number]
+
+// Documented by OpenAI, Azure and Anthropic, and Groq for tokens.
+const minutes: Window = [minute, minute, minute]
+
 /**
  * Works out in which time the limit is granted once: `reset` is the time until it is FULL, so the window is
  * `reset × limit ÷ used`. OpenAI's 499 of 500 with a reset of `120ms` is a minute; Groq's 14,370 of 14,400 requests with
- * `2m59.56s` is a day. Where that is near no usual window it is the minute that all these providers document.
+ * `2m59.56s` is a day. What is used is rounded up, by less than one, and the reset to milliseconds. Where nothing usual
+ * fits, it is the minute that all these providers document.
  */
-const impliedWindow = (
-  dimension: Dimension,
-  limit: number | undefined,
-  remaining: number | undefined,
-  resetMillis: number
-): number => {
-  if (limit === undefined || remaining === undefined || remaining >= limit) return minute
-  const implied = (resetMillis * limit) / (limit - remaining)
-  const usual = dimension === "requests" ? [second, hour, day] : [second]
-  return usual.find((window) => implied > window / nearness && implied < window * nearness) ?? minute
+const impliedWindow = (dimension: Dimension, limit: number | undefined, remaining = 0, resetMillis: number): Window => {
+  const used = (limit ?? 0) - remaining
+  if (limit === undefined || used < 1) return [minute, 0, Infinity]
+  const implied = (resetMillis * limit) / used
+  const least = (0.95 * Math.max(0, resetMillis - 1) * limit) / used
+  const most = (1.05 * (resetMillis + 1) * limit) / Math.max(0, used - 1)
+  const usual = [minute, second, ...(dimension === "requests" ? [hour, day] : [])].filter(
+    (window) => window >= least && window <= most
+  )
+  const near = usual.find((window) => window < 1.5 * implied)
+  return [near ?? usual[0] ?? minute, least, most]
 }
-
-const nearness = 1.5
 
 /** The window a general limit states (`100;w=60`), or else the least usual one that its reset fits in. */
-const generalWindow = (policy: string | undefined, resetMillis = 0): number => {
+const generalWindow = (policy: string | undefined, resetMillis = 0): Window => {
   const stated = Number(/;\s*w=(\d+)/.exec(policy ?? "")?.[1] ?? 0) * second
-  return stated > 0 ? stated : ([minute, hour].find((window) => resetMillis <= window) ?? day)
+  return stated > 0 ? [stated, stated, stated] : windowLongerThan(resetMillis)
 }
+
+const windowLongerThan = (resetMillis = 0): Window => [
+  [minute, hour].find((window) => resetMillis <= window) ?? day,
+  resetMillis,
+  Infinity
+]
 
 const positive = (value: string | undefined): number | undefined => {
   const number = value === undefined ? NaN : Number(/^\s*(\d+(?:\.\d+)?)\s*(?:$|[,;])/.exec(value)?.[1])

@@ -89,18 +89,21 @@ export const take = (pace: Pace, now: number): Pace => {
   }
 }
 
-/**
- * Takes a rejection into account: nothing goes before `until`, then one by one at the pace measured.
- *
- * `isFirst`: it tells something new; otherwise its call had been sent before the last rejection was known.
- */
-export const reject = (pace: Pace, until: number, isFirst: boolean, now: number): Pace => {
+export interface Rejected {
+  /** Milliseconds after which the provider wants to be asked again, and when it will be. */
+  readonly pause: number
+  readonly until: number
+  /** Whether it tells something new; otherwise its call had been sent before the last rejection was known. */
+  readonly isFirst: boolean
+}
+
+/** Takes a rejection into account: nothing goes before `until`, then one by one at the pace measured. */
+export const reject = (pace: Pace, { isFirst, pause, until }: Rejected, now: number): Pace => {
   const clearSinceMillis = Math.max(until, pace.clearSinceMillis)
   if (!isFirst) {
     const evidence = { ...pace.evidence, accepted: pace.evidence.accepted - 1 }
     return { ...pace, evidence, measured: rate(evidence), clearSinceMillis, atMillis: clearSinceMillis }
   }
-  const pause = until - now
   const passed = Math.min(now - pace.lastMillis, pace.idleMillis)
   // The first time it was not empty before: what was granted is what was there and what refills until it is again.
   const millis = pace.busyMillis + passed + (pace.kind === "learned" ? 0 : pause)
@@ -132,7 +135,10 @@ export const relax = (pace: Pace, limit: number | undefined, now: number): Pace 
   return make(limit === undefined ? "starting" : "free", now)
 }
 
-const rate = ({ accepted, millis }: Pace["evidence"]): number => Math.max(0.5, accepted) / millis
+// What is too little for one more call.
+const leftOver = 0.5
+
+const rate = ({ accepted, millis }: Pace["evidence"]): number => (Math.max(0, accepted) + leftOver) / millis
 
 const level = (pace: Pace, rate: number, now: number): number =>
   Math.min(pace.kind === "starting" ? start.burst : 1 + lateness, pace.level + Math.max(0, now - pace.atMillis) * rate)

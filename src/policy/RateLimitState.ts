@@ -118,11 +118,18 @@ export const learn = (state: State, told: ReadonlyArray<Told>, ticket: Ticket, n
   if (told.length === 0 || ticket.number < state.heard) return state
   const buckets = [...state.buckets]
   for (const one of told) {
-    const { dimension, limit, windowMillis } = one
+    const {
+      dimension,
+      limit,
+      windowFits: [least, most]
+    } = one
     const since = state.admitted[dimension] - ticket.admitted[dimension]
     const at = buckets.findIndex((bucket) => bucket.learned && bucket.dimension === dimension)
     const known = buckets[at]
     let bucket = known
+    // What was found out before holds as long as nothing speaks against it.
+    const isKnown = known !== undefined && known.windowMillis >= least && known.windowMillis <= most
+    const windowMillis = isKnown ? known.windowMillis : one.windowMillis
     if (limit !== undefined && (known?.limit !== limit || known.windowMillis !== windowMillis)) {
       const burst = state.buckets.find((given) => !given.learned && given.dimension === dimension)?.capacity
       bucket = Bucket.make({ dimension, limit, windowMillis, burst, learned: true, now })
@@ -165,14 +172,14 @@ export const reject = (
   const isFirst = ticket.number > state.rejected
   const strikes = !isFirst ? state.strikes : state.pace.accepted > 1 ? 0 : state.strikes + 1
   const asked = Math.max(retryAfterMillis ?? 0, ...told.map((one) => timeUntilSome(one, ticket.need)))
-  const pause = asked > 0 ? asked : Math.min(longestGuess, 1_000 * 2 ** strikes)
-  const until = now + pause + draw * Math.min(1_000, pause / 20)
+  const pauseMillis = asked > 0 ? asked : Math.min(longestGuess, 1_000 * 2 ** strikes)
+  const until = now + pauseMillis + draw * Math.min(1_000, pauseMillis / 20)
   return {
     ...state,
     pausedUntil: Math.max(state.pausedUntil, until),
     rejected: isFirst ? state.admitted.requests : state.rejected,
     strikes,
-    pace: Pace.reject(state.pace, until, isFirst, now),
+    pace: Pace.reject(state.pace, { pause: pauseMillis, until, isFirst }, now),
     buckets: state.buckets.map((bucket) =>
       bucket.dimension === "requests"
         ? isPace(bucket)
