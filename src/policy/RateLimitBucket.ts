@@ -82,9 +82,9 @@ export const giveBack = (bucket: Bucket, amount: number, now: number): Bucket =>
         atMillis: Math.max(bucket.atMillis, now)
       }
 
-/** Leaves at most `most` in it, from which it refills from `from` on. */
-export const lower = (bucket: Bucket, most: number, from: number, now: number): Bucket => ({
+/** Leaves at most `most` in it at `from`, and from then on it refills. */
+export const lower = (bucket: Bucket, most: number, from: number): Bucket => ({
   ...bucket,
-  level: Math.min(most, level(bucket, now)),
+  level: Math.min(most, level(bucket, from)),
   atMillis: Math.max(bucket.atMillis, from)
 })

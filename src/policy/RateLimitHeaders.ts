@@ -65,7 +65,7 @@ export const fromHeaders = (received: Readonly<Record<string, unknown>>, nowMill
         : family === "general"
           ? generalWindow(read("ratelimit-policy") ?? read(limitName), reset?.millis)
           : reset?.isDuration === true
-            ? impliedWindow(dimension, limit, remaining, reset.millis)
+            ? impliedWindow(dimension, limit, remaining ?? zero(read(remainingName)), reset.millis)
             : windowLongerThan(reset?.millis)
     const isContinuous = family === "anthropic" || reset?.isDuration === true
     return [{ dimension, limit, remaining, resetMillis: reset?.millis, windowMillis, windowFits, isContinuous }]
@@ -119,8 +119,8 @@ const minutes: Window = [minute, minute, minute]
  * fits, it is the minute that all these providers document.
  */
 const impliedWindow = (dimension: Dimension, limit: number | undefined, remaining = 0, resetMillis: number): Window => {
-  const used = (limit ?? 0) - remaining
-  if (limit === undefined || used < 1) return [minute, 0, Infinity]
+  if (limit === undefined || remaining === undefined || limit - remaining < 1) return [minute, 0, Infinity]
+  const used = limit - remaining
   const implied = (resetMillis * limit) / used
   const least = (0.95 * Math.max(0, resetMillis - 1) * limit) / used
   const most = (1.05 * (resetMillis + 1) * limit) / Math.max(0, used - 1)
@@ -147,6 +147,8 @@ const positive = (value: string | undefined): number | undefined => {
   const number = value === undefined ? NaN : Number(/^\s*(\d+(?:\.\d+)?)\s*(?:$|[,;])/.exec(value)?.[1])
   return number > 0 ? number : undefined
 }
+
+const zero = (value: string | undefined): 0 | undefined => (value?.trim() === "0" ? 0 : undefined)
 
 interface Reset {
   readonly millis: number

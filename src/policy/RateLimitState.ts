@@ -134,13 +134,13 @@ export const learn = (state: State, told: ReadonlyArray<Told>, ticket: Ticket, n
       const burst = state.buckets.find((given) => !given.learned && given.dimension === dimension)?.capacity
       bucket = Bucket.make({ dimension, limit, windowMillis, burst, learned: true, now })
       const there = known === undefined ? bucket.capacity - since - ticket.need[dimension] : Bucket.level(known, now)
-      bucket = Bucket.lower(bucket, Math.max(0, there), now, now)
+      bucket = Bucket.lower(bucket, Math.max(0, there), now)
     }
     if (bucket === undefined) continue
     if (one.remaining !== undefined) {
       const refilled = ((now - ticket.atMillis) * bucket.limit) / bucket.windowMillis
       const there = Math.max(0, one.remaining - since + refilled)
-      if (there < Bucket.level(bucket, now)) bucket = Bucket.lower(bucket, there, now, now)
+      if (there < Bucket.level(bucket, now)) bucket = Bucket.lower(bucket, there, now)
     }
     if (known === undefined) buckets.push(bucket)
     else buckets[at] = bucket
@@ -183,7 +183,7 @@ export const reject = (
     buckets: state.buckets.map((bucket) =>
       bucket.dimension === "requests"
         ? isPace(bucket)
-          ? Bucket.lower(bucket, 1, until, now)
+          ? Bucket.lower(bucket, 1, until)
           : bucket
         : Bucket.giveBack(bucket, ticket.need[bucket.dimension], now)
     )
