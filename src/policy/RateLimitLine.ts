@@ -217,10 +217,11 @@ const stir = (waiter: Waiter | undefined): void => {
   waiter.stir?.()
 }
 
+// Resuming a fiber runs it at once, in the midst of whoever resumes it: yielding leaves it to its own turn.
 const untilStirred = (waiter: Waiter, seen: number): Effect.Effect<void> =>
   Effect.callback((resume) => {
     if (waiter.stirs !== seen) return resume(Effect.void)
-    waiter.stir = () => resume(Effect.void)
+    waiter.stir = () => resume(Effect.yieldNow)
     return Effect.sync(() => {
       waiter.stir = undefined
     })

@@ -32,7 +32,7 @@ export interface Pace {
 }
 
 /** Calls that go at once while nothing is known; also how many a second follow. */
-export const start = { burst: 10, perMilli: 0.02 } as const
+const start = { burst: 10, perMilli: 0.02 } as const
 
 /** Over which time calls count as "lately", and the least pause that counts as having nothing to do. */
 const recentMillis = 10_000
@@ -52,7 +52,7 @@ export const make = (kind: "free" | "starting", now: number): Pace => ({
 })
 
 /** Calls a millisecond that are let through now. */
-export const perMilli = (pace: Pace, now: number): number => {
+const perMilli = (pace: Pace, now: number): number => {
   switch (pace.kind) {
     case "free":
       return Infinity
@@ -95,33 +95,33 @@ export interface Rejected {
   readonly until: number
   /** Whether it tells something new; otherwise its call had been sent before the last rejection was known. */
   readonly isFirst: boolean
+  readonly isLimitKnown: boolean
 }
 
-/** Takes a rejection into account: nothing goes before `until`, then one by one at the pace measured. */
-export const reject = (pace: Pace, { isFirst, pause, until }: Rejected, now: number): Pace => {
-  const clearSinceMillis = Math.max(until, pace.clearSinceMillis)
-  if (!isFirst) {
-    const evidence = { ...pace.evidence, accepted: pace.evidence.accepted - 1 }
-    return { ...pace, evidence, measured: rate(evidence), clearSinceMillis, atMillis: clearSinceMillis }
-  }
+/**
+ * Takes a rejection into account: nothing goes before `until`, then one by one at the pace measured. Where nothing at all
+ * was accepted, nothing was measured, and it begins anew.
+ */
+export const reject = (pace: Pace, { isFirst, isLimitKnown, pause, until }: Rejected, now: number): Pace => {
   const passed = Math.min(now - pace.lastMillis, pace.idleMillis)
   // The first time it was not empty before: what was granted is what was there and what refills until it is again.
-  const millis = pace.busyMillis + passed + (pace.kind === "learned" ? 0 : pause)
-  const evidence = { accepted: pace.accepted - 1, millis: Math.max(1, millis) }
-  return {
+  const millis = Math.max(1, pace.busyMillis + passed + (pace.kind === "learned" ? 0 : pause))
+  const evidence = isFirst
+    ? { accepted: pace.accepted - 1, millis }
+    : { ...pace.evidence, accepted: pace.evidence.accepted - 1 }
+  const clearSinceMillis = Math.max(until, pace.clearSinceMillis)
+  const measured: Pace = {
     ...pace,
-    kind: "learned",
+    kind: evidence.accepted > 0 ? "learned" : isLimitKnown ? "free" : "starting",
     level: 1,
     atMillis: clearSinceMillis,
-    measured: rate(evidence),
+    measured: (evidence.accepted + leftOver) / evidence.millis,
     clearSinceMillis,
-    accepted: 0,
-    busyMillis: 0,
-    lastMillis: now,
-    recent: 0,
-    evidence,
-    idleMillis: Math.max(recentMillis, 2 * pause)
+    evidence
   }
+  if (!isFirst) return measured
+  const idleMillis = Math.max(recentMillis, 2 * pause)
+  return { ...measured, accepted: 0, busyMillis: 0, lastMillis: now, recent: 0, idleMillis }
 }
 
 /** Forgets what was learned when it has not held anything back for long; `limit` is the limit known, per millisecond. */
@@ -138,8 +138,6 @@ export const relax = (pace: Pace, limit: number | undefined, now: number): Pace 
 // What is too little for one more call.
 const leftOver = 0.5
 
-const rate = ({ accepted, millis }: Pace["evidence"]): number => (Math.max(0, accepted) + leftOver) / millis
-
 const level = (pace: Pace, rate: number, now: number): number =>
   Math.min(pace.kind === "starting" ? start.burst : 1 + lateness, pace.level + Math.max(0, now - pace.atMillis) * rate)
 
@@ -148,8 +146,12 @@ const lateness = 0.9
 
 const fading = (millis: number): number => Math.exp(-millis / recentMillis)
 
-// In calls since the last rejection; a minute without one counts as a hundred calls.
+// By calls since the last rejection; a minute without one counts as a hundred calls. What was measured by few calls may
+// be far off, and holds the less.
 const growth = (pace: Pace, now: number): number => {
   const clear = pace.accepted + (100 * Math.max(0, now - pace.clearSinceMillis)) / 60_000
-  return 1 + clear / 1_000 + (clear / 400) ** 3
+  const certain = Math.min(1, (pace.evidence.accepted + leftOver) / certainty)
+  return 1 + clear / (1_000 * certain) + (clear / (400 * certain)) ** 3
 }
+
+const certainty = 20

@@ -6,7 +6,7 @@
  * second at a time, until it answers again.
  */
 import { Clock, Duration, Effect, Exit, Option, type Scope } from "effect"
-import { RateLimiter } from "effect/persistence"
+import type { RateLimiter } from "effect/persistence"
 import type * as Bucket from "./RateLimitBucket.ts"
 import type { Line, Refusal } from "./RateLimitLine.ts"
 import type * as State from "./RateLimitState.ts"

@@ -170,6 +170,7 @@ export const reject = (
   now: number
 ): State => {
   const isFirst = ticket.number > state.rejected
+  const isLimitKnown = paceKnown(state.buckets) !== undefined
   const strikes = !isFirst ? state.strikes : state.pace.accepted > 1 ? 0 : state.strikes + 1
   const asked = Math.max(retryAfterMillis ?? 0, ...told.map((one) => timeUntilSome(one, ticket.need)))
   const pauseMillis = asked > 0 ? asked : Math.min(longestGuess, 1_000 * 2 ** strikes)
@@ -179,7 +180,7 @@ export const reject = (
     pausedUntil: Math.max(state.pausedUntil, until),
     rejected: isFirst ? state.admitted.requests : state.rejected,
     strikes,
-    pace: Pace.reject(state.pace, { pause: pauseMillis, until, isFirst }, now),
+    pace: Pace.reject(state.pace, { pause: pauseMillis, until, isFirst, isLimitKnown }, now),
     buckets: state.buckets.map((bucket) =>
       bucket.dimension === "requests"
         ? isPace(bucket)

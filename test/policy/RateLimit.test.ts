@@ -59,6 +59,8 @@ const herd = (provider: ModelProvider.ModelProvider, count: number, time: Parame
     return yield* Fiber.join(fiber)
   })
 
+const nth = <A>(all: ReadonlyArray<A>, n: number): A => all.at(n) ?? assert.fail(`there is no ${n}`)
+
 const perSecond = (limit: number, burst?: number) => ({ requests: { limit, window: "1 second" as const }, burst })
 
 describe("RateLimit.of", () => {
@@ -71,10 +73,10 @@ describe("RateLimit.of", () => {
         sent.slice(0, 20).filter((at) => at > 0),
         []
       )
-      const gaps = sent.slice(21).map((at, index) => at - sent[index + 20]!)
+      const gaps = sent.slice(21).map((at, index) => at - nth(sent, index + 20))
       assert.deepStrictEqual([Math.min(...gaps), Math.max(...gaps)], [50, 50])
       // The bucket over there begins to refill a little later than ours was sent to.
-      assert.isAtMost(sent.at(-1)!, 2_100)
+      assert.isAtMost(nth(sent, -1), 2_100)
     }).pipe(ids)
   )
 
@@ -101,7 +103,7 @@ describe("RateLimit.of", () => {
       yield* herd(limited, 4, "10 seconds")
       assert.deepStrictEqual(sent.slice(0, 2), [0, 0])
       assert.strictEqual(sent[2], 10)
-      assert.isAbove(sent[3]!, 10)
+      assert.isAbove(nth(sent, 3), 10)
     }).pipe(ids)
   )
 
@@ -332,8 +334,8 @@ describe("RateLimit.adaptive", () => {
         yield* herd(limited, 40, "60 seconds")
         const after = sent.map((at) => at - start)
         assert.isAtMost(after.filter((at) => at === 0).length, 20)
-        assert.isAtLeast(after.at(-1)!, 1_000)
-        assert.isAtMost(after.at(-1)!, 1_200)
+        assert.isAtLeast(nth(after, -1), 1_000)
+        assert.isAtMost(nth(after, -1), 1_200)
       }
     }).pipe(ids)
   )
@@ -358,9 +360,9 @@ describe("RateLimit.adaptive", () => {
       assert.strictEqual(sent.length, 1)
       yield* TestClock.adjust("1 minute")
       yield* Effect.forEach(fibers, Fiber.join)
-      assert.isAtLeast(sent[1]!, 5_000)
-      assert.isAtLeast(sent[2]! - sent[1]!, 500)
-      assert.isAtLeast(sent[3]! - sent[2]!, 500)
+      assert.isAtLeast(nth(sent, 1), 5_000)
+      assert.isAtLeast(nth(sent, 2) - nth(sent, 1), 500)
+      assert.isAtLeast(nth(sent, 3) - nth(sent, 2), 500)
       assert.deepStrictEqual(order, [1, 2, 3])
     }).pipe(ids)
   )
@@ -383,6 +385,37 @@ describe("RateLimit.adaptive", () => {
     }).pipe(ids)
   )
 
+  it.effect("limits streams: one that was rejected pauses the key, one whose reader leaves keeps its estimate", () =>
+    Effect.gen(function* () {
+      const { provider, sent } = noting((n) =>
+        n === 1 ? { error: busy(5_000) } : { parts: [finish(), finish()], early: { "request-id": "r" } }
+      )
+      const limited = yield* RateLimit.adaptive({
+        outputTokens: { limit: 100, window: "1 hour" },
+        estimate: () => ({ inputTokens: 0, outputTokens: 50 })
+      })(provider)
+      const stream = limited.streamText(yield* request)
+      yield* Effect.flip(Stream.runDrain(stream))
+      const heard: Array<ResponseHeaders.Headers> = []
+      const reading = yield* stream.pipe(
+        Stream.take(1),
+        Stream.provideService(ResponseHeaders.Listener, (headers) => void heard.push(headers)),
+        Stream.runDrain,
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("10 seconds")
+      yield* Fiber.join(reading)
+      assert.isAtLeast(nth(sent, 1), 5_000)
+      assert.deepStrictEqual(heard, [{ "request-id": "r" }])
+      // What was rejected took nothing, so there is room for one more and no other.
+      yield* Stream.runDrain(stream)
+      const waiting = yield* Effect.forkChild(Stream.runDrain(stream))
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(sent.length, 3)
+      yield* Fiber.interrupt(waiting)
+    }).pipe(ids)
+  )
+
   it.effect("tells its health: who waits, for what, and for how long nothing goes", () =>
     Effect.gen(function* () {
       const registry: Array<Effect.Effect<PolicyHealth.PolicyHealth>> = []
@@ -394,7 +427,7 @@ describe("RateLimit.adaptive", () => {
       yield* TestClock.adjust(0)
       const [health] = yield* Effect.all(registry)
       assert(health?._tag === "RateLimit")
-      const { limits, pausedMillis, ...key } = health.keys[0]!
+      const { limits, pausedMillis, ...key } = nth(health.keys, 0)
       assert.deepStrictEqual(
         [key, health.score, health.storeAvailable],
         [{ key: "noting/m", waiting: 1 }, 0, undefined]
@@ -494,7 +527,36 @@ describe("RateLimit.effect", () => {
       const next = yield* Effect.forkChild(limited(call))
       yield* TestClock.adjust("3 seconds")
       yield* Fiber.join(next)
-      assert.isAtLeast(sent[1]!, 2_000)
+      assert.isAtLeast(nth(sent, 1), 2_000)
+    })
+  )
+
+  it.effect("has back what a call took that was interrupted as it was let go", () =>
+    Effect.gen(function* () {
+      const limited = yield* RateLimit.effect({
+        inputTokens: { limit: 10, window: "1 hour" },
+        tells: (exit) => ({ inputTokens: Exit.isSuccess(exit) ? Number(exit.value) : undefined })
+      })
+      const first = yield* Effect.forkChild(limited(Effect.delay(Effect.succeed(0), "1 second"), { inputTokens: 10 }))
+      yield* TestClock.adjust(0)
+      const seconds: Array<Fiber.Fiber<unknown, unknown>> = []
+      // Both are let go at the same instant, and the second is interrupted before it has run.
+      const interrupting = Effect.suspend(() => Fiber.interruptAll(seconds)).pipe(Effect.as(5))
+      const head = yield* Effect.forkChild(limited(interrupting, { inputTokens: 5 }))
+      yield* TestClock.adjust(0)
+      let hasRun = false
+      const running = Effect.sync(() => {
+        hasRun = true
+        return 5
+      })
+      seconds.push(yield* Effect.forkChild(limited(running, { inputTokens: 5 })))
+      yield* TestClock.adjust("1 second")
+      yield* Effect.forEach([first, head], Fiber.join)
+      assert.isFalse(hasRun)
+      const third = yield* Effect.forkChild(limited(Effect.succeed(5), { inputTokens: 5 }))
+      yield* TestClock.adjust(0)
+      assert.isDefined(third.pollUnsafe())
+      yield* Fiber.interrupt(third)
     })
   )
 

@@ -40,6 +40,8 @@ const takeMany = (state: State.State, count: number, now: number) => {
   return { state, tickets }
 }
 
+const nth = <A>(all: ReadonlyArray<A>, n: number): A => all.at(n) ?? assert.fail(`there is no ${n}`)
+
 const available = (state: State.State, now: number) => State.limits(state, now).map((limit) => limit.available)
 
 describe("the limits of a key", () => {
@@ -109,30 +111,30 @@ describe("the limits of a key", () => {
 
   it("are told by headers; a quota over more than a minute is no pace", () => {
     const { state, tickets } = takeMany(State.make([], true, 0), 3, 0)
-    const learned = State.learn(state, [told(20, 17)], tickets[2]!, 0)
+    const learned = State.learn(state, [told(20, 17)], nth(tickets, 2), 0)
     assert.deepStrictEqual(State.limits(learned, 0), [
       { dimension: "requests", limit: 20, windowMillis: 1_000, available: 17, learned: true }
     ])
     assert.strictEqual(learned.pace.kind, "free")
-    const daily = State.learn(state, [told(14_400, 14_370, 86_400_000)], tickets[2]!, 0)
+    const daily = State.learn(state, [told(14_400, 14_370, 86_400_000)], nth(tickets, 2), 0)
     assert.deepStrictEqual([daily.pace.kind, available(daily, 0)], ["starting", [14_370]])
   })
 
   it("count what went after the call whose response tells what remains", () => {
     const { state, tickets } = takeMany(State.make([], true, 0), 10, 0)
-    assert.deepStrictEqual(available(State.learn(state, [told(20, 19)], tickets[0]!, 0), 0), [10])
-    assert.deepStrictEqual(available(State.learn(state, [told(20, 12)], tickets[0]!, 0), 0), [3])
+    assert.deepStrictEqual(available(State.learn(state, [told(20, 19)], nth(tickets, 0), 0), 0), [10])
+    assert.deepStrictEqual(available(State.learn(state, [told(20, 12)], nth(tickets, 0), 0), 0), [3])
   })
 
   it("are not told by a response that is older than one heard before", () => {
     const { state, tickets } = takeMany(State.make([], true, 0), 2, 0)
-    const newest = State.learn(state, [told(20, 18)], tickets[1]!, 0)
-    assert.strictEqual(State.learn(newest, [told(500, 499)], tickets[0]!, 0), newest)
+    const newest = State.learn(state, [told(20, 18)], nth(tickets, 1), 0)
+    assert.strictEqual(State.learn(newest, [told(500, 499)], nth(tickets, 0), 0), newest)
   })
 
   it("are never raised by what remains, so that those who wait do not go all at once", () => {
     const { state, tickets } = takeMany(State.make([], true, 0), 20, 0)
-    const empty = State.learn(state, [told(20, 1)], tickets[19]!, 0)
+    const empty = State.learn(state, [told(20, 1)], nth(tickets, 19), 0)
     const [next, ticket] = State.take(empty, State.oneRequest, 0)
     assert.deepStrictEqual(available(State.learn(next, [told(20, 19)], ticket, 0), 0), [0])
   })
@@ -140,7 +142,7 @@ describe("the limits of a key", () => {
   it("hold beside those that were given, so that the narrower one decides", () => {
     const given = Bucket.make({ dimension: "requests", limit: 5, windowMillis: 1_000, learned: false, now: 0 })
     const { state, tickets } = takeMany(State.make([given], true, 0), 5, 0)
-    const wide = State.learn(state, [told(1_000, 999)], tickets[4]!, 0)
+    const wide = State.learn(state, [told(1_000, 999)], nth(tickets, 4), 0)
     assert.strictEqual(State.wait(wide, State.oneRequest, 0).millis, 300)
   })
 })
@@ -153,16 +155,19 @@ describe("a rejection", () => {
 
   it("lets nothing go for the time asked for, and then one by one", () => {
     const { state, tickets } = limited()
-    const paused = State.reject(state, rejection(5_000), tickets[9]!, 0)
-    assert.strictEqual(State.wait(paused, State.oneRequest, 0).millis, 5_000)
-    const [after] = State.take(paused, State.oneRequest, 5_000)
-    assert.isAtLeast(State.wait(after, State.oneRequest, 5_000).millis, 50)
+    const pauses = [5_000, 100]
+    for (const millis of pauses) {
+      const paused = State.reject(state, rejection(millis), nth(tickets, 9), 0)
+      assert.strictEqual(State.wait(paused, State.oneRequest, 0).millis, millis)
+      const [after] = State.take(paused, State.oneRequest, millis)
+      assert.isAtLeast(State.wait(after, State.oneRequest, millis).millis, 50)
+    }
   })
 
   it("adds to Retry-After and never takes from it", () => {
     const { state, tickets } = limited()
     const wait = (draw: number) =>
-      State.wait(State.reject(state, { ...rejection(60_000), draw }, tickets[9]!, 0), State.oneRequest, 0).millis
+      State.wait(State.reject(state, { ...rejection(60_000), draw }, nth(tickets, 9), 0), State.oneRequest, 0).millis
     assert.deepStrictEqual([wait(0), wait(1)], [60_000, 61_000])
   })
 
@@ -175,7 +180,7 @@ describe("a rejection", () => {
       isContinuous: false
     })
     const wait = (...all: ReadonlyArray<Told>) =>
-      State.wait(State.reject(state, rejection(undefined, all), tickets[9]!, 0), State.oneRequest, 0).millis
+      State.wait(State.reject(state, rejection(undefined, all), nth(tickets, 9), 0), State.oneRequest, 0).millis
     assert.strictEqual(wait(used("requests", 2_000), used("tokens", 7_000)), 7_000)
     assert.strictEqual(wait(used("requests", 2_000), used("tokens", 7_000, 5)), 2_000)
     // Refilled bit by bit, the next one is there long before the reset.
@@ -186,7 +191,7 @@ describe("a rejection", () => {
     let { state, tickets } = limited()
     let now = 0
     const waits = [1, 2, 3, 4].map(() => {
-      state = State.reject(state, rejection(), tickets.at(-1)!, now)
+      state = State.reject(state, rejection(), nth(tickets, -1), now)
       const { millis } = State.wait(state, State.oneRequest, now)
       now += millis
       const next = takeMany(state, 1, now)
@@ -199,8 +204,8 @@ describe("a rejection", () => {
 
   it("of a call sent before the last rejection was known is not a new one", () => {
     const { state, tickets } = limited()
-    const first = State.reject(state, rejection(1_000), tickets[8]!, 100)
-    const second = State.reject(first, rejection(1_000), tickets[9]!, 100)
+    const first = State.reject(state, rejection(1_000), nth(tickets, 8), 100)
+    const second = State.reject(first, rejection(1_000), nth(tickets, 9), 100)
     assert.strictEqual(first.rejected, second.rejected)
     assert.isBelow(second.pace.measured, first.pace.measured)
     assert.isAbove(second.pace.measured, first.pace.measured / 2)
@@ -281,8 +286,8 @@ describe("a limit nobody tells", () => {
   })
 
   it("that has risen tenfold is found again", () => {
-    let { state, tickets } = takeMany(State.make([], true, 0), 20, 0)
-    state = State.reject(state, rejection(1_000), tickets[19]!, 0)
+    const { state: before, tickets } = takeMany(State.make([], true, 0), 20, 0)
+    let state = State.reject(before, rejection(1_000), nth(tickets, 19), 0)
     let now = 1_000
     let sent = 0
     for (; now < 600_000; now += Math.max(1, Math.ceil(State.wait(state, State.oneRequest, now).millis))) {
