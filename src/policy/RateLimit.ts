@@ -109,7 +109,7 @@ export const shared = (
  * import { RateLimit } from "holdfast/policy"
  *
  * const program = Effect.gen(function* () {
- *   const limited = yield* RateLimit.effect({ requests: { limit: 2, window: "1 minute" }, maxWait: "1 second" })
+ *   const limited = yield* RateLimit.effect({ requests: { limit: 2, window: "1 minute" }, burst: 2, maxWait: 0 })
  *   const answers = [yield* limited(Effect.succeed("first")), yield* limited(Effect.succeed("second"))]
  *   const refusal = yield* Effect.flip(limited(Effect.succeed("third")))
  *   return [...answers, refusal._tag]
