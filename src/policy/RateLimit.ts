@@ -196,10 +196,10 @@ const around = (next: ModelProvider, { estimate, perTenant = defaults.perTenant 
             Effect.gen(function* () {
               let finish: Finish | undefined
               let ended: Exit.Exit<unknown, AiError.AiError> = Exit.void
-              const passage = yield* Effect.acquireRelease(
-                Effect.mapError(limiter.enter(key, needOf(request)), refused),
-                (passage) => limiter.ended(passage, told(ended, finish)),
-                { interruptible: true }
+              const passage = yield* Effect.uninterruptibleMask((restore) =>
+                Effect.tap(Effect.mapError(limiter.enter(key, needOf(request), restore), refused), (passage) =>
+                  Effect.addFinalizer(() => limiter.ended(passage, told(ended, finish)))
+                )
               )
               return Stream.mapArray(next.streamText(request), (parts) => {
                 const last = parts.at(-1)

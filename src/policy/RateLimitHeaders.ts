@@ -53,7 +53,7 @@ export const fromHeaders = (received: Readonly<Record<string, unknown>>, nowMill
     const value = received[name]
     return Predicate.isString(value) ? value : undefined
   }
-  const now = dateMillis(read("date")) ?? nowMillis
+  const now = () => dateMillis(read("date")) ?? nowMillis
   return limitsNamed.flatMap(({ dimension, family, names: [limitName, remainingName, resetName] }) => {
     const limit = positive(read(limitName))
     const remaining = positive(read(remainingName))
@@ -157,7 +157,7 @@ interface Reset {
 }
 
 /** Reads `6m0s`, `12ms`, seconds, seconds or milliseconds since 1970, and RFC 3339. */
-const resetOf = (value: string | undefined, now: number): Reset | undefined => {
+const resetOf = (value: string | undefined, now: () => number): Reset | undefined => {
   if (value === undefined) return undefined
   const text = value.trim()
   if (goDuration.test(text)) {
@@ -170,13 +170,18 @@ const resetOf = (value: string | undefined, now: number): Reset | undefined => {
   const number = positive(text)
   const millis =
     number === undefined
-      ? (dateMillis(text) ?? now) - now
+      ? untilDate(text, now)
       : number > 1e12
-        ? number - now
+        ? number - now()
         : number > 1e9
-          ? number * second - now
+          ? number * second - now()
           : number * second
   return millis > 0 ? { millis, isDuration: false } : undefined
+}
+
+const untilDate = (text: string, now: () => number): number => {
+  const at = dateMillis(text)
+  return at === undefined ? 0 : at - now()
 }
 
 const goDuration = /^(?:\d+(?:\.\d+)?(?:h|ms|us|µs|ns|m|s))+$/

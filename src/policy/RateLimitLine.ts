@@ -4,7 +4,7 @@
  * Who is first sleeps until its turn, lets go everybody who may go then, and leaves the watch to the next. So there is
  * one timer for each key however many wait, no fiber that nobody owns, and nothing to do for a call that need not wait.
  */
-import { type Clock, Effect } from "effect"
+import { type Clock, Effect, Exit } from "effect"
 import { Heap } from "../core/Heap.ts"
 import type * as PolicyReason from "../core/PolicyReason.ts"
 import * as State from "./RateLimitState.ts"
@@ -20,6 +20,9 @@ export interface Settings {
   readonly maxWaitMillis: number
   readonly agingMillis: number
 }
+
+/** Makes an effect interruptible where what is around it is not. */
+export type Restore = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 /** Who asks to be let through. */
 export interface Asking {
@@ -94,8 +97,12 @@ export class Line {
     this.release()
   }
 
-  /** Waits for the call's turn. Interrupting it takes the call out of the line, and back what it took. */
-  enter(asking: Asking): Effect.Effect<State.Ticket, Refusal> {
+  /**
+   * Waits for the call's turn. Interrupting the wait takes the call out of the line, and back what it took.
+   *
+   * To be called where nothing is interrupted but what `restore` is put around: a call let go must not be lost.
+   */
+  enter(asking: Asking, restore: Restore): Effect.Effect<State.Ticket, Refusal> {
     const now = this.now
     if (this.waiting.size === 0 && !this.isHeld && State.wait(this.current, asking.need, now).millis <= 0) {
       return Effect.succeed(this.admit(asking.need, now))
@@ -114,14 +121,17 @@ export class Line {
     this.waiting.push(waiter)
     const sum = this.needed.get(asking.priority)
     this.needed.set(asking.priority, sum === undefined ? asking.need : State.add(sum, asking.need))
-    const turn = Effect.onInterrupt(this.turn(waiter), () => Effect.sync(() => this.leave(waiter)))
     const { maxWaitMillis } = this.settings
-    return maxWaitMillis === Infinity
-      ? turn
-      : Effect.timeoutOrElse(turn, {
-          duration: maxWaitMillis,
-          orElse: () => Effect.fail(this.rateLimited(asking.need, this.now))
-        })
+    const turn =
+      maxWaitMillis === Infinity
+        ? this.turn(waiter)
+        : Effect.timeoutOrElse(this.turn(waiter), {
+            duration: maxWaitMillis,
+            orElse: () => Effect.fail(this.rateLimited(asking.need, this.now))
+          })
+    return Effect.onExit(restore(turn), (exit) =>
+      Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => this.leave(waiter))
+    )
   }
 
   private turn(waiter: Waiter): Effect.Effect<State.Ticket, Refusal> {
@@ -134,8 +144,6 @@ export class Line {
       const now = this.now
       const { millis } = State.wait(this.current, waiter.need, now)
       if (waiter.deadline !== undefined && now + millis > waiter.deadline) {
-        this.remove(waiter)
-        stir(this.waiting.first)
         return Effect.fail(deadlineTooNear(waiter.deadline - now, millis))
       }
       return Effect.andThen(Effect.raceFirst(Effect.sleep(Math.ceil(millis)), stirred), this.turn(waiter))

@@ -8,7 +8,7 @@
 import { Clock, Duration, Effect, Exit, Option, type Scope } from "effect"
 import type { RateLimiter } from "effect/persistence"
 import type * as Bucket from "./RateLimitBucket.ts"
-import type { Line, Refusal } from "./RateLimitLine.ts"
+import type { Line, Refusal, Restore } from "./RateLimitLine.ts"
 import type * as State from "./RateLimitState.ts"
 
 export class SharedLimits {
@@ -37,29 +37,28 @@ export class SharedLimits {
     line: Line,
     ticket: State.Ticket,
     deadline: number | undefined,
-    maxWait: number
+    maxWait: number,
+    restore: Restore
   ): Effect.Effect<void, Refusal> {
     const taken = line.state.buckets.filter(({ dimension }) => ticket.need[dimension] > 0)
     if (taken.length === 0 || line.now < this.absentUntil) return Effect.sync(() => line.release())
-    return this.ask(line, taken, ticket.need).pipe(
-      Effect.flatMap((waits): Effect.Effect<void, Refusal> => {
-        const millis = Math.max(0, ...waits)
-        const left = deadline === undefined ? Infinity : deadline - line.now
-        if (millis > left) {
-          return Effect.fail({ _tag: "DeadlineTooNear", remainingMillis: Math.max(0, left), neededMillis: millis })
-        }
-        if (millis > maxWait) {
-          const dimension = taken[waits.indexOf(millis)]?.dimension ?? "requests"
-          return Effect.fail({ _tag: "RateLimited", key: line.key, dimension, retryAfterMillis: millis })
-        }
-        return millis > 0 ? Effect.sleep(millis) : Effect.void
-      }),
-      Effect.onExit((exit) => {
-        if (Exit.isSuccess(exit)) return Effect.sync(() => line.release())
-        line.undo(ticket)
-        return this.giveBack(line, taken, ticket.need)
-      })
-    )
+    const turn = Effect.flatMap(this.ask(line, taken, ticket.need), (waits): Effect.Effect<void, Refusal> => {
+      const millis = Math.max(0, ...waits)
+      const left = deadline === undefined ? Infinity : deadline - line.now
+      if (millis > left) {
+        return Effect.fail({ _tag: "DeadlineTooNear", remainingMillis: Math.max(0, left), neededMillis: millis })
+      }
+      if (millis > maxWait) {
+        const dimension = taken[waits.indexOf(millis)]?.dimension ?? "requests"
+        return Effect.fail({ _tag: "RateLimited", key: line.key, dimension, retryAfterMillis: millis })
+      }
+      return millis > 0 ? Effect.sleep(millis) : Effect.void
+    })
+    return Effect.onExit(restore(turn), (exit) => {
+      if (Exit.isSuccess(exit)) return Effect.sync(() => line.release())
+      line.undo(ticket)
+      return this.giveBack(line, taken, ticket.need)
+    })
   }
 
   /** Corrects in the store what a call took, without anybody waiting for it. */

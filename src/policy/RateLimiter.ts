@@ -8,7 +8,7 @@ import * as Deadline from "../core/Deadline.ts"
 import type * as PolicyHealth from "../core/PolicyHealth.ts"
 import * as ResponseHeaders from "../core/ResponseHeaders.ts"
 import { fromHeaders, type Told } from "./RateLimitHeaders.ts"
-import { Line, type Refusal } from "./RateLimitLine.ts"
+import { Line, type Refusal, type Restore } from "./RateLimitLine.ts"
 import type { Settings } from "./RateLimitSettings.ts"
 import type { SharedLimits } from "./RateLimitShared.ts"
 import * as State from "./RateLimitState.ts"
@@ -42,7 +42,7 @@ const maxKeys = 1_000
 export class Limiter {
   private readonly lines = new Map<string, Line>()
   /** When calls that were rejected had come first. */
-  private readonly arrivals = new WeakMap<object, number>()
+  private readonly arrivals = new WeakMap<RetryBudget.Allowance, number>()
   private readonly settings: Settings
   private readonly learns: boolean
   private readonly clock: Clock.Clock
@@ -64,30 +64,34 @@ export class Limiter {
     tells: (exit: Exit.Exit<A, E>, passage: Passage) => Outcome
   ): Effect.Effect<A, E | E2, R> {
     return Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(Effect.mapError(restore(this.enter(key, need)), refused), (passage) =>
+      Effect.flatMap(Effect.mapError(this.enter(key, need, restore), refused), (passage) =>
         Effect.onExit(restore(run(passage)), (exit) => this.ended(passage, tells(exit, passage)))
       )
     )
   }
 
-  /** Waits until a call may go. Whoever gets the passage must see to it that its end is told with {@link ended}. */
-  enter(key: string, need: () => State.Need): Effect.Effect<Passage, Refusal> {
+  /**
+   * Waits until a call may go. Whoever gets the passage must see to it that its end is told with {@link ended}; so nothing
+   * may be interrupted here but what `restore` is put around.
+   */
+  enter(key: string, need: () => State.Need, restore: Restore): Effect.Effect<Passage, Refusal> {
     return Effect.withFiber((fiber) => {
       const line = this.lineOf(key)
       const came = this.clock.currentTimeMillisUnsafe()
-      const arrivedAt = this.arrivals.get(fiber.getRef(RetryBudget.Current) ?? this) ?? came
+      const call = fiber.getRef(RetryBudget.Current)
+      const arrivedAt = (call === undefined ? undefined : this.arrivals.get(call)) ?? came
       const deadline = fiber.getRef(Deadline.Current)
-      const turn = line.enter({
+      const asking = {
         need: State.countsTokens(line.state) ? need() : State.oneRequest,
         priority: fiber.getRef(Caller.Current).priority,
         arrivedAt,
         deadline
-      })
+      }
       const { shared } = this
-      return Effect.flatMap(turn, (ticket) => {
+      return Effect.flatMap(line.enter(asking, restore), (ticket) => {
         const passage: Passage = { line, ticket, arrivedAt, hasHeard: false }
         if (shared === undefined) return this.entered(passage, came)
-        const confirmed = shared.confirm(line, ticket, deadline, this.settings.maxWaitMillis)
+        const confirmed = shared.confirm(line, ticket, deadline, this.settings.maxWaitMillis, restore)
         return Effect.flatMap(confirmed, () => this.entered(passage, came))
       })
     })
@@ -115,7 +119,8 @@ export class Limiter {
       this.hear(passage, headers)
       const retryAfterMillis = retryAfter === undefined ? undefined : Duration.toMillis(retryAfter)
       if (rejected === true) {
-        this.arrivals.set(fiber.getRef(RetryBudget.Current) ?? passage, passage.arrivedAt)
+        const call = fiber.getRef(RetryBudget.Current)
+        if (call !== undefined) this.arrivals.set(call, passage.arrivedAt)
         const draw = fiber.getRef(Random.Random).nextDoubleUnsafe()
         const told = headers === undefined ? [] : this.told(headers)
         line.update((state, now) => State.reject(state, { retryAfterMillis, told, draw }, ticket, now))
