@@ -3,32 +3,51 @@
  *
  * Writing never waits: the log is a ring of `capacity` events, the oldest is overwritten, and a reader that had not
  * read it is told which ones it missed. Readers hold only a position, so a slow one costs nothing and slows nobody.
+ *
+ * Most events are never read, so an event is made when it is: the log holds what it is made of.
  */
 import { Array as Arr, Cause, Effect, Stream } from "effect"
-import type { EventsMissed, JobEvent } from "../core/JobEvent.ts"
+import type { EventsMissed, JobEvent, JobKind } from "../core/JobEvent.ts"
+
+/** An event as its maker knows it: where it stands, when it happened and to which job, the log knows. */
+export type Unplaced<Event> = Event extends JobEvent
+  ? Omit<Event, "sequence" | "atMillis" | "jobId" | "jobName" | "kind">
+  : never
+
+/** Whose event it is. */
+interface Subject {
+  readonly id: string
+  readonly name: string
+  readonly kind: JobKind
+}
 
 export class EventLog {
-  private readonly ring: Array<JobEvent> = []
+  // The ring, in columns: event n is at (n - 1) % capacity in each.
+  private readonly subjects: Array<Subject> = []
+  private readonly happenings: Array<Unplaced<JobEvent>> = []
+  private readonly times: Array<number> = []
   private readonly wakers = new Set<() => void>()
   private readonly capacity: number
+  private readonly toEpoch: (millis: number) => number
   private readonly schedule: (task: () => void) => void
   private closed = false
   private lastSequence = 0
 
-  /** `schedule` runs a task soon, outside of the transition that is being logged. */
-  constructor(capacity: number, schedule: (task: () => void) => void) {
+  /**
+   * `toEpoch` makes milliseconds since 1970 of the times that are logged; `schedule` runs a task soon, outside of the
+   * transition that is being logged.
+   */
+  constructor(capacity: number, toEpoch: (millis: number) => number, schedule: (task: () => void) => void) {
     this.capacity = capacity
+    this.toEpoch = toEpoch
     this.schedule = schedule
   }
 
-  /** The sequence number the next event must carry. */
-  get nextSequence(): number {
-    return this.lastSequence + 1
-  }
-
-  append(event: JobEvent): void {
-    this.lastSequence = event.sequence
-    this.ring[(event.sequence - 1) % this.capacity] = event
+  append(subject: Subject, happening: Unplaced<JobEvent>, now: number): void {
+    const at = this.lastSequence++ % this.capacity
+    this.subjects[at] = subject
+    this.happenings[at] = happening
+    this.times[at] = now
     this.wake()
   }
 
@@ -63,10 +82,18 @@ export class EventLog {
     const oldest = Math.max(1, this.lastSequence - this.capacity + 1)
     if (position + 1 < oldest) events.push({ _tag: "EventsMissed", from: position + 1, to: oldest - 1 })
     for (let sequence = Math.max(oldest, position + 1); sequence <= this.lastSequence; sequence++) {
-      const event = this.ring[(sequence - 1) % this.capacity]
+      const event = this.eventAt(sequence)
       if (event !== undefined) events.push(event)
     }
     return events
+  }
+
+  private eventAt(sequence: number): JobEvent | undefined {
+    const at = (sequence - 1) % this.capacity
+    const [subject, happening, time] = [this.subjects[at], this.happenings[at], this.times[at]]
+    if (subject === undefined || happening === undefined || time === undefined) return undefined
+    const { id, kind, name } = subject
+    return { ...happening, sequence, atMillis: this.toEpoch(time), jobId: id, jobName: name, kind }
   }
 
   // Looks and subscribes in one step: an event between the two would wake nobody.

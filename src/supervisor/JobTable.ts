@@ -3,6 +3,7 @@
  */
 import { MutableList } from "effect"
 import type { JobKind, JobState, Metadata } from "../core/JobEvent.ts"
+import * as JobId from "./JobId.ts"
 import type { JobRecord } from "./JobRecord.ts"
 
 /** How many jobs are in each state. `pending` and `running` are now, the others since the supervisor started. */
@@ -39,7 +40,7 @@ export interface Keep {
 }
 
 export class JobTable {
-  private readonly known = new Map<string, JobRecord>()
+  private readonly known = new Map<JobId.JobId, JobRecord>()
   private readonly byIdempotencyKey = new Map<string, JobRecord>()
   private readonly live = new LiveList()
   private readonly records = new Oldest()
@@ -48,22 +49,21 @@ export class JobTable {
   private readonly retention: Retention
   private lastNumber = 0
   private hasForeignIds = false
-  private issued: string | undefined = undefined
+  private issued: JobId.JobId | undefined = undefined
 
   constructor(retention: Retention) {
     this.retention = retention
   }
 
   /** Makes an id that no known job has: `job-1`, `job-2`, … */
-  nextId(): string {
-    let id = `job-${++this.lastNumber}`
-    while (this.hasForeignIds && this.known.has(id)) id = `job-${++this.lastNumber}`
-    this.issued = id
-    return id
+  nextId(): JobId.JobId {
+    this.lastNumber++
+    while (this.hasForeignIds && this.known.has(this.lastNumber)) this.lastNumber++
+    return (this.issued = this.lastNumber)
   }
 
   /** True when no known job has this id; the one made last is known to be free without looking. */
-  isFree(id: string): boolean {
+  isFree(id: JobId.JobId): boolean {
     const isIssued = id === this.issued
     this.issued = undefined
     return isIssued || !this.known.has(id)
@@ -71,18 +71,18 @@ export class JobTable {
 
   /** True for an id this table gave out: if it is not found, its record has been dropped. */
   hasIssued(id: string): boolean {
-    const number = numberOf(id)
-    return number !== undefined && number <= this.lastNumber
+    const jobId = JobId.fromText(id)
+    return typeof jobId === "number" && jobId <= this.lastNumber
   }
 
   get(id: string): JobRecord | undefined {
-    return this.known.get(id)
+    return this.known.get(JobId.fromText(id))
   }
 
   /** The known job that was submitted with this idempotency key. */
   getByIdempotencyKey(key: string): JobRecord | undefined {
     const record = this.byIdempotencyKey.get(key)
-    return record === undefined ? undefined : this.get(record.id)
+    return record === undefined ? undefined : this.known.get(record.submission.jobId)
   }
 
   /** Jobs that have not ended, in the order in which they were submitted. */
@@ -96,10 +96,9 @@ export class JobTable {
   }
 
   add(record: JobRecord): void {
-    const { id, idempotencyKey, kind } = record.submission
-    const number = numberOf(id)
-    if (number !== undefined && number > this.lastNumber) this.hasForeignIds = true
-    this.known.set(id, record)
+    const { idempotencyKey, jobId, kind } = record.submission
+    if (typeof jobId === "number" && jobId > this.lastNumber) this.hasForeignIds = true
+    this.known.set(jobId, record)
     this.live.add(record)
     if (idempotencyKey !== undefined) this.byIdempotencyKey.set(idempotencyKey, record)
     this.tallies[kind].pending++
@@ -107,7 +106,7 @@ export class JobTable {
 
   /** Moves a record to its next state; a terminal one makes it old, and the oldest of the old are dropped. */
   move(record: JobRecord, state: JobState, nowMillis: number): void {
-    const { id, kind, parent } = record.submission
+    const { jobId, kind } = record.submission
     const tally = this.tallies[kind]
     tally[record.state]--
     tally[state]++
@@ -115,9 +114,10 @@ export class JobTable {
     if (state === "pending" || state === "running") return
     this.live.remove(record)
     // A round that went well is one of very many.
-    if (kind === "periodic" && state === "completed" && parent !== undefined) return void this.known.delete(id)
+    if (kind === "periodic" && state === "completed" && record.parent !== undefined)
+      return void this.known.delete(jobId)
     // What a call answered went to its caller, and nobody asks for it by id.
-    if (kind === "call") this.known.set(id, record.withoutResult())
+    if (kind === "call") this.known.set(jobId, record.withoutResult())
     else this.results.push(record)
     this.records.push(record)
     this.prune(nowMillis)
@@ -131,9 +131,9 @@ export class JobTable {
       old;
       old = this.records.takeBeyond(records, nowMillis)
     ) {
-      const { id, idempotencyKey } = old.submission
-      this.known.delete(id)
-      if (idempotencyKey !== undefined && this.byIdempotencyKey.get(idempotencyKey)?.id === id) {
+      const { idempotencyKey, jobId } = old.submission
+      this.known.delete(jobId)
+      if (idempotencyKey !== undefined && this.byIdempotencyKey.get(idempotencyKey)?.submission.jobId === jobId) {
         this.byIdempotencyKey.delete(idempotencyKey)
       }
     }
@@ -142,7 +142,8 @@ export class JobTable {
       old;
       old = this.results.takeBeyond(results, nowMillis)
     ) {
-      if (this.known.get(old.id) === old) this.known.set(old.id, old.withoutResult())
+      const { jobId } = old.submission
+      if (this.known.get(jobId) === old) this.known.set(jobId, old.withoutResult())
     }
   }
 
@@ -162,12 +163,6 @@ export class JobTable {
     }
     return found
   }
-}
-
-const numberOf = (id: string): number | undefined => {
-  if (!id.startsWith("job-")) return undefined
-  const number = Number(id.slice(4))
-  return Number.isSafeInteger(number) && `job-${number}` === id ? number : undefined
 }
 
 /** Jobs that have not ended, in the order in which they were submitted. A job knows its neighbours. */

@@ -1,12 +1,13 @@
 /**
- * Makes a job of an effect: what it is called, whose it is, how urgent; its scope, context, retries and span.
+ * Makes a job of an effect: what it is called, whose it is, how urgent.
  */
-import { Cause, Context, Duration, Effect, Exit, References, type Schedule, Scope, Tracer } from "effect"
+import { Context, Duration, Effect, type Schedule, type Scope } from "effect"
 import { identity } from "effect/Function"
 import type { JobKind, Metadata } from "../core/JobEvent.ts"
 import { cancel, join } from "./Job.ts"
 import { JobError } from "./JobError.ts"
-import { CurrentJob, type Fork, type Job, type JobRecord, type Submission } from "./JobRecord.ts"
+import * as JobId from "./JobId.ts"
+import { CurrentJob, type Job, type JobRecord, Submission, type Work } from "./JobRecord.ts"
 import type { Lifecycle } from "./Lifecycle.ts"
 import type { Settings } from "./Settings.ts"
 
@@ -47,24 +48,23 @@ export const submit = <A, E, R>(
 ): Effect.Effect<Job<A, E>, JobError, Exclude<R, Scope.Scope>> =>
   Effect.contextWith((context: Context.Context<Exclude<R, Scope.Scope>>) => {
     const { kind = "job", priority = 0 } = options
-    const id = options.id ?? lifecycle.table.nextId()
     const owner = Context.get(context, CurrentJob)
     const current = owner?.supervision === lifecycle ? owner : undefined
-    const submission: Submission = {
-      id,
-      name: options.name ?? id,
+    const submission = new Submission(
+      options.id === undefined ? lifecycle.table.nextId() : JobId.fromText(options.id),
+      options.name,
       kind,
-      metadata: options.metadata ?? {},
-      key: options.key ?? "",
-      priority: typeof priority === "number" ? priority : priorities[priority],
-      idempotencyKey: options.idempotencyKey,
-      timeout: options.timeout === undefined ? timeoutOf(kind, settings) : Duration.fromInputUnsafe(options.timeout),
-      parent: options.owner === "supervisor" ? undefined : current
-    }
-    const start = starting(effect, options.retry, context)
-    const record = lifecycle.submit(submission, start)
+      options.metadata ?? noMetadata,
+      options.key ?? "",
+      typeof priority === "number" ? priority : priorities[priority],
+      options.idempotencyKey,
+      options.timeout === undefined ? timeoutOf(kind, settings) : Duration.fromInputUnsafe(options.timeout)
+    )
+    const parent = options.owner === "supervisor" ? undefined : current
+    const work = workOf(effect, options.retry, context)
+    const record = lifecycle.submit(submission, work, parent)
     return record instanceof JobError
-      ? whenRefused<A, E>(lifecycle, record, submission, start, options.whenFull, current, whileWaiting)
+      ? whenRefused<A, E>(lifecycle, record, submission, work, parent, options.whenFull, current, whileWaiting)
       : Effect.succeed(record as Job<A, E>)
   })
 
@@ -88,13 +88,28 @@ export const run = <A, E, R>(
     )
   })
 
+// A record holds work of every type. R is what the context has, and Scope, which the job's fiber is given.
+const workOf = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  retry: Options<E>["retry"],
+  context: Context.Context<Exclude<R, Scope.Scope>>
+): Work => ({
+  // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
+  effect: effect as Effect.Effect<A, E>,
+  retry: retry as Work["retry"],
+  context
+})
+
+const noMetadata: Metadata = {}
+
 const timeoutOf = (kind: JobKind, settings: Settings) => (kind === "job" ? settings.timeout : undefined)
 
 const whenRefused = <A, E>(
   lifecycle: Lifecycle,
   refusal: JobError,
   submission: Submission,
-  start: Fork,
+  work: Work,
+  parent: JobRecord | undefined,
   whenFull: Options["whenFull"],
   current: JobRecord | undefined,
   whileWaiting: (wait: Effect.Effect<JobRecord, JobError>) => Effect.Effect<JobRecord, JobError>
@@ -103,91 +118,10 @@ const whenRefused = <A, E>(
   const warned = lifecycle.admission.noticeFull() ? Effect.logWarning(refusal.message) : Effect.void
   if (whenFull === undefined || whenFull === "refuse") return Effect.andThen(warned, Effect.fail(refusal))
   const limit = whenFull === "wait" ? undefined : Duration.fromInputUnsafe(whenFull)
-  const entered = whileWaiting(lifecycle.enter(submission, start, current, refusal, limit))
+  const accept = () => lifecycle.submit(submission, work, parent)
+  const entered = whileWaiting(lifecycle.enter(accept, current, refusal, limit))
   return Effect.andThen(
     warned,
     Effect.map(entered, (record) => record as Job<A, E>)
   )
-}
-
-// Made here, and not where it is used, so that a waiting job holds on to nothing but these three.
-const starting =
-  <A, E, R>(
-    effect: Effect.Effect<A, E, R>,
-    retry: Options<E>["retry"],
-    submitted: Context.Context<Exclude<R, Scope.Scope>>
-  ): Fork =>
-  (record) => {
-    const scope = Scope.makeUnsafe()
-    const context = submitted.pipe(
-      Context.add(CurrentJob, record),
-      Context.add(
-        References.CurrentLogAnnotations,
-        annotations(record, Context.get(submitted, References.CurrentLogAnnotations))
-      ),
-      Context.add(Scope.Scope, scope)
-    ) as Context.Context<R> // which is what the caller's context lacked: R is what it had, and Scope
-    const work = retry === undefined ? effect : retrying(record, effect, retry)
-    return Effect.runForkWith(context)(
-      Effect.onExitPrimitive(inSpan(work, record, submitted), (exit) => {
-        const closing = Scope.closeUnsafe(scope, exit)
-        if (closing === undefined) return record.supervision.finish(record, exit)
-        return Effect.flatMap(
-          Effect.exit(closing),
-          (closed) => record.supervision.finish(record, both(exit, closed)) ?? Effect.void
-        )
-      })
-    )
-  }
-
-/** What everything a job logs carries: its own facts, and of the submitter's all but those of another job. */
-const annotations = ({ submission: { id, name, parent } }: JobRecord, inherited: Readonly<Record<string, unknown>>) => {
-  if (parent !== undefined) return { ...inherited, jobId: id, jobName: name, jobAttempt: 1, parentJobId: parent.id }
-  if (!("parentJobId" in inherited)) return { ...inherited, jobId: id, jobName: name, jobAttempt: 1 }
-  const { parentJobId: _, ...others } = inherited
-  return { ...others, jobId: id, jobName: name, jobAttempt: 1 }
-}
-
-/** What work and its finalizers came to: finalizers can only make it worse. */
-const both = <A, E>(exit: Exit.Exit<A, E>, closed: Exit.Exit<void>): Exit.Exit<A, E> => {
-  if (Exit.isSuccess(closed)) return exit
-  return Exit.failCause(Exit.isSuccess(exit) ? closed.cause : Cause.combine(exit.cause, closed.cause))
-}
-
-const retrying = <A, E, R>(
-  record: JobRecord,
-  effect: Effect.Effect<A, E, R>,
-  schedule: Schedule.Schedule<unknown, E>
-): Effect.Effect<A, E, R> => {
-  let failed: Cause.Cause<E> | undefined
-  const attempt = Effect.suspend(() => {
-    if (failed !== undefined) {
-      record.supervision.emit(record, { _tag: "JobRetrying", attempt: record.attempt, cause: failed })
-      record.attempt++
-    }
-    return Effect.annotateLogs(Effect.scoped(effect), { jobAttempt: record.attempt })
-  })
-  return attempt.pipe(
-    Effect.tapCause((cause) =>
-      Effect.sync(() => {
-        failed = cause
-      })
-    ),
-    Effect.retry(schedule)
-  )
-}
-
-// Only where somebody traces: a span of its own, because a job may outlive the span it was submitted in.
-const inSpan = <A, E, R>(
-  work: Effect.Effect<A, E, R>,
-  { submission: { id, name } }: JobRecord,
-  submitted: Context.Context<never>
-): Effect.Effect<A, E, Exclude<R, Tracer.ParentSpan>> | Effect.Effect<A, E, R> => {
-  const submitter = Context.getOrUndefined(submitted, Tracer.ParentSpan)
-  if (submitter === undefined) return work
-  return Effect.withSpan(work, name, {
-    root: true,
-    attributes: { "holdfast.job.id": id },
-    links: [{ span: submitter, attributes: {} }]
-  })
 }
