@@ -1,10 +1,14 @@
 /**
  * Keeps items so that the first by some order is at hand; adding, and removing any item, take logarithmic time.
  *
- * An item knows its place (`heapIndex`), so it can be in one heap at a time.
+ * Items that are added in order and only taken from the front, as most are, are a plain queue until the first exception:
+ * then both take constant time. An item knows its place (`heapIndex`), so it can be in one heap at a time.
  */
 export class Heap<Item extends { heapIndex: number }> {
-  private readonly items: Array<Item> = []
+  private items: Array<Item | undefined> = []
+  // While the items are a queue: how many places at the front are empty.
+  private start = 0
+  private isQueue = true
   private readonly isBefore: (a: Item, b: Item) => boolean
 
   constructor(isBefore: (a: Item, b: Item) => boolean) {
@@ -12,20 +16,26 @@ export class Heap<Item extends { heapIndex: number }> {
   }
 
   get size(): number {
-    return this.items.length
+    return this.items.length - this.start
   }
 
   get first(): Item | undefined {
-    return this.items[0]
+    return this.items[this.start]
   }
 
   push(item: Item): void {
+    const last = this.items.at(-1)
+    if (last === undefined) this.isQueue = true
+    else if (this.isBefore(item, last)) this.endQueue()
     this.items.push(item)
-    this.rise(item, this.items.length - 1)
+    if (this.isQueue) item.heapIndex = 0
+    else this.rise(item, this.items.length - 1)
   }
 
   /** Takes out an item that is in this heap. */
   remove(item: Item): void {
+    if (item === this.first && this.isQueue) return this.shift(item)
+    this.endQueue()
     const at = item.heapIndex
     const last = this.items.pop()
     item.heapIndex = -1
@@ -36,8 +46,29 @@ export class Heap<Item extends { heapIndex: number }> {
 
   /** Puts an item whose order has changed back into its place. */
   update(item: Item): void {
+    if (this.size === 1) return
+    this.endQueue()
     this.rise(item, item.heapIndex)
     this.sink(item, item.heapIndex)
+  }
+
+  private shift(item: Item): void {
+    item.heapIndex = -1
+    this.items[this.start++] = undefined
+    // Moves the items once for each time that half of them were taken.
+    if (this.start === this.items.length || (this.start >= 1_024 && this.start * 2 >= this.items.length)) {
+      this.items = this.items.slice(this.start)
+      this.start = 0
+    }
+  }
+
+  // A sorted list is a heap already: what is missing is that the items know their places.
+  private endQueue(): void {
+    if (!this.isQueue) return
+    this.isQueue = false
+    this.items = this.items.slice(this.start)
+    this.start = 0
+    for (const [at, item] of this.items.entries()) if (item !== undefined) item.heapIndex = at
   }
 
   private rise(item: Item, from: number): void {

@@ -93,20 +93,11 @@ export class Lifecycle implements Supervision {
 
   /** Accepts a job, to be started as soon as there is a slot, or says why not. */
   submit(submission: Submission, work: Work, parent: JobRecord | undefined): JobRecord | JobError {
-    const { idempotencyKey, jobId, kind, metadata } = submission
+    const { idempotencyKey, kind, metadata } = submission
     const known = idempotencyKey === undefined ? undefined : this.table.getByIdempotencyKey(idempotencyKey)
     if (known !== undefined) return known
-    const refused = (reason: JobError["reason"]) => new JobError({ id: submission.id, reason })
-    if (!this.table.isFree(jobId)) return refused(new DuplicateId())
-    if (parent?.result !== undefined || parent?.stop !== undefined) {
-      return refused(new NotAccepting({ because: "parent ending" }))
-    }
-    if (this.refusal !== undefined && (this.refusal === "closed" || parent === undefined)) {
-      return refused(new NotAccepting({ because: this.refusal }))
-    }
-    if (kind === "job" && this.admission.isFull) {
-      return refused(new QueueFull({ maxPending: this.settings.maxPending }))
-    }
+    const reason = this.whyNot(submission, parent)
+    if (reason !== undefined) return new JobError({ id: submission.id, reason })
     const now = this.now()
     const record = new JobRecord(this, submission, work, parent, ++this.lastNumber, now, this.settings.agingMillis)
     this.table.add(record)
@@ -117,6 +108,17 @@ export class Lifecycle implements Supervision {
     this.events.append(submission, { _tag: "JobSubmitted", metadata, parentId: parent?.id }, now)
     this.scheduleSettle()
     return record
+  }
+
+  private whyNot({ jobId, kind }: Submission, parent: JobRecord | undefined): JobError["reason"] | undefined {
+    if (!this.table.isFree(jobId)) return new DuplicateId()
+    if (parent?.result !== undefined || parent?.stop !== undefined)
+      return new NotAccepting({ because: "parent ending" })
+    if (this.refusal !== undefined && (this.refusal === "closed" || parent === undefined)) {
+      return new NotAccepting({ because: this.refusal })
+    }
+    if (kind === "job" && this.admission.isFull) return new QueueFull({ maxPending: this.settings.maxPending })
+    return undefined
   }
 
   /**
@@ -252,7 +254,7 @@ export class Lifecycle implements Supervision {
     record.work = undefined
     const now = (record.startedAtMillis = this.now())
     this.rates.started.add(now)
-    this.table.move(record, "running", now)
+    this.table.start(record)
     this.emit(record, started, now)
     const { timeout } = record.submission
     if (timeout !== undefined) {
@@ -282,7 +284,7 @@ export class Lifecycle implements Supervision {
     record.children = undefined
     record.endedAtMillis = now
     record.parent?.children?.delete(record)
-    this.table.move(record, result.state, now)
+    this.table.end(record, result.state, now)
     if (result.state === "completed") {
       this.rates.succeeded.add(now)
       this.emit(record, completed, now)

@@ -43,7 +43,7 @@ export const submit = <A, E, R>(
   lifecycle: Lifecycle,
   settings: Settings,
   effect: Effect.Effect<A, E, R>,
-  options: Options<E>,
+  options: Options<E> = noOptions,
   whileWaiting: (wait: Effect.Effect<JobRecord, JobError>) => Effect.Effect<JobRecord, JobError> = identity
 ): Effect.Effect<Job<A, E>, JobError, Exclude<R, Scope.Scope>> =>
   Effect.contextWith((context: Context.Context<Exclude<R, Scope.Scope>>) => {
@@ -76,7 +76,7 @@ export const run = <A, E, R>(
   lifecycle: Lifecycle,
   settings: Settings,
   effect: Effect.Effect<A, E, R>,
-  options: Options<E>
+  options: Options<E> = noOptions
 ): Effect.Effect<A, E | JobError, Exclude<R, Scope.Scope>> =>
   Effect.uninterruptibleMask((restore) => {
     const { idempotencyKey } = options
@@ -100,6 +100,8 @@ const workOf = <A, E, R>(
   context
 })
 
+// Shared by all jobs that are submitted without.
+const noOptions = {}
 const noMetadata: Metadata = {}
 
 const timeoutOf = (kind: JobKind, settings: Settings) => (kind === "job" ? settings.timeout : undefined)

@@ -125,8 +125,8 @@ export const make = <R = never>(
     )
     const lag = yield* upkeep(lifecycle, settings.upkeepEvery)
     return Supervisor.of({
-      submit: (effect, submitOptions) => Submit.submit(lifecycle, settings, effect, submitOptions ?? {}),
-      run: (effect, submitOptions) => Submit.run(lifecycle, settings, effect, submitOptions ?? {}),
+      submit: (effect, submitOptions) => Submit.submit(lifecycle, settings, effect, submitOptions),
+      run: (effect, submitOptions) => Submit.run(lifecycle, settings, effect, submitOptions),
       find: (id) => findIn(lifecycle, id),
       list: (filter) => Effect.sync(() => lifecycle.table.select(filter ?? {}).map((record) => record.status())),
       select: (filter) => Effect.sync(() => lifecycle.table.select(filter ?? {})),
