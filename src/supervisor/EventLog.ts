@@ -8,6 +8,7 @@
  */
 import { Array as Arr, Cause, Effect, Stream } from "effect"
 import type { EventsMissed, JobEvent, JobKind } from "../core/JobEvent.ts"
+import * as JobId from "./JobId.ts"
 
 /** An event as its maker knows it: where it stands, when it happened and to which job, the log knows. */
 export type Unplaced<Event> = Event extends JobEvent
@@ -16,14 +17,17 @@ export type Unplaced<Event> = Event extends JobEvent
 
 /** Whose event it is. */
 interface Subject {
-  readonly id: string
-  readonly name: string
+  readonly jobId: JobId.JobId
+  /** Absent when the name is the id. */
+  readonly givenName: string | undefined
   readonly kind: JobKind
 }
 
 export class EventLog {
   // The ring, in columns: event n is at (n - 1) % capacity in each.
-  private readonly subjects: Array<Subject> = []
+  private readonly ids: Array<JobId.JobId> = []
+  private readonly names: Array<string | undefined> = []
+  private readonly kinds: Array<JobKind> = []
   private readonly happenings: Array<Unplaced<JobEvent>> = []
   private readonly times: Array<number> = []
   private readonly wakers = new Set<() => void>()
@@ -45,7 +49,9 @@ export class EventLog {
 
   append(subject: Subject, happening: Unplaced<JobEvent>, now: number): void {
     const at = this.lastSequence++ % this.capacity
-    this.subjects[at] = subject
+    this.ids[at] = subject.jobId
+    this.names[at] = subject.givenName
+    this.kinds[at] = subject.kind
     this.happenings[at] = happening
     this.times[at] = now
     this.wake()
@@ -90,10 +96,11 @@ export class EventLog {
 
   private eventAt(sequence: number): JobEvent | undefined {
     const at = (sequence - 1) % this.capacity
-    const [subject, happening, time] = [this.subjects[at], this.happenings[at], this.times[at]]
-    if (subject === undefined || happening === undefined || time === undefined) return undefined
-    const { id, kind, name } = subject
-    return { ...happening, sequence, atMillis: this.toEpoch(time), jobId: id, jobName: name, kind }
+    const [id, kind, happening, time] = [this.ids[at], this.kinds[at], this.happenings[at], this.times[at]]
+    if (id === undefined || kind === undefined || happening === undefined || time === undefined) return undefined
+    const jobId = JobId.toText(id)
+    const jobName = this.names[at] ?? jobId
+    return { ...happening, sequence, atMillis: this.toEpoch(time), jobId, jobName, kind }
   }
 
   // Looks and subscribes in one step: an event between the two would wake nobody.

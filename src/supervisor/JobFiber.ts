@@ -30,11 +30,10 @@ const close = (record: JobRecord, scope: Scope.Closeable, exit: Exit.Exit<unknow
 
 /** What everything a job logs carries: its own facts, and of the submitter's all but those of another job. */
 const annotations = (
-  { parent, submission }: JobRecord,
+  { givenName, id, parent }: JobRecord,
   inherited: Readonly<Record<string, unknown>>
 ): Readonly<Record<string, unknown>> => {
-  const { id } = submission
-  const name = submission.givenName ?? id // `submission.name` would write the id out once more
+  const name = givenName ?? id // and not the record's `name`, which would write the id out once more
   if (parent !== undefined) return { ...inherited, jobId: id, jobName: name, jobAttempt: 1, parentJobId: parent.id }
   if (!("parentJobId" in inherited)) return { ...inherited, jobId: id, jobName: name, jobAttempt: 1 }
   const { parentJobId: _, ...others } = inherited
@@ -73,14 +72,14 @@ const retrying = <A, E, R>(
 // Only where somebody traces: a span of its own, because a job may outlive the span it was submitted in.
 const inSpan = <A, E, R>(
   work: Effect.Effect<A, E, R>,
-  { submission }: JobRecord,
+  record: JobRecord,
   submitted: Context.Context<never>
 ): Effect.Effect<A, E, Exclude<R, Tracer.ParentSpan>> | Effect.Effect<A, E, R> => {
   const submitter = Context.getOrUndefined(submitted, Tracer.ParentSpan)
   if (submitter === undefined) return work
-  return Effect.withSpan(work, submission.name, {
+  return Effect.withSpan(work, record.name, {
     root: true,
-    attributes: { "holdfast.job.id": submission.id },
+    attributes: { "holdfast.job.id": record.id },
     links: [{ span: submitter, attributes: {} }]
   })
 }

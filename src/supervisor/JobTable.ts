@@ -86,7 +86,7 @@ export class JobTable {
   /** The known job that was submitted with this idempotency key. */
   getByIdempotencyKey(key: string): JobRecord | undefined {
     const record = this.byIdempotencyKey.get(key)
-    return record === undefined ? undefined : this.known.get(record.submission.jobId)
+    return record === undefined ? undefined : this.known.get(record.jobId)
   }
 
   /** Jobs that have not ended, in the order in which they were submitted. */
@@ -100,7 +100,7 @@ export class JobTable {
   }
 
   add(record: JobRecord): void {
-    const { idempotencyKey, jobId, kind } = record.submission
+    const { idempotencyKey, jobId, kind } = record
     if (typeof jobId === "number" && jobId > this.lastNumber) this.hasForeignIds = true
     this.known.set(jobId, record)
     this.live.add(record)
@@ -110,7 +110,7 @@ export class JobTable {
 
   /** Takes down that a job which was pending runs. */
   start(record: JobRecord): void {
-    const tally = this.tallies[record.submission.kind]
+    const tally = this.tallies[record.kind]
     tally.pending--
     tally.running++
     record.state = "running"
@@ -118,7 +118,7 @@ export class JobTable {
 
   /** Takes down how a job ended. That makes its record old, and the oldest of the old are dropped. */
   end(record: JobRecord, state: JobState, nowMillis: number): void {
-    const { jobId, kind } = record.submission
+    const { jobId, kind } = record
     const tally = this.tallies[kind]
     // By name where one name is usual: a property that is looked up by a variable takes several times as long.
     if (record.state === "running") tally.running--
@@ -142,14 +142,14 @@ export class JobTable {
     const { records, results } = this.retention
     let old: JobRecord | undefined
     while ((old = this.records.takeBeyond(records, nowMillis)) !== undefined) {
-      const { idempotencyKey, jobId } = old.submission
+      const { idempotencyKey, jobId } = old
       this.known.delete(jobId)
-      if (idempotencyKey !== undefined && this.byIdempotencyKey.get(idempotencyKey)?.submission.jobId === jobId) {
+      if (idempotencyKey !== undefined && this.byIdempotencyKey.get(idempotencyKey)?.jobId === jobId) {
         this.byIdempotencyKey.delete(idempotencyKey)
       }
     }
     while ((old = this.results?.takeBeyond(results, nowMillis)) !== undefined) {
-      const { jobId } = old.submission
+      const { jobId } = old
       if (this.known.get(jobId) === old) this.known.set(jobId, old.withoutResult())
     }
   }
@@ -231,12 +231,18 @@ const isOnlyLive = (filter: Filter): boolean =>
 const matching = (filter: Filter): ((record: JobRecord) => boolean) => {
   const { key, kind, name } = filter
   const states = statesOf(filter)
-  const metadata = filter.metadata ?? {}
-  const fields = Object.keys(metadata)
-  return ({ state, submission }) =>
-    (states === undefined || states.includes(state)) &&
-    (kind === undefined || kind === submission.kind) &&
-    (key === undefined || key === submission.key) &&
-    fields.every((field) => submission.metadata[field] === metadata[field]) &&
-    (name === undefined || name === submission.name)
+  const facts = Object.entries(filter.metadata ?? {})
+  const hasFacts = (metadata: Metadata): boolean => {
+    for (let n = 0; n < facts.length; n++) {
+      const fact = facts[n]
+      if (fact !== undefined && metadata[fact[0]] !== fact[1]) return false
+    }
+    return true
+  }
+  return (record) =>
+    (states === undefined || states.includes(record.state)) &&
+    (kind === undefined || kind === record.kind) &&
+    (key === undefined || key === record.key) &&
+    hasFacts(record.metadata) &&
+    (name === undefined || name === record.name)
 }

@@ -24,8 +24,8 @@ export class Lending {
 
   /** Waits, as `waiter`, for something that needs a slot. */
   forSlot<A, E>(waiter: JobRecord | undefined, wait: Effect.Effect<A, E>): Effect.Effect<A, E> {
-    if (waiter?.submission.kind === "job") return this.lend(waiter, wait)
-    if (waiter?.submission.kind !== "call") return wait
+    if (waiter?.kind === "job") return this.lend(waiter, wait)
+    if (waiter?.kind !== "call") return wait
     return Effect.acquireUseRelease(
       Effect.sync(() => {
         this.waitingCalls.add(waiter)
@@ -39,8 +39,8 @@ export class Lending {
   /** Waits, as `waiter`, for a call. */
   forCall<A, E>(call: JobRecord, waiter: JobRecord | undefined, wait: Effect.Effect<A, E>): Effect.Effect<A, E> {
     return Effect.suspend(() => {
-      const holder = waiter?.submission.kind === "call" ? this.callers.get(waiter) : waiter
-      if (holder?.submission.kind !== "job") return wait
+      const holder = waiter?.kind === "call" ? this.callers.get(waiter) : waiter
+      if (holder?.kind !== "job") return wait
       return Effect.acquireUseRelease(
         Effect.sync(() => this.callers.set(call, holder)),
         () => (this.waitingCalls.has(call) ? this.lend(holder, wait) : wait),

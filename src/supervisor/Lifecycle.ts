@@ -12,6 +12,7 @@ import { EventLog, type Unplaced } from "./EventLog.ts"
 import * as FailureHook from "./FailureHook.ts"
 import { DuplicateId, JobError, NotAccepting, QueueFull } from "./JobError.ts"
 import * as JobFiber from "./JobFiber.ts"
+import * as JobId from "./JobId.ts"
 import { JobRecord, type Progress, type Submission, type Supervision, type Work } from "./JobRecord.ts"
 import * as Outcome from "./Outcome.ts"
 import { Lending } from "./Lending.ts"
@@ -97,7 +98,7 @@ export class Lifecycle implements Supervision {
     const known = idempotencyKey === undefined ? undefined : this.table.getByIdempotencyKey(idempotencyKey)
     if (known !== undefined) return known
     const reason = this.whyNot(submission, parent)
-    if (reason !== undefined) return new JobError({ id: submission.id, reason })
+    if (reason !== undefined) return new JobError({ id: JobId.toText(submission.jobId), reason })
     const now = this.now()
     const record = new JobRecord(this, submission, work, parent, ++this.lastNumber, now, this.settings.agingMillis)
     this.table.add(record)
@@ -105,7 +106,7 @@ export class Lifecycle implements Supervision {
     else this.startable.push(record)
     this.watched?.add(record)
     if (parent !== undefined) (parent.children ??= new Set()).add(record)
-    this.events.append(submission, { _tag: "JobSubmitted", metadata, parentId: parent?.id }, now)
+    this.events.append(record, { _tag: "JobSubmitted", metadata, parentId: parent?.id }, now)
     this.scheduleSettle()
     return record
   }
@@ -177,7 +178,7 @@ export class Lifecycle implements Supervision {
 
   /** Waits for a job on behalf of another, which lends its slot meanwhile: see `Lending`. */
   waitingFor<A, E>(target: JobRecord, waiter: JobRecord | undefined, wait: Effect.Effect<A, E>): Effect.Effect<A, E> {
-    switch (target.submission.kind) {
+    switch (target.kind) {
       case "job":
         return this.lending.forSlot(waiter, wait)
       case "call":
@@ -210,7 +211,7 @@ export class Lifecycle implements Supervision {
   }
 
   emit(record: JobRecord, event: Unplaced<JobEvent>, now = this.now()): void {
-    this.events.append(record.submission, event, now)
+    this.events.append(record, event, now)
   }
 
   // The job has a slot again before it goes on; one that was asked to end goes on without.
@@ -256,7 +257,7 @@ export class Lifecycle implements Supervision {
     this.rates.started.add(now)
     this.table.start(record)
     this.emit(record, started, now)
-    const { timeout } = record.submission
+    const { timeout } = record
     if (timeout !== undefined) {
       record.timer = this.after(timeout, () => this.stop(record, { _tag: "Timeout", after: timeout }))
     }
@@ -275,7 +276,7 @@ export class Lifecycle implements Supervision {
   private end(record: JobRecord, fiberExit: Exit.Exit<unknown, unknown>): void {
     const result = (record.result ??= Outcome.make(record, record.stop, fiberExit))
     const now = this.now()
-    if (record.state === "pending" && record.submission.kind === "job") this.admission.withdraw(record)
+    if (record.state === "pending" && record.kind === "job") this.admission.withdraw(record)
     this.admission.free(record)
     record.timer?.interruptUnsafe()
     record.timer = undefined

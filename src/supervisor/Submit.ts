@@ -7,7 +7,7 @@ import type { JobKind, Metadata } from "../core/JobEvent.ts"
 import { cancel, join } from "./Job.ts"
 import { JobError } from "./JobError.ts"
 import * as JobId from "./JobId.ts"
-import { CurrentJob, type Job, type JobRecord, Submission, type Work } from "./JobRecord.ts"
+import { CurrentJob, type Job, type JobRecord, type Submission, type Work } from "./JobRecord.ts"
 import type { Lifecycle } from "./Lifecycle.ts"
 import type { Settings } from "./Settings.ts"
 
@@ -50,16 +50,16 @@ export const submit = <A, E, R>(
     const { kind = "job", priority = 0 } = options
     const owner = Context.get(context, CurrentJob)
     const current = owner?.supervision === lifecycle ? owner : undefined
-    const submission = new Submission(
-      options.id === undefined ? lifecycle.table.nextId() : JobId.fromText(options.id),
-      options.name,
+    const submission: Submission = {
+      jobId: options.id === undefined ? lifecycle.table.nextId() : JobId.fromText(options.id),
+      givenName: options.name,
       kind,
-      options.metadata ?? noMetadata,
-      options.key ?? "",
-      typeof priority === "number" ? priority : priorities[priority],
-      options.idempotencyKey,
-      options.timeout === undefined ? timeoutOf(kind, settings) : Duration.fromInputUnsafe(options.timeout)
-    )
+      metadata: options.metadata ?? noMetadata,
+      key: options.key ?? "",
+      priority: typeof priority === "number" ? priority : priorities[priority],
+      idempotencyKey: options.idempotencyKey,
+      timeout: options.timeout === undefined ? timeoutOf(kind, settings) : Duration.fromInputUnsafe(options.timeout)
+    }
     const parent = options.owner === "supervisor" ? undefined : current
     const work = workOf(effect, options.retry, context)
     const record = lifecycle.submit(submission, work, parent)

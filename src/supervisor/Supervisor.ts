@@ -279,7 +279,7 @@ const living = (filter: Filter = {}): Effect.Effect<ReadonlyArray<Job.Job<unknow
     const current = yield* CurrentJob
     const jobs = yield* select({ state: ["pending", "running"], ...filter })
     return jobs.filter((job) => {
-      const isWanted = filter.kind === "periodic" || recordOf(job).submission.kind !== "periodic"
+      const isWanted = filter.kind === "periodic" || recordOf(job).kind !== "periodic"
       return isWanted && current?.isWithin(recordOf(job)) !== true
     })
   })

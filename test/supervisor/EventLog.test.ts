@@ -8,7 +8,7 @@ const logOf = (capacity: number) => new EventLog(capacity, (millis) => 1_000 + m
 
 const write = (log: EventLog, count: number) => {
   for (let n = 0; n < count; n++) {
-    log.append({ id: "job-1", name: "first", kind: "job" }, { _tag: "JobStarted" }, n)
+    log.append({ jobId: 1, givenName: "first", kind: "job" }, { _tag: "JobStarted" }, n)
   }
 }
 
