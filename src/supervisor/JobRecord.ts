@@ -208,10 +208,15 @@ export class JobRecord implements Job<unknown, unknown>, Submission {
     return listeners
   }
 
+  /** Lets go of its result, which has gone to the only one who asked for it. */
+  dropResult(): void {
+    if (this.result !== undefined) this.result = Outcome.withOnly(this, this.result, () => new Expired())
+  }
+
   /** The same record without its result, for when that is no longer kept. Handles given out keep the original. */
   withoutResult(): JobRecord {
     const record: JobRecord = Object.assign(Object.create(JobRecord.prototype), this)
-    if (this.result !== undefined) record.result = Outcome.withOnly(record, this.result, () => new Expired())
+    record.dropResult()
     return record
   }
 

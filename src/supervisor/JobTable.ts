@@ -41,11 +41,12 @@ export interface Keep {
 
 export class JobTable {
   private readonly known = new Map<JobId.JobId, JobRecord>()
-  private readonly byIdempotencyKey = new Map<string, JobRecord>()
+  private readonly byIdempotencyKey = new Map<string, JobId.JobId>()
   private readonly live = new LiveList()
-  private readonly records = new Oldest()
+  // By id, so that a result which is no longer kept is held by nobody here.
+  private readonly records = new Oldest<JobId.JobId>((id) => this.known.get(id)?.endedAtMillis)
   // Absent when results are kept for as long as records are.
-  private readonly results: Oldest | undefined
+  private readonly results: Oldest<JobRecord> | undefined
   private readonly tallies: Record<JobKind, Record<JobState, number>> = { job: zero(), call: zero(), periodic: zero() }
   private readonly retention: Retention
   private lastNumber = 0
@@ -56,7 +57,7 @@ export class JobTable {
     this.retention = retention
     const { records, results } = retention
     const isEarlier = results.count < records.count || results.forMillis < records.forMillis
-    this.results = isEarlier ? new Oldest() : undefined
+    this.results = isEarlier ? new Oldest((record) => record.endedAtMillis) : undefined
   }
 
   /** Makes an id that no known job has: `job-1`, `job-2`, … */
@@ -85,8 +86,8 @@ export class JobTable {
 
   /** The known job that was submitted with this idempotency key. */
   getByIdempotencyKey(key: string): JobRecord | undefined {
-    const record = this.byIdempotencyKey.get(key)
-    return record === undefined ? undefined : this.known.get(record.jobId)
+    const id = this.byIdempotencyKey.get(key)
+    return id === undefined ? undefined : this.known.get(id)
   }
 
   /** Jobs that have not ended, in the order in which they were submitted. */
@@ -104,7 +105,7 @@ export class JobTable {
     if (typeof jobId === "number" && jobId > this.lastNumber) this.hasForeignIds = true
     this.known.set(jobId, record)
     this.live.add(record)
-    if (idempotencyKey !== undefined) this.byIdempotencyKey.set(idempotencyKey, record)
+    if (idempotencyKey !== undefined) this.byIdempotencyKey.set(idempotencyKey, jobId)
     this.tallies[kind].pending++
   }
 
@@ -130,24 +131,21 @@ export class JobTable {
     // A round that went well is one of very many.
     if (kind === "periodic" && state === "completed" && record.parent !== undefined)
       return void this.known.delete(jobId)
-    // What a call answered went to its caller, and nobody asks for it by id.
-    if (kind === "call") this.known.set(jobId, record.withoutResult())
-    else this.results?.push(record)
-    this.records.push(record)
+    this.results?.push(record)
+    this.records.push(jobId)
     this.prune(nowMillis)
   }
 
   /** Drops the records and results that are not to be kept any longer. */
   prune(nowMillis: number): void {
     const { records, results } = this.retention
-    let old: JobRecord | undefined
-    while ((old = this.records.takeBeyond(records, nowMillis)) !== undefined) {
-      const { idempotencyKey, jobId } = old
-      this.known.delete(jobId)
-      if (idempotencyKey !== undefined && this.byIdempotencyKey.get(idempotencyKey)?.jobId === jobId) {
-        this.byIdempotencyKey.delete(idempotencyKey)
-      }
+    let id: JobId.JobId | undefined
+    while ((id = this.records.takeBeyond(records, nowMillis)) !== undefined) {
+      const key = this.known.get(id)?.idempotencyKey
+      this.known.delete(id)
+      if (key !== undefined && this.byIdempotencyKey.get(key) === id) this.byIdempotencyKey.delete(key)
     }
+    let old: JobRecord | undefined
     while ((old = this.results?.takeBeyond(results, nowMillis)) !== undefined) {
       const { jobId } = old
       if (this.known.get(jobId) === old) this.known.set(jobId, old.withoutResult())
@@ -199,21 +197,26 @@ class LiveList {
   }
 }
 
-/** Ended records in the order of their end. */
-class Oldest {
-  private readonly rest = MutableList.make<JobRecord>()
-  private first: JobRecord | undefined = undefined
+/** What has ended, in the order of its end. */
+class Oldest<Ended extends JobRecord | JobId.JobId> {
+  private readonly rest = MutableList.make<Ended>()
+  private first: Ended | undefined = undefined
+  private readonly endedAtMillis: (ended: Ended) => number | undefined
 
-  push(record: JobRecord): void {
-    if (this.first === undefined) this.first = record
-    else MutableList.append(this.rest, record)
+  constructor(endedAtMillis: (ended: Ended) => number | undefined) {
+    this.endedAtMillis = endedAtMillis
+  }
+
+  push(ended: Ended): void {
+    if (this.first === undefined) this.first = ended
+    else MutableList.append(this.rest, ended)
   }
 
   /** Takes out the oldest if it is not to be kept. */
-  takeBeyond({ count, forMillis }: Keep, nowMillis: number): JobRecord | undefined {
+  takeBeyond({ count, forMillis }: Keep, nowMillis: number): Ended | undefined {
     const { first } = this
     if (first === undefined) return undefined
-    if (this.rest.length < count && (first.endedAtMillis ?? 0) + forMillis > nowMillis) return undefined
+    if (this.rest.length < count && (this.endedAtMillis(first) ?? 0) + forMillis > nowMillis) return undefined
     const next = MutableList.take(this.rest)
     this.first = next === MutableList.Empty ? undefined : next
     return first

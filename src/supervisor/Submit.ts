@@ -102,8 +102,11 @@ export const run = <A, E, R>(
   })
 
 const leave = (record: JobRecord): Effect.Effect<unknown> => {
-  if (record.runners === undefined || --record.runners > 0 || record.endedAtMillis !== undefined) return Effect.void
-  return cancel(record, { reason: "its caller was interrupted" })
+  if (record.runners === undefined || --record.runners > 0) return Effect.void
+  if (record.endedAtMillis === undefined) return cancel(record, { reason: "its caller was interrupted" })
+  // What a call answered has gone to its callers, and nobody asks for it by id.
+  if (record.kind === "call") record.dropResult()
+  return Effect.void
 }
 
 // A record holds work of every type. R is what the context has, and Scope, which the job's fiber is given.
