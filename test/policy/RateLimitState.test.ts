@@ -202,6 +202,16 @@ describe("a rejection", () => {
     assert.deepStrictEqual(waits, [1_000, 2_000, 4_000, 8_000])
   })
 
+  it("of all that was sent measures nothing: it begins anew after the pause", () => {
+    for (const count of [1, 3]) {
+      const { state: sent, tickets } = takeMany(State.make([], true, 0), count, 0)
+      let state = sent
+      for (const ticket of tickets) state = State.reject(state, rejection(5_000), ticket, 0)
+      assert.strictEqual(State.wait(state, State.oneRequest, 0).millis, 5_000)
+      assert.isBelow(State.waitForAll(state, { ...State.oneRequest, requests: 10 }, 5_000).millis, 1_000)
+    }
+  })
+
   it("of a call sent before the last rejection was known is not a new one", () => {
     const { state, tickets } = limited()
     const first = State.reject(state, rejection(1_000), nth(tickets, 8), 100)
