@@ -23,8 +23,8 @@ export class Tracker {
   private readonly taken = new Set<string>()
   /** All text that was passed on. */
   text = ""
-  /** Whether a tool was called: its result is needed before anything can be continued. */
-  calledTool = false
+  /** Whose tools were called: the application's, if any of them was, else the provider's own. */
+  called: "application's" | "provider's" | undefined
 
   see(part: Part): void {
     switch (part.type) {
@@ -43,7 +43,8 @@ export class Tracker {
         this.open.delete(part.id)
         break
       case "tool-call":
-        this.calledTool = true
+        if (part.providerExecuted !== true) this.called = "application's"
+        else this.called ??= "provider's"
         this.taken.add(part.id)
         break
     }
