@@ -21,6 +21,7 @@ import type { Refusal } from "./RateLimitLine.ts"
 import { defaults, type Options as Limits, positiveMillis, resolve, type Settings } from "./RateLimitSettings.ts"
 import { SharedLimits } from "./RateLimitShared.ts"
 import * as RetryBudget from "./RetryBudget.ts"
+import * as TokenEstimate from "./TokenEstimate.ts"
 
 export { defaults, type Limit, type Options as Limits } from "./RateLimitSettings.ts"
 export { type Dimension, fromHeaders, type Told } from "./RateLimitHeaders.ts"
@@ -150,13 +151,13 @@ const limiter = (settings: Settings, learns: boolean, shared?: SharedLimits): Ef
 
 const around = (next: ModelProvider, { estimate, perTenant = defaults.perTenant }: Options) => {
   const key = RetryBudget.keyOf(next)
-  const answers = new Estimate.AnswerLength()
+  const answers = new TokenEstimate.AnswerLength()
   const isCachedFree = cachedIsFree.test(next.name)
 
   const needOf = (request: LanguageModel.ProviderOptions) => () =>
     Estimate.toNeed(
       estimate === undefined
-        ? { inputTokens: Estimate.inputTokens(request), outputTokens: answers.tokens }
+        ? { inputTokens: TokenEstimate.inputTokens(request), outputTokens: answers.tokens }
         : estimate(request)
     )
   const told = (exit: Exit.Exit<unknown, AiError.AiError>, finish: Finish | undefined): Outcome => {

@@ -1,61 +1,11 @@
 /**
- * Estimates the tokens of a call before it is sent.
+ * Says what a call takes of each limit.
  */
-import { Predicate } from "effect"
-import type { LanguageModel, Prompt } from "effect/ai"
 import type { Need } from "./RateLimitState.ts"
 
 export interface Estimate {
   readonly inputTokens: number
   readonly outputTokens: number
-}
-
-/** Four characters of English are about one token: https://help.openai.com/en/articles/4936856 . */
-const charactersPerToken = 4
-
-/** What an image or another file counts as; providers count by size and detail, from some hundred to some thousand. */
-const tokensPerFile = 1_000
-
-/** Tokens of a prompt: a quarter of the characters of all texts, tool calls and results, and 1,000 for each file. */
-export const inputTokens = ({ prompt }: Pick<LanguageModel.ProviderOptions, "prompt">): number => {
-  let characters = 0
-  for (const { content } of prompt.content) {
-    if (typeof content === "string") characters += content.length
-    else for (const part of content) characters += charactersOf(part)
-  }
-  return Math.ceil(characters / charactersPerToken)
-}
-
-const charactersOf = (part: Exclude<Prompt.Message["content"], string>[number]): number => {
-  if ("text" in part) return part.text.length
-  switch (part.type) {
-    case "file":
-      return tokensPerFile * charactersPerToken
-    case "tool-call":
-      return lengthOf(part.params)
-    case "tool-result":
-      return lengthOf(part.result)
-    default:
-      return 0
-  }
-}
-
-const lengthOf = (value: unknown): number =>
-  Predicate.isString(value) ? value.length : (JSON.stringify(value)?.length ?? 0)
-
-const firstAnswer = 500
-
-/** Expects of an answer what the last ones took on average. */
-export class AnswerLength {
-  private mean = firstAnswer
-
-  get tokens(): number {
-    return Math.ceil(this.mean)
-  }
-
-  observe(outputTokens: number): void {
-    this.mean += (outputTokens - this.mean) / 10
-  }
 }
 
 /** What a call with so many tokens takes of each limit. */

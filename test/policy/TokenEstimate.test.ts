@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Prompt } from "effect/ai"
-import * as Estimate from "../../src/policy/RateLimitEstimate.ts"
+import * as Estimate from "../../src/policy/TokenEstimate.ts"
 
 const estimate = (...content: ReadonlyArray<Prompt.Message>) =>
   Estimate.inputTokens({ prompt: Prompt.fromMessages(content) })
