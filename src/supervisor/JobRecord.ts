@@ -2,6 +2,7 @@
  * Holds what the supervisor knows of one job, from the moment it is accepted until nobody asks for it any more.
  */
 import { type Cause, Context, type Duration, type Effect, Exit, type Fiber, type Schedule, type Types } from "effect"
+import type * as CallTrail from "../core/CallTrail.ts"
 import type { JobEvent, JobKind, JobState, Metadata } from "../core/JobEvent.ts"
 import type { Unplaced } from "./EventLog.ts"
 import { Expired } from "./JobError.ts"
@@ -75,6 +76,8 @@ export interface Submission {
   readonly priority: number
   readonly idempotencyKey: string | undefined
   readonly timeout: Duration.Duration | undefined
+  /** What is written down about a model call on its way. */
+  readonly trail: CallTrail.Recorder | undefined
 }
 
 /** What a job does, and the context it was submitted in. */
@@ -115,6 +118,7 @@ export class JobRecord implements Job<unknown, unknown>, Submission {
   readonly priority: number
   readonly idempotencyKey: string | undefined
   readonly timeout: Duration.Duration | undefined
+  trail: CallTrail.Recorder | undefined
   /** The job that owns this one. */
   readonly parent: JobRecord | undefined
   /** In the supervisor's own time, as are the next ones: see `Lifecycle.now`. */
@@ -172,6 +176,7 @@ export class JobRecord implements Job<unknown, unknown>, Submission {
     this.priority = submission.priority
     this.idempotencyKey = submission.idempotencyKey
     this.timeout = submission.timeout
+    this.trail = submission.trail
     this.work = work
     this.parent = parent
     this.number = number

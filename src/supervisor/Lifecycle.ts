@@ -278,14 +278,16 @@ export class Lifecycle implements Supervision {
     record.endedAtMillis = now
     record.parent?.children?.delete(record)
     this.table.end(record, result.state, now)
+    const trailed = record.trail === undefined ? undefined : { trail: record.trail.trail }
+    record.trail = undefined
     if (result.state === "completed") {
       this.rates.succeeded.add(now)
-      this.emit(record, completed, now)
+      this.emit(record, trailed === undefined ? completed : { ...completed, ...trailed }, now)
     } else if (result.state === "failed") {
       this.rates.failed.add(now)
       const cause = Exit.isFailure(result.exit) ? result.exit.cause : Cause.empty
-      this.emit(record, { _tag: "JobFailed", cause }, now)
-    } else this.emit(record, { _tag: "JobCancelled", reason: Outcome.reasonOf(record.stop) }, now)
+      this.emit(record, { _tag: "JobFailed", cause, ...trailed }, now)
+    } else this.emit(record, { _tag: "JobCancelled", reason: Outcome.reasonOf(record.stop), ...trailed }, now)
     this.wake(record)
     if (this.admission.isUnsettled || !this.entrance.isEmpty) this.scheduleSettle()
   }

@@ -2,6 +2,7 @@
  * Makes a job of an effect: what it is called, whose it is, how urgent.
  */
 import { Context, Duration, Effect, type Schedule, type Scope } from "effect"
+import * as CallTrail from "../core/CallTrail.ts"
 import type { JobKind, Metadata } from "../core/JobEvent.ts"
 import * as Priority from "../core/Priority.ts"
 import { cancel, join } from "./Job.ts"
@@ -58,7 +59,8 @@ export const submit = <A, E, R>(
       key: options.key ?? "",
       priority: Priority.toNumber(priority),
       idempotencyKey: options.idempotencyKey,
-      timeout: options.timeout === undefined ? timeoutOf(kind, settings) : Duration.fromInputUnsafe(options.timeout)
+      timeout: options.timeout === undefined ? timeoutOf(kind, settings) : Duration.fromInputUnsafe(options.timeout),
+      trail: kind === "call" ? Context.get(context, CallTrail.Current) : undefined
     }
     const parent = options.owner === "supervisor" ? undefined : current
     const work = workOf(effect, options.retry, context)
