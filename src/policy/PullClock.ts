@@ -72,23 +72,27 @@ export const limit = <R>(
               waiting = undefined
               resume(exit)
             })
-            return Effect.suspend(() => {
-              waiting = undefined
-              return Fiber.interrupt(fiber)
-            })
           })
+        const stop = (fiber: Fiber.Fiber<Parts, unknown>): Effect.Effect<void> => {
+          waiting = undefined
+          return Fiber.interrupt(fiber)
+        }
 
         return Effect.suspend(() => {
           const pulledAt = now()
           const until = clocks.until(pulledAt)
           if (pulledAt >= until) return end(clocks.expired(pulledAt, pulledAt))
           return Effect.map(
-            Effect.flatMap(Effect.forkChild(opened ?? open, { startImmediately: true }), (fiber) => {
-              const exit = fiber.pollUnsafe()
-              if (exit !== undefined) return exit
-              waiting = { pulledAt, expired: undefined, wake: undefined }
-              return Effect.andThen(watchUntil(until), wait(fiber, waiting))
-            }),
+            // Nothing comes between starting to read and waiting for it, so that who is interrupted leaves no reader.
+            Effect.uninterruptibleMask((restore) =>
+              Effect.flatMap(Effect.forkChild(restore(opened ?? open), { startImmediately: true }), (fiber) => {
+                const exit = fiber.pollUnsafe()
+                if (exit !== undefined) return exit
+                waiting = { pulledAt, expired: undefined, wake: undefined }
+                const waited = Effect.onInterrupt(restore(wait(fiber, waiting)), () => stop(fiber))
+                return Effect.andThen(watchUntil(until), waited)
+              })
+            ),
             (parts) => {
               clocks.arrived(parts, pulledAt, now())
               return parts

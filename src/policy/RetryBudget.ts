@@ -52,7 +52,8 @@ export const shared = (options: Options = {}): Policy => {
 
 /** What is left for one call. Made by the outermost policy that may add attempts, and shared by all inside of it. */
 export class Allowance {
-  private extra = 0
+  private allowed = 0
+  private taken = 0
   private readonly contributors = new Set<object>()
   private readonly counted = new Set<string>()
   private readonly maxExtra: number
@@ -67,7 +68,12 @@ export class Allowance {
   contribute(policy: object, extra: number): void {
     if (this.contributors.has(policy)) return
     this.contributors.add(policy)
-    this.extra = Math.min(this.maxExtra, this.extra + extra)
+    this.allowed += extra
+  }
+
+  /** Further attempts the call may make in all: those it has made, and those that are left. */
+  get granted(): number {
+    return Math.min(this.maxExtra, this.allowed)
   }
 
   /** Tells the shared budget of this call to a provider. Once for each provider, however often it is tried. */
@@ -79,8 +85,8 @@ export class Allowance {
 
   /** Takes one further attempt, if there is one left. A fallback passes no key: it is the next provider's first. */
   take(key: string | undefined, now: number): boolean {
-    if (this.extra < 1 || (key !== undefined && this.share?.take(key, now) === false)) return false
-    this.extra--
+    if (this.taken >= this.granted || (key !== undefined && this.share?.take(key, now) === false)) return false
+    this.taken++
     return true
   }
 }
