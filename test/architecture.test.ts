@@ -40,6 +40,7 @@ describe("the rules for sources", () => {
     sourceViolations([
       { path: "src/core/Usage.ts", source: "export const a = 1" },
       { path: "src/provider/ModelProvider.ts", source: "export interface ModelProvider {}" },
+      { path: "src/provider/Attempts.ts", source: "export const a = 1" },
       { path: "src/provider/AiSdk.ts", source: `import "node:http"\nimport { a } from "@ai-sdk/provider"` },
       { path: "src/model/Model.ts", source: `import { Effect } from "effect"` },
       { path: "src/testing/LeakDetector.ts", source: `import type { AiError } from "effect/ai"` },
@@ -50,6 +51,7 @@ describe("the rules for sources", () => {
   it.each([
     [`import { a } from "../core/Usage.ts"`, "src/policy/Retry.ts"],
     [`import type { ModelProvider } from "../provider/ModelProvider.ts"`, "src/policy/Retry.ts"],
+    [`import { a } from "../provider/Attempts.ts"`, "src/policy/Retry.ts"],
     [`import { Effect } from "effect"\nimport { AiError } from "effect/ai"`, "src/core/Errors.ts"],
     [`import { NodeRuntime } from "@effect/platform-node"`, "src/testing/Runner.ts"],
     [`import { a } from "../server/Http.ts"\nimport { b } from "ai"\nimport "node:fs"`, "src/cli/main.ts"],

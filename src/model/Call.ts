@@ -1,11 +1,12 @@
 /**
  * Makes each call of a provider a supervised job with a trail of its own.
  */
-import { type Cause, Effect, Queue, Stream, type Tracer } from "effect"
+import { Cause, Context, Effect, Pull, Queue, Stream, type Tracer } from "effect"
 import { AiError, type Response } from "effect/ai"
 import * as CallTrail from "../core/CallTrail.ts"
 import * as FinishMark from "../core/FinishMark.ts"
 import * as PolicyReason from "../core/PolicyReason.ts"
+import * as RetryBudget from "../policy/RetryBudget.ts"
 import type { ModelProvider } from "../provider/ModelProvider.ts"
 import * as Job from "../supervisor/Job.ts"
 import type { JobError } from "../supervisor/JobError.ts"
@@ -26,9 +27,8 @@ export const supervised = (next: ModelProvider, supervisor: Supervisor["Service"
     generateText: (options) =>
       Effect.suspend(() => {
         const recorder = new CallTrail.Recorder()
-        const answer = Effect.provideService(next.generateText(options), CallTrail.Current, recorder)
-        return supervisor.run(answer, job).pipe(
-          Effect.map((parts) => parts.map((part) => (part.type === "finish" ? withTrail(part, recorder.trail) : part))),
+        return supervisor.run(within(next.generateText(options), recorder), job).pipe(
+          Effect.map((parts) => finished(parts, recorder)),
           Effect.mapError((error) => failure(error, recorder)),
           Effect.onExit(() => onSpan(options.span, recorder))
         )
@@ -38,30 +38,36 @@ export const supervised = (next: ModelProvider, supervisor: Supervisor["Service"
         Effect.gen(function* () {
           const recorder = new CallTrail.Recorder()
           const queue = yield* Queue.bounded<Response.StreamPartEncoded, Cause.Done>(readAhead)
-          const parts = Stream.provideService(next.streamText(options), CallTrail.Current, recorder)
-          const pump = Stream.runForEachArray(parts, (parts) => Queue.offerAll(queue, finished(parts, recorder)))
+          const pump = Stream.runForEachArray(next.streamText(options), (parts) =>
+            Queue.offerAll(queue, parts.at(-1)?.type === "finish" ? finished(parts, recorder) : parts)
+          )
           const call = yield* Effect.acquireRelease(
-            supervisor.submit(Effect.ensuring(pump, Queue.end(queue)), job),
+            supervisor.submit(within(Effect.ensuring(pump, Queue.end(queue)), recorder), job),
             (call) => Effect.andThen(Job.cancel(call, { reason: "its reader left" }), onSpan(options.span, recorder))
           )
-          return Stream.concat(Stream.fromQueue(queue), Stream.fromEffectDrain(Job.join(call))).pipe(
-            Stream.mapError((error) => failure(error, recorder))
-          )
+          const ended = Effect.mapError(Job.join(call), (error) => failure(error, recorder))
+          const read = Pull.catchDone(Queue.takeAll(queue), () => Effect.andThen(ended, Cause.done()))
+          return Stream.fromPull(Effect.succeed(read))
         })
       ).pipe(Stream.mapError(asAiError))
   }
 }
 
-const finished = (
-  parts: ReadonlyArray<Response.StreamPartEncoded>,
-  recorder: CallTrail.Recorder
-): ReadonlyArray<Response.StreamPartEncoded> => {
-  const last = parts.at(-1)
-  return last?.type === "finish" ? [...parts.slice(0, -1), withTrail(last, recorder.trail)] : parts
-}
+/** What every call has in its context: a trail, and an allowance of attempts. */
+const within = <A, E, R>(call: Effect.Effect<A, E, R>, recorder: CallTrail.Recorder): Effect.Effect<A, E, R> =>
+  Effect.updateContext(call, (context: Context.Context<R>) =>
+    context.pipe(
+      Context.add(CallTrail.Current, recorder),
+      Context.add(RetryBudget.Current, new RetryBudget.Allowance())
+    )
+  )
 
-const withTrail = (part: Response.FinishPartEncoded, trail: CallTrail.CallTrail): Response.FinishPartEncoded =>
-  FinishMark.add(part, { trail })
+/** Puts the trail on the finish part, with which an answer ends. */
+const finished = <Part extends Response.PartEncoded | Response.StreamPartEncoded>(
+  parts: ReadonlyArray<Part>,
+  recorder: CallTrail.Recorder
+): Array<Part> =>
+  parts.map((part) => (part.type === "finish" ? { ...part, ...FinishMark.add(part, { trail: recorder.trail }) } : part))
 
 const failure = (error: AiError.AiError | JobError, recorder: CallTrail.Recorder): AiError.AiError => {
   const failed = asAiError(error)

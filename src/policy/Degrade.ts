@@ -45,18 +45,11 @@ export const to = <R = never>(answer: Answer<R>, options: Options = {}): Policy<
             ])
           ),
         streamText: (request) =>
-          Stream.suspend(() => {
-            let started = false
-            return next.streamText(request).pipe(
-              FirstContent.held(() => {
-                started = true
-              }),
-              Stream.catchIf(
-                (error) => !started && when(error),
-                (error) => Stream.unwrap(Effect.map(instead(error, request), (text) => streamed(text, error)))
-              )
+          FirstContent.streamOf((begin) =>
+            Effect.catchIf(begin(next.streamText(request)), when, (error) =>
+              Effect.flatMap(instead(error, request), (text) => begin(streamed(text, error)))
             )
-          })
+          )
       }
     })
 }

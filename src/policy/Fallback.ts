@@ -5,7 +5,7 @@
  * error: see {@link Options.midStream}.
  */
 import { Effect, Option, Predicate, Stream } from "effect"
-import { type AiError, type LanguageModel, Prompt, type Response } from "effect/ai"
+import { type AiError, type IdGenerator, type LanguageModel, Prompt, type Response } from "effect/ai"
 import { CurrentOrigin } from "../core/Attempt.ts"
 import * as CallTrail from "../core/CallTrail.ts"
 import * as Deadline from "../core/Deadline.ts"
@@ -85,7 +85,7 @@ export const chain = <R = never>(targets: ReadonlyArray<Target<never, R>>, optio
       const provider: ModelProvider = {
         ...first,
         generateText: (request) => generate(settings, first, 0, request),
-        streamText: (request) => Stream.suspend(() => stream(settings, first, 0, request, new MidStream.Tracker()))
+        streamText: (request) => stream(settings, first, request)
       }
       return RetryBudget.contributing(provider, settings, steps.length)
     })
@@ -178,65 +178,61 @@ const generate = (
   )
 
 type PartStream = ReturnType<ModelProvider["streamText"]>
+type Part = Response.StreamPartEncoded
 
-const stream = (
-  settings: Settings,
-  provider: ModelProvider,
-  at: number,
-  request: LanguageModel.ProviderOptions,
-  tracker: MidStream.Tracker,
-  fit?: (part: Response.StreamPartEncoded) => ReadonlyArray<Response.StreamPartEncoded>
-): PartStream => {
-  const { midStream } = settings
-  let started = fit !== undefined
-  const sent = provider.streamText(request).pipe(
-    started
-      ? (parts) => parts
-      : FirstContent.held(() => {
-          started = true
-        })
-  )
-  const tracked =
-    midStream === "fail"
-      ? sent
-      : Stream.flattenIterable(
-          Stream.mapArray(sent, (parts) => {
-            const passed: Array<Response.StreamPartEncoded> = []
-            // One by one, for what to make of a part depends on those before it.
-            for (const part of parts) {
-              for (const fitted of fit === undefined ? [part] : fit(part)) {
-                tracker.see(fitted)
-                passed.push(fitted)
-              }
-            }
-            return [passed]
-          })
+/** Streams the first provider that gives content; what happens after that, `midStream` says. */
+const stream = (settings: Settings, first: ModelProvider, request: LanguageModel.ProviderOptions): PartStream =>
+  Stream.suspend(() => {
+    let current: Next = { provider: first, at: 0 }
+    const ask = (
+      begin: FirstContent.Begin,
+      to: Next,
+      asked: LanguageModel.ProviderOptions
+    ): Effect.Effect<
+      FirstContent.Begun<AiError.AiError, IdGenerator.IdGenerator>,
+      AiError.AiError,
+      IdGenerator.IdGenerator
+    > => {
+      current = to
+      return Effect.catch(begin(to.provider.streamText(asked)), (error) =>
+        Effect.flatMap(after(settings, to.provider, to.at, error), (other) =>
+          Effect.provideService(ask(begin, other, anew(asked)), CurrentOrigin, "fallback")
         )
-  const goOn = (error: AiError.AiError): Effect.Effect<PartStream, AiError.AiError> => {
-    if (!started) {
-      return Effect.map(after(settings, provider, at, error), (to) =>
-        asFallback(stream(settings, to.provider, to.at, anew(request), tracker))
       )
     }
-    if (midStream === "fail" || (midStream === "continue" && tracker.calledTool)) return Effect.fail(error)
-    const how = midStream === "restart" ? "restarted" : "continued"
-    return Effect.map(after(settings, provider, at, error, how), (to) => {
-      const mark = { from: RetryBudget.keyOf(provider), to: RetryBudget.keyOf(to.provider) }
-      const [frame, asked, refit] =
-        midStream === "restart"
-          ? ([[...tracker.close(), restartMark(mark)], anew(request), restarting(tracker, mark)] as const)
-          : ([
-              tracker.close(tracker.openText),
-              settings.continueFrom(anew(request), tracker.text),
-              MidStream.continuing(tracker, { continued: mark })
-            ] as const)
+    const begun = FirstContent.streamOf((begin) => ask(begin, current, request))
+    if (settings.midStream === "fail") return begun
+    const tracker = new MidStream.Tracker()
+    const tracked = MidStream.tracked(begun, tracker)
+    return Stream.catch(tracked, (error) => goOn(settings, current, error, request, tracker))
+  })
+
+/** Lets the next provider take a stream over, and the one after it when that fails too. */
+const goOn = (
+  settings: Settings,
+  failed: Next,
+  error: AiError.AiError,
+  request: LanguageModel.ProviderOptions,
+  tracker: MidStream.Tracker
+): PartStream => {
+  const isRestart = settings.midStream === "restart"
+  if (!isRestart && tracker.calledTool) return Stream.fail(error)
+  const how = isRestart ? "restarted" : "continued"
+  return Stream.unwrap(
+    Effect.map(after(settings, failed.provider, failed.at, error, how), (to) => {
+      const mark = { from: RetryBudget.keyOf(failed.provider), to: RetryBudget.keyOf(to.provider) }
+      const frame: ReadonlyArray<Part> = isRestart
+        ? [...tracker.close(), restartMark(mark)]
+        : tracker.close(tracker.openText)
+      const asked = isRestart ? anew(request) : settings.continueFrom(anew(request), tracker.text)
       frame.forEach((part) => tracker.see(part))
-      return asFallback(
-        Stream.concat(Stream.fromIterable(frame), stream(settings, to.provider, to.at, asked, tracker, refit))
-      )
+      const fit = isRestart ? restarting(tracker, mark) : MidStream.continuing(tracker, { continued: mark })
+      return Stream.concat(
+        Stream.fromIterable(frame),
+        MidStream.tracked(asFallback(to.provider.streamText(asked)), tracker, fit)
+      ).pipe(Stream.catch((next) => goOn(settings, to, next, request, tracker)))
     })
-  }
-  return Stream.catch(tracked, (error) => Stream.unwrap(goOn(error)))
+  )
 }
 
 const asFallback = Stream.provideService(CurrentOrigin, "fallback")

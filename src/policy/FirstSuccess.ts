@@ -28,60 +28,103 @@ export type Outcome<A, E> =
  */
 export const run = <A, E, R>(
   attempts: ReadonlyArray<Effect.Effect<A, E, R>>,
-  { afterFailure, delay, permit }: Plan<R>
+  plan: Plan<R>
 ): Effect.Effect<Outcome<A, E>, never, R> =>
   Effect.acquireUseRelease(
     Scope.make("parallel"),
-    (scope) =>
-      Effect.suspend(() => {
-        const decided = Deferred.makeUnsafe<Outcome<A, E>>()
-        const causes = new Map<number, Cause.Cause<E>>()
-        let idle = Deferred.makeUnsafe<void>()
-        let started = 0
-        let hasMore = attempts.length > 1
-        const lose = () => {
-          const inOrder = [...causes].toSorted(([one], [other]) => one - other)
-          Deferred.doneUnsafe(decided, Exit.succeed({ _tag: "Lost", causes: inOrder.map(([, cause]) => cause) }))
-        }
-        const ended = (index: number, exit: Exit.Exit<A, E>) => {
-          if (Exit.isSuccess(exit)) {
-            Deferred.doneUnsafe(decided, Exit.succeed({ _tag: "Won", index, value: exit.value, started }))
-            return
-          }
-          causes.set(index, exit.cause)
-          if (causes.size < started) return
-          if (hasMore && afterFailure === "next") Deferred.doneUnsafe(idle, Exit.void)
-          else lose()
-        }
-        const start = (attempt: Effect.Effect<A, E, R>) => {
-          const index = started++
-          idle = Deferred.makeUnsafe()
-          return Effect.forkIn(
-            Effect.map(Effect.exit(attempt), (exit) => ended(index, exit)),
-            scope,
-            { startImmediately: true }
-          )
-        }
-        const startOthers = Effect.gen(function* () {
-          for (const attempt of attempts.slice(1)) {
-            if (afterFailure === "end") yield* Effect.sleep(delay)
-            else if (!Duration.isZero(delay)) yield* Effect.timeoutOption(Deferred.await(idle), delay)
-            if (Deferred.isDoneUnsafe(decided) || !(yield* permit(started))) break
-            yield* start(attempt)
-          }
-          hasMore = false
-          if (causes.size === started) lose()
-        })
-        const [first] = attempts
-        return Effect.gen(function* () {
-          if (first !== undefined) yield* start(first)
-          if (hasMore && !Deferred.isDoneUnsafe(decided))
-            yield* Effect.forkIn(startOthers, scope, { startImmediately: true })
-          return yield* Deferred.await(decided)
-        })
-      }),
+    (scope) => new Contest(attempts, plan, scope).result,
     (scope) => Scope.close(scope, Exit.void)
   )
+
+class Contest<A, E, R> {
+  private readonly attempts: ReadonlyArray<Effect.Effect<A, E, R>>
+  private readonly plan: Plan<R>
+  private readonly scope: Scope.Scope
+  private readonly decided = Deferred.makeUnsafe<Outcome<A, E>>()
+  /** Tells that nothing is running; there while the next attempt is waited for. */
+  private idle: Deferred.Deferred<void> | undefined
+  private readonly causes: Array<Cause.Cause<E> | undefined> = []
+  private failed = 0
+  private hasMore: boolean
+
+  constructor(attempts: ReadonlyArray<Effect.Effect<A, E, R>>, plan: Plan<R>, scope: Scope.Scope) {
+    this.attempts = attempts
+    this.plan = plan
+    this.scope = scope
+    this.hasMore = attempts.length > 1
+  }
+
+  get result(): Effect.Effect<Outcome<A, E>, never, R> {
+    return Effect.flatMap(this.start(), () =>
+      !this.hasMore || Deferred.isDoneUnsafe(this.decided)
+        ? Deferred.await(this.decided)
+        : Effect.flatMap(Effect.forkIn(this.startOthers(), this.scope, { startImmediately: true }), () =>
+            Deferred.await(this.decided)
+          )
+    )
+  }
+
+  /** Starts the next attempt, if there is one. */
+  private start(): Effect.Effect<void, never, R> {
+    const index = this.causes.length
+    const attempt = this.attempts[index]
+    if (attempt === undefined) return Effect.void
+    this.causes.push(undefined)
+    return Effect.map(
+      Effect.forkIn(attempt, this.scope, { startImmediately: true }),
+      (fiber) => void fiber.addObserver((exit) => this.ended(index, exit))
+    )
+  }
+
+  private startOthers(): Effect.Effect<void, never, R> {
+    const started = this.causes.length
+    return Effect.flatMap(this.due, () => {
+      if (Deferred.isDoneUnsafe(this.decided)) return Effect.void
+      return Effect.flatMap(this.plan.permit(started), (isPermitted) => {
+        if (!isPermitted) return this.startNoMore
+        return Effect.andThen(
+          this.start(),
+          Effect.suspend(() => (this.causes.length < this.attempts.length ? this.startOthers() : this.startNoMore))
+        )
+      })
+    })
+  }
+
+  private readonly startNoMore = Effect.sync(() => {
+    this.hasMore = false
+    this.loseIfAllFailed()
+  })
+
+  /** Waits until the next attempt is due. */
+  private get due(): Effect.Effect<unknown> {
+    const { afterFailure, delay } = this.plan
+    if (afterFailure === "end") return Effect.sleep(delay)
+    if (Duration.isZero(delay) || this.failed === this.causes.length) return Effect.void
+    this.idle = Deferred.makeUnsafe()
+    return Effect.timeoutOption(Deferred.await(this.idle), delay)
+  }
+
+  private ended(index: number, exit: Exit.Exit<A, E>): void {
+    if (Exit.isSuccess(exit)) {
+      const won = { _tag: "Won", index, value: exit.value, started: this.causes.length } as const
+      Deferred.doneUnsafe(this.decided, Exit.succeed(won))
+      return
+    }
+    this.causes[index] = exit.cause
+    this.failed++
+    if (this.plan.afterFailure === "end") this.hasMore = false
+    this.loseIfAllFailed()
+    if (this.hasMore && this.failed === this.causes.length && this.idle !== undefined) {
+      Deferred.doneUnsafe(this.idle, Exit.void)
+    }
+  }
+
+  private loseIfAllFailed(): void {
+    if (this.hasMore || this.failed < this.causes.length) return
+    const causes = this.causes.filter((cause) => cause !== undefined)
+    Deferred.doneUnsafe(this.decided, Exit.succeed({ _tag: "Lost", causes }))
+  }
+}
 
 /** Fails as lost attempts did: with what `pick` makes of their errors, or with a bug if one of them had it. */
 export const fail = <E, E2>(

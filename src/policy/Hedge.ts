@@ -55,7 +55,7 @@ export const afterDelay = (delay: Duration.Input, options: Options = {}): Policy
  * streams need at most, and for answers that are not streamed the time to the answer.
  *
  * An attempt that lost counts with the time it had, so that the delay is not learned from the lucky ones alone. Where
- * latencies have a gap just before the quantile, as between warm and cold servers, the delay is where the gap begins.
+ * latencies have a gap just before the quantile, as between warm and cold servers, the delay ends in the gap.
  */
 export const adaptive = (options: AdaptiveOptions = {}): Policy => policy(learned(options))
 
@@ -139,8 +139,8 @@ const policy =
       return RetryBudget.contributing({ ...next, generateText, streamText }, settings, 1)
     })
 
-/** Second attempts that may be saved up while none are needed. */
-const burst = 20
+/** For how many calls second attempts may be saved up while none are needed. */
+const savedCalls = 1_000
 
 /** Latencies that at least double just before the quantile are a gap; "just before" is this share of the calls. */
 const slack = 0.02
@@ -168,12 +168,13 @@ class Hedge {
     pick: (errors: readonly [E, ...Array<E>]) => E
   ): Effect.Effect<A, E, R> {
     return Effect.withFiber((fiber) => {
+      const { maxShare } = this.settings
       const clock = fiber.getRef(Clock.Clock)
       const startedAt = clock.currentTimeMillisUnsafe()
       const learn = () => latencies.add(clock.currentTimeMillisUnsafe() - startedAt)
       const delay = this.settings.delay(latencies)
       this.calls++
-      this.tokens = Math.min(burst, this.tokens + this.settings.maxShare)
+      this.tokens = Math.min(Math.max(1, maxShare * savedCalls), this.tokens + maxShare)
       const plan: FirstSuccess.Plan<never> = {
         delay: Duration.millis(delay ?? Infinity),
         afterFailure: "end",

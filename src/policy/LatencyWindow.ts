@@ -39,9 +39,9 @@ export class LatencyWindow {
   }
 
   /**
-   * As {@link quantile}, but on the near side of a gap. Where latencies at least double between two neighbouring samples
-   * and the quantile lies beyond that gap by no more than `slack`, chance decides on which side it comes to lie; this is
-   * the side before.
+   * As {@link quantile}, but not beyond a gap. Where latencies more than double from one sample to the next, and the
+   * quantile lies behind that gap by no more than a share of `slack`, chance decides on which side it comes to lie. This
+   * is then in the gap, where hardly any sample is: half a doubling after its beginning.
    */
   quantileBeforeGap(share: number, slack: number): number {
     if (this.size === 0) return 0
@@ -49,7 +49,7 @@ export class LatencyWindow {
     let last = this.bucketOf(Math.max(0, share - slack))
     for (let bucket = last + 1; bucket <= end; bucket++) {
       if (this.counts[bucket] === 0) continue
-      if (bucket - last > doubling) return upperBound(last)
+      if (bucket - last > doubling) return upperBound(last) * Math.SQRT2
       last = bucket
     }
     return upperBound(end)

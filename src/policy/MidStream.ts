@@ -4,6 +4,7 @@
  * A {@link Tracker} sees each part that has been passed on: which blocks are open, which ids are taken, what text was
  * said. From that follow the parts that close what a failed provider left open, and how the next one's parts fit in.
  */
+import { Stream } from "effect"
 import type { Response } from "effect/ai"
 import * as FinishMark from "../core/FinishMark.ts"
 
@@ -66,6 +67,26 @@ export class Tracker {
     return free
   }
 }
+
+/** Shows a tracker each part of a stream, fitted in as `fit` says. */
+export const tracked = <E, R>(
+  self: Stream.Stream<Part, E, R>,
+  tracker: Tracker,
+  fit: (part: Part) => Parts = (part) => [part]
+): Stream.Stream<Part, E, R> =>
+  Stream.flattenIterable(
+    Stream.mapArray(self, (parts) => {
+      const passed: Array<Part> = []
+      // One by one, for what to make of a part depends on those before it.
+      for (const part of parts) {
+        for (const fitted of fit(part)) {
+          tracker.see(fitted)
+          passed.push(fitted)
+        }
+      }
+      return [passed]
+    })
+  )
 
 /** Gives the parts of another provider ids of their own, where theirs are taken. */
 export const renaming = (tracker: Tracker): (<P extends Part>(part: P) => P) => {

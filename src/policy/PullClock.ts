@@ -1,104 +1,95 @@
 /**
- * Limits how long a stream's pulls may take, without a timer for each of them.
+ * Limits how long a stream may take, by clocks that know when something was asked of it and what it brought.
  *
- * A pull that brings something at once costs a fiber and no timer. One that waits is watched by one fiber for the whole
- * stream, which sleeps until the earliest time at which something could be up, and looks again.
+ * One fiber reads the stream and puts its parts into a queue; another, for the whole stream, sleeps until the earliest
+ * time at which something could be up, and looks again. A part costs a place in the queue, and neither fiber nor timer.
  */
-import { Channel, Clock, Effect, Exit, Fiber, type Pull, Scope, Stream } from "effect"
+import { Clock, Effect, Exit, Fiber, Queue, Stream } from "effect"
+import type { Cause } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import type { AiError, Response } from "effect/ai"
 
 export type Parts = NonEmptyReadonlyArray<Response.StreamPartEncoded>
 
-/** The times of one stream: milliseconds since 1970. */
+/** The times of one stream: milliseconds since 1970. `pulledAt` is undefined while nothing is asked of the stream. */
 export interface Clocks {
-  /** Until when a pull that began at `pulledAt` may take; `Infinity` when nothing limits it. May change meanwhile. */
-  readonly until: (pulledAt: number) => number
-  /** Hears of what a pull brought. */
+  /** Until when it may take; `Infinity` when nothing limits it now. */
+  readonly until: (pulledAt: number | undefined) => number
+  /** Hears of what was brought. */
   readonly arrived: (parts: Parts, pulledAt: number, now: number) => void
   /** What to fail with when the time is up. */
-  readonly expired: (pulledAt: number, now: number) => AiError.AiError
+  readonly expired: (pulledAt: number | undefined, now: number) => AiError.AiError
 }
 
-/** A pull that waits. The watcher leaves the error here and wakes who waits, if that has gone to sleep already. */
-interface Waiting {
-  readonly pulledAt: number
-  expired: AiError.AiError | undefined
-  wake: ((end: Effect.Effect<never, AiError.AiError>) => void) | undefined
-}
+/** Parts that may wait for a slow reader; when they do, nothing is asked of the stream. */
+const readAhead = 16
 
 /**
- * Fails a stream when a pull takes longer than its clocks allow; all it had open is closed before the error arrives.
+ * Fails a stream when it takes longer than its clocks allow. It has been interrupted, and all it had open is closed,
+ * before the error arrives; parts that came in time arrive before it.
  *
- * `start` makes the clocks when the stream is first read. Building the stream, which may open a connection, counts as
- * part of its first pull.
+ * `start` makes the clocks when the stream is first read. Opening the stream is part of what it is first asked. `provide`
+ * gives what reads it the context it needs.
  */
 export const limit = <R>(
   self: Stream.Stream<Response.StreamPartEncoded, AiError.AiError, R>,
-  start: (now: number) => Clocks
+  start: (now: number) => Clocks,
+  provide: <A, E, R2>(read: Effect.Effect<A, E, R2>) => Effect.Effect<A, E, R2>
 ): Stream.Stream<Response.StreamPartEncoded, AiError.AiError, R> =>
-  Stream.fromChannel(
-    Channel.fromTransform((_, outer) =>
-      Effect.map(Effect.zip(Clock.Clock, Scope.fork(outer)), ([clock, scope]) => {
-        const now = () => clock.currentTimeMillisUnsafe()
-        const clocks = start(now())
-        let opened: Pull.Pull<Parts, AiError.AiError, void, R> | undefined
-        const open = Effect.flatMap(Channel.toPullScoped(self.channel, scope), (pull) => (opened = pull))
-        let waiting: Waiting | undefined
-        let watcher: { readonly fiber: Fiber.Fiber<void>; readonly wakesAt: number } | undefined
+  Stream.unwrap(
+    Effect.gen(function* () {
+      const scope = yield* Effect.scope
+      const clock = yield* Clock.Clock
+      const now = () => clock.currentTimeMillisUnsafe()
+      const queue = yield* Queue.bounded<Response.StreamPartEncoded, AiError.AiError | Cause.Done>(readAhead)
+      const clocks = start(now())
+      let pulledAt: number | undefined = now()
+      let expired: AiError.AiError | undefined
 
-        const watch: Effect.Effect<void> = Effect.suspend(() => {
-          const until = waiting === undefined ? Infinity : clocks.until(waiting.pulledAt)
-          if (now() < until && until < Infinity) return Effect.andThen(Effect.sleep(until - now()), watch)
-          watcher = undefined
-          if (waiting === undefined || until === Infinity) return Effect.void
-          waiting.expired = clocks.expired(waiting.pulledAt, now())
-          waiting.wake?.(end(waiting.expired))
-          return Effect.void
-        })
-        const watchUntil = (until: number): Effect.Effect<void> => {
-          if (until === Infinity || (watcher !== undefined && watcher.wakesAt <= until)) return Effect.void
-          const late = watcher === undefined ? Effect.void : Fiber.interrupt(watcher.fiber)
-          const early = Effect.map(Effect.forkIn(watch, scope), (fiber) => void (watcher = { fiber, wakesAt: until }))
-          return Effect.andThen(late, early)
-        }
-        const end = (error: AiError.AiError) => Effect.andThen(Scope.close(scope, Exit.fail(error)), Effect.fail(error))
-
-        const wait = <E>(fiber: Fiber.Fiber<Parts, E>, current: Waiting): Effect.Effect<Parts, E | AiError.AiError> =>
-          Effect.callback<Parts, E | AiError.AiError>((resume) => {
-            current.wake = (ended) => resume(Effect.andThen(Fiber.interrupt(fiber), ended))
-            if (current.expired !== undefined) return current.wake(end(current.expired))
-            fiber.addObserver((exit) => {
-              waiting = undefined
-              resume(exit)
-            })
-          })
-        const stop = (fiber: Fiber.Fiber<Parts, unknown>): Effect.Effect<void> => {
-          waiting = undefined
-          return Fiber.interrupt(fiber)
-        }
-
-        return Effect.suspend(() => {
-          const pulledAt = now()
-          const until = clocks.until(pulledAt)
-          if (pulledAt >= until) return end(clocks.expired(pulledAt, pulledAt))
-          return Effect.map(
-            // Nothing comes between starting to read and waiting for it, so that who is interrupted leaves no reader.
-            Effect.uninterruptibleMask((restore) =>
-              Effect.flatMap(Effect.forkChild(restore(opened ?? open), { startImmediately: true }), (fiber) => {
-                const exit = fiber.pollUnsafe()
-                if (exit !== undefined) return exit
-                waiting = { pulledAt, expired: undefined, wake: undefined }
-                const waited = Effect.onInterrupt(restore(wait(fiber, waiting)), () => stop(fiber))
-                return Effect.andThen(watchUntil(until), waited)
-              })
-            ),
-            (parts) => {
-              clocks.arrived(parts, pulledAt, now())
-              return parts
-            }
-          )
-        })
+      // A watcher that looks early looks again; only one that would look too late is replaced.
+      let watcher: Fiber.Fiber<void> | undefined
+      let looksAt = Infinity
+      const watch: Effect.Effect<void> = Effect.suspend(() => {
+        looksAt = clocks.until(pulledAt)
+        if (looksAt === Infinity) return Effect.void
+        const left = looksAt - now()
+        if (left > 0) return Effect.andThen(Effect.sleep(left), watch)
+        expired = clocks.expired(pulledAt, now())
+        return Fiber.interrupt(pump)
       })
-    )
+      const watchInTime: Effect.Effect<void> = Effect.suspend(() => {
+        const until = clocks.until(pulledAt)
+        if (until >= looksAt) return Effect.void
+        looksAt = until
+        const replaced = watcher === undefined ? Effect.void : Fiber.interrupt(watcher)
+        return Effect.andThen(
+          replaced,
+          Effect.map(Effect.forkIn(watch, scope, { startImmediately: true }), (fiber) => void (watcher = fiber))
+        )
+      })
+
+      const timed = Stream.transformPull(self, (pull) => {
+        const read = Effect.map(pull, (parts) => {
+          clocks.arrived(parts, pulledAt ?? now(), now())
+          pulledAt = undefined
+          return parts
+        })
+        return Effect.succeed(
+          Effect.suspend(() => {
+            pulledAt ??= now()
+            return clocks.until(pulledAt) < looksAt ? Effect.andThen(watchInTime, read) : read
+          })
+        )
+      })
+      const pump = yield* Stream.runForEachArray(timed, (parts) => Queue.offerAll(queue, parts)).pipe(
+        provide,
+        Effect.onExit((exit) => {
+          if (expired !== undefined) return Queue.fail(queue, expired)
+          return Exit.isSuccess(exit) ? Queue.end(queue) : Queue.failCause(queue, exit.cause)
+        }),
+        Effect.forkIn(scope)
+      )
+      yield* watchInTime
+      return Stream.fromQueue(queue)
+    })
   )

@@ -6,7 +6,7 @@
  * not come back together. When the provider says when to come back (Retry-After), that time is the least: the draw is
  * added to it.
  */
-import { Duration, Effect, Random, Stream } from "effect"
+import { Duration, Effect, Random } from "effect"
 import { CurrentOrigin } from "../core/Attempt.ts"
 import * as CallTrail from "../core/CallTrail.ts"
 import * as Deadline from "../core/Deadline.ts"
@@ -46,34 +46,13 @@ export const transient = (options: Options = {}): Policy => {
   const settings = resolve(options)
   return (next) => {
     const key = RetryBudget.keyOf(next)
-    const streamText: typeof next.streamText = (request) => {
-      const attempt = (retries: number): ReturnType<typeof next.streamText> =>
-        Stream.suspend(() => {
-          let started = false
-          return next.streamText(request).pipe(
-            FirstContent.held(() => {
-              started = true
-            }),
-            Stream.catch((error) =>
-              Stream.unwrap(
-                started
-                  ? Effect.fail(error)
-                  : Effect.as(
-                      backOff(settings, error, Failure.describe(error), retries, key),
-                      Stream.provideService(attempt(retries + 1), CurrentOrigin, "retry")
-                    )
-              )
-            )
-          )
-        })
-      return Stream.unwrap(Effect.as(RetryBudget.count(key), attempt(0)))
-    }
     return Effect.succeed(
       RetryBudget.contributing(
         {
           ...next,
           generateText: (request) => retrying(next.generateText(request), settings, Failure.describe, key),
-          streamText
+          streamText: (request) =>
+            FirstContent.streamOf((begin) => retrying(begin(next.streamText(request)), settings, Failure.describe, key))
         },
         settings,
         settings.times

@@ -6,10 +6,10 @@
  *
  * - *Per call*: what the options of all policies allow together, added up and not multiplied. Two layers of three
  *   retries make at most seven attempts, not sixteen. This bound is always there.
- * - *Per provider*: retries and hedges are at most a share of the calls of the last seconds, plus a small reserve for
- *   quiet times. When a provider fails every call, it then gets hardly more requests than there are calls. This bound is
- *   there when {@link shared} is in the stack. The rule is Finagle's,
- *   https://twitter.github.io/finagle/guide/Clients.html#retries .
+ * - *Per provider*: retries and hedges are at most a share of the calls of the last seconds, or as many as a small
+ *   reserve for quiet times allows. When a provider fails every call, it then gets hardly more requests than there are
+ *   calls. This bound is there when {@link shared} is in the stack. It is Finagle's rule, with the larger of share and
+ *   reserve in place of their sum: https://twitter.github.io/finagle/guide/Clients.html#retries .
  */
 import { Clock, Context, Duration, Effect, Stream } from "effect"
 import * as PolicyHealth from "../core/PolicyHealth.ts"
@@ -46,22 +46,24 @@ export const shared = (options: Options = {}): Policy => {
     Effect.gen(function* () {
       const budget = yield* makeShare
       yield* PolicyHealth.register(budget.health)
-      return around(next, (outer) => outer ?? new Allowance(maxExtra, budget))
+      return withAllowance(next, (allowance) => allowance.bind(maxExtra, budget))
     })
 }
 
-/** What is left for one call. Made by the outermost policy that may add attempts, and shared by all inside of it. */
+/** What is left for one call. Made by the model, or else by the outermost policy that needs it; shared by all inside. */
 export class Allowance {
   private allowed = 0
   private taken = 0
   private readonly contributors = new Set<object>()
   private readonly counted = new Set<string>()
-  private readonly maxExtra: number
-  private readonly share: Share | undefined
+  private maxExtra = Infinity
+  private share: Share | undefined
 
-  constructor(maxExtra = Infinity, share?: Share) {
-    this.maxExtra = maxExtra
+  /** Puts the call under a shared budget. The outermost one counts. */
+  bind(maxExtra: number, share: Share): void {
+    if (this.share !== undefined) return
     this.share = share
+    this.maxExtra = maxExtra
   }
 
   /** Adds what one policy's options allow. Once for each policy, however often the call comes by. */
@@ -105,11 +107,7 @@ export const keyOf = (provider: Pick<ModelProvider, "name" | "model">): string =
  * For policies that make further attempts: wrap what you return with it, and ask {@link take} before each one.
  */
 export const contributing = (next: ModelProvider, policy: object, extra: number): ModelProvider =>
-  around(next, (outer) => {
-    const allowance = outer ?? new Allowance()
-    allowance.contribute(policy, extra)
-    return allowance
-  })
+  withAllowance(next, (allowance) => allowance.contribute(policy, extra))
 
 /** As {@link contributing}, for any effect. */
 export const contributingEffect =
@@ -135,10 +133,24 @@ export const take = (key?: string): Effect.Effect<boolean> =>
       : Effect.map(Clock.currentTimeMillis, (now) => allowance.take(key, now))
   )
 
-const around = (next: ModelProvider, update: (outer: Allowance | undefined) => Allowance): ModelProvider => ({
+const withAllowance = (next: ModelProvider, change: (allowance: Allowance) => void): ModelProvider => ({
   ...next,
-  generateText: (request) => Effect.updateService(next.generateText(request), Current, update),
-  streamText: (request) => Stream.updateService(next.streamText(request), Current, update)
+  generateText: (request) =>
+    Effect.flatMap(Current, (outer) => {
+      const allowance = outer ?? new Allowance()
+      change(allowance)
+      const answer = next.generateText(request)
+      return outer === undefined ? Effect.provideService(answer, Current, allowance) : answer
+    }),
+  streamText: (request) =>
+    Stream.unwrap(
+      Effect.map(Current, (outer) => {
+        const allowance = outer ?? new Allowance()
+        change(allowance)
+        const parts = next.streamText(request)
+        return outer === undefined ? Stream.provideService(parts, Current, allowance) : parts
+      })
+    )
 })
 
 /** The counts of one provider: a ring of slices of the window. */
@@ -172,7 +184,7 @@ class Share {
 
   take(key: string, now: number): boolean {
     const counts = this.at(key, now)
-    if (sum(counts.extra) + 1 > this.reserve + this.ratio * sum(counts.calls)) return false
+    if (sum(counts.extra) + 1 > Math.max(this.reserve, this.ratio * sum(counts.calls))) return false
     bump(counts.extra, counts.slice)
     return true
   }
@@ -184,7 +196,7 @@ class Share {
         const counts = this.at(key, now)
         return { key, calls: sum(counts.calls), extra: sum(counts.extra) }
       })
-      const used = keys.map(({ calls, extra }) => extra / Math.max(1, this.reserve + this.ratio * calls))
+      const used = keys.map(({ calls, extra }) => extra / Math.max(1, this.reserve, this.ratio * calls))
       return { _tag: "RetryBudget", keys, score: Math.round(100 - 50 * Math.min(1, Math.max(0, ...used))) }
     })
   }

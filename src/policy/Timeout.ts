@@ -53,10 +53,9 @@ export const overall = (limit: Duration.Input): Policy => {
         Stream.unwrap(
           Effect.map(Clock.currentTimeMillis, (start) =>
             PullClock.limit(
-              Stream.updateService(next.streamText(request), Deadline.Current, (outer) =>
-                Deadline.earlier(outer, start + millis)
-              ),
-              () => ({ until: () => start + millis, arrived: () => {}, expired })
+              next.streamText(request),
+              () => ({ until: () => start + millis, arrived: () => {}, expired }),
+              Effect.updateService(Deadline.Current, (outer) => Deadline.earlier(outer, start + millis))
             )
           )
         )
@@ -90,14 +89,12 @@ export const perAttempt = (limits: Duration.Input | AttemptLimits): Policy => {
       streamText: (request) =>
         Stream.suspend(() => {
           const clocks = new AttemptClocks(settings)
-          const sent = next.streamText(request)
           return PullClock.limit(
-            settings.headers === Infinity
-              ? sent
-              : Stream.updateService(sent, ResponseHeaders.Listener, (outer) =>
-                  ResponseHeaders.heardBy(outer, () => clocks.headersArrived())
-                ),
-            (now) => clocks.start(now)
+            next.streamText(request),
+            (now) => clocks.start(now),
+            Effect.updateService(ResponseHeaders.Listener, (outer) =>
+              ResponseHeaders.heardBy(outer, () => clocks.headersArrived())
+            )
           )
         })
     })
@@ -176,14 +173,14 @@ class AttemptClocks implements PullClock.Clocks {
     this.hasHeaders = true
   }
 
-  until(pulledAt: number): number {
+  until(pulledAt: number | undefined): number {
     return this.earliest(pulledAt).until
   }
 
-  expired(pulledAt: number, now: number) {
+  expired(pulledAt: number | undefined, now: number) {
     const { clock } = this.earliest(pulledAt)
     if (clock !== "tokensPerSecond") return failures(clock, this.settings[clock]).expired()
-    const seconds = (this.flowMillis + now - pulledAt) / 1000
+    const seconds = (this.flowMillis + now - (pulledAt ?? now)) / 1000
     return PolicyReason.toAiError("Timeout", {
       _tag: "TooSlow",
       tokensPerSecond: this.characters / charactersPerToken / seconds,
@@ -203,7 +200,7 @@ class AttemptClocks implements PullClock.Clocks {
     }
   }
 
-  private earliest(pulledAt: number): { readonly clock: (typeof names)[number]; readonly until: number } {
+  private earliest(pulledAt: number | undefined): { readonly clock: (typeof names)[number]; readonly until: number } {
     const { attempt, firstToken, headers, idle, tokensPerSecond } = this.settings
     let clock: (typeof names)[number] = "attempt"
     let until = this.startedAt + attempt
@@ -213,6 +210,7 @@ class AttemptClocks implements PullClock.Clocks {
         until = at
       }
     }
+    if (pulledAt === undefined) return { clock, until }
     if (!this.hasHeaders) consider("headers", this.startedAt + headers)
     if (!this.hasContent) consider("firstToken", pulledAt + firstToken - this.waitedMillis)
     else {

@@ -173,10 +173,15 @@ export class PoolMember {
     this.latencies[way].observe(Math.max(1, millis), now)
   }
 
-  /** It has not answered within this time, so it is at least as slow. */
+  /** It was given up after this time, so it is at least as slow. */
   keptWaiting(way: Way, millis: number, now: number): void {
     const latency = this.latencies[way]
     if (millis > latency.value(now)) latency.observe(Math.max(1, millis), now)
+  }
+
+  /** It failed after this time: that makes it seem slower, but one that fails soon is not fast. */
+  failedAfter(way: Way, millis: number, now: number): void {
+    if (this.latencies[way].last !== undefined) this.keptWaiting(way, millis, now)
   }
 
   succeeded(now: number): void {

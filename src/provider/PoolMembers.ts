@@ -60,7 +60,10 @@ export class PoolUse {
       if (counts) this.member.succeeded(now)
     } else {
       const error = Cause.findErrorOption(exit.cause)
-      if (error._tag === "Some" && counts) {
+      if (error._tag === "None") return this.left()
+      if (!this.isAnswered) this.member.failedAfter(this.way, now - this.startedAt, now)
+      this.isAnswered = true
+      if (counts) {
         const forMillis = this.members.failed(this.member, error.value, now, this.random.nextDoubleUnsafe())
         if (forMillis !== undefined) {
           this.recorder?.decide(now, { _tag: "ProviderEjected", name: this.member.name, forMillis })
@@ -133,7 +136,7 @@ export class PoolMembers {
   }
 
   /** Runs a health check of a provider and takes in its outcome: also that it takes too long is one. */
-  check(member: PoolMember, check: Effect.Effect<unknown, unknown>, timeout: Duration.Duration): Effect.Effect<void> {
+  check(member: PoolMember, check: Effect.Effect<unknown, Error>, timeout: Duration.Duration): Effect.Effect<void> {
     return Effect.flatMap(Effect.timeoutOption(Effect.exit(check), timeout), (exit) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const passed = exit._tag === "Some" && Exit.isSuccess(exit.value)

@@ -21,7 +21,7 @@ export interface Member {
   /** How many times its latency may be that of others before they are preferred. Default 1. */
   readonly weight?: number | undefined
   /** Succeeds when the provider is well. Run every `checkEvery`. Default: none, calls tell. */
-  readonly check?: Effect.Effect<unknown, unknown> | undefined
+  readonly check?: Effect.Effect<unknown, Error> | undefined
 }
 
 export interface Options {

@@ -65,8 +65,7 @@ export class Admission {
   /** Deals out the free slots: first to jobs that lent theirs, then to those that wait; calls `start` for the latter. */
   settle(start: (record: JobRecord) => void): void {
     for (const each of this.returning) {
-      const { hasSlot, stop } = each.record
-      if (!hasSlot && stop === undefined && !this.takeBack(each.record)) continue
+      if (Admission.needsSlot(each.record) && !this.takeBack(each.record)) continue
       this.returning.delete(each)
       each.go()
     }
@@ -87,7 +86,12 @@ export class Admission {
     this.line.leave(record)
   }
 
-  /** Calls `go` as soon as a job that lent its slot has one again, or is asked to end. */
+  /** Whether a job that goes on has to have a slot first: not one that was asked to end, or waits again with another fiber. */
+  static needsSlot({ endedAtMillis, hasSlot, stop, waits }: JobRecord): boolean {
+    return !hasSlot && waits === 0 && stop === undefined && endedAtMillis === undefined
+  }
+
+  /** Calls `go` as soon as a job that lent its slot has one again, or needs none. */
   returnTo(record: JobRecord, go: () => void): void {
     this.returning.add({ record, go })
   }

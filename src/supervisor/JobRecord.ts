@@ -121,6 +121,10 @@ export class JobRecord implements Job<unknown, unknown> {
   stoppedAtMillis: number | undefined = undefined
   attempt = 1
   hasSlot = false
+  /** How many of its fibers wait for a job, and so lend its slot: see `Lending`. */
+  waits = 0
+  /** How many callers run it and wait; it ends with the last. None when it was submitted, and goes on without anybody. */
+  runners: number | undefined = 0
   progress: Progress | undefined = undefined
   /** Present for periodic jobs. */
   rounds: Rounds | undefined = undefined

@@ -30,7 +30,10 @@ export class Lifecycle implements Supervision {
   private readonly madeAtMillis: number
   private readonly dispatcher: Scheduler.SchedulerDispatcher
   private readonly entrance = new Entrance()
-  private readonly lending = new Lending((holder, wait) => this.lendSlot(holder, wait))
+  private readonly lending = new Lending({
+    lend: (record) => this.lendSlot(record),
+    takeBack: (record) => this.takeSlotBack(record)
+  })
   private startable: Array<JobRecord> = []
   private readonly refused = Deferred.makeUnsafe<void>()
   private refusal: NotAccepting["because"] | undefined = undefined
@@ -128,25 +131,20 @@ export class Lifecycle implements Supervision {
   }
 
   /**
-   * Accepts a job as soon as there is room for it in the queue, or fails with `refusal` when there was none within
-   * `limit`. Giving up withdraws it.
+   * Calls `accept` as soon as there is room in the queue, or fails with `refusal` when there was none within `limit`.
+   * Giving up withdraws it.
    */
   enter(
-    submission: Submission,
-    fork: Fork,
+    accept: () => JobRecord | JobError,
     waiter: JobRecord | undefined,
     refusal: JobError,
     limit: Duration.Duration | undefined
   ): Effect.Effect<JobRecord, JobError> {
-    const wait = this.entrance.wait(
-      () => this.submit(submission, fork),
-      refusal,
-      (late) => {
-        this.scheduleSettle()
-        const timer = limit === undefined ? undefined : this.after(limit, late)
-        return () => timer?.interruptUnsafe()
-      }
-    )
+    const wait = this.entrance.wait(accept, refusal, (late) => {
+      this.scheduleSettle()
+      const timer = limit === undefined ? undefined : this.after(limit, late)
+      return () => timer?.interruptUnsafe()
+    })
     // Whoever waits for room lends the slot as well: it may be the one that would make room.
     return this.lending.forSlot(waiter, wait)
   }
@@ -188,14 +186,7 @@ export class Lifecycle implements Supervision {
 
   /** Waits for a job on behalf of another, which lends its slot meanwhile: see `Lending`. */
   waitingFor<A, E>(target: JobRecord, waiter: JobRecord | undefined, wait: Effect.Effect<A, E>): Effect.Effect<A, E> {
-    switch (target.submission.kind) {
-      case "job":
-        return this.lending.forSlot(waiter, wait)
-      case "call":
-        return this.lending.forCall(target, waiter, wait)
-      case "periodic":
-        return wait
-    }
+    return this.lending.forJob(target, waiter, wait)
   }
 
   /** Takes down how far a job is, for whoever follows it. */
@@ -239,18 +230,14 @@ export class Lifecycle implements Supervision {
     this.events.append({ _tag: tag, sequence, atMillis: this.toEpoch(now), jobId: id, jobName: name, kind })
   }
 
-  // The job has a slot again before it goes on; one that was asked to end goes on without.
-  private lendSlot<A, E>(record: JobRecord, wait: Effect.Effect<A, E>): Effect.Effect<A, E> {
-    return Effect.uninterruptibleMask((restore) => {
-      this.admission.free(record)
-      this.scheduleSettle()
-      return Effect.flatMap(Effect.exit(restore(wait)), (exit) => Effect.andThen(this.takeSlotBack(record), exit))
-    })
+  private lendSlot(record: JobRecord): void {
+    this.admission.free(record)
+    this.scheduleSettle()
   }
 
   private takeSlotBack(record: JobRecord): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
-      if (record.hasSlot) return resume(Effect.void)
+      if (!Admission.needsSlot(record)) return resume(Effect.void)
       this.admission.returnTo(record, () => this.schedule(() => resume(Effect.void)))
       this.scheduleSettle()
     })

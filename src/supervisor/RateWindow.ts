@@ -2,7 +2,7 @@
  * Counts what happened over the last minute, second by second, in constant space.
  */
 export class RateWindow {
-  private readonly counts: Array<number> = Array.from({ length: seconds }, () => 0)
+  private readonly counts = new Uint32Array(seconds)
   private newest = 0
 
   add(nowMillis: number): void {

@@ -2,12 +2,11 @@
  * Makes a job of an effect: what it is called, whose it is, how urgent; its scope, context, retries and span.
  */
 import { Cause, Context, Duration, Effect, Exit, References, type Schedule, Scope, Tracer } from "effect"
-import { identity } from "effect/Function"
 import type { JobKind, Metadata } from "../core/JobEvent.ts"
 import * as Priority from "../core/Priority.ts"
 import { cancel, join } from "./Job.ts"
 import { JobError } from "./JobError.ts"
-import { CurrentJob, type Fork, type Job, type JobRecord, type Submission } from "./JobRecord.ts"
+import { CurrentJob, type Fork, type Job, JobRecord, type Submission } from "./JobRecord.ts"
 import type { Lifecycle } from "./Lifecycle.ts"
 import type { Settings } from "./Settings.ts"
 
@@ -44,7 +43,7 @@ export const submit = <A, E, R>(
   settings: Settings,
   effect: Effect.Effect<A, E, R>,
   options: Options<E>,
-  whileWaiting: (wait: Effect.Effect<JobRecord, JobError>) => Effect.Effect<JobRecord, JobError> = identity
+  accepted: (record: JobRecord, submitter: JobRecord | undefined) => void = keepGoing
 ): Effect.Effect<Job<A, E>, JobError, Exclude<R, Scope.Scope>> =>
   Effect.contextWith((context: Context.Context<Exclude<R, Scope.Scope>>) => {
     const { kind = "job", priority = "normal" } = options
@@ -63,15 +62,25 @@ export const submit = <A, E, R>(
       parent: options.owner === "supervisor" ? undefined : current
     }
     const start = starting(effect, options.retry, context)
-    const record = lifecycle.submit(submission, start)
+    // Whose it is is settled in the same step, for its callers come and go.
+    const accept = () => {
+      const record = lifecycle.submit(submission, start)
+      if (record instanceof JobRecord) accepted(record, current)
+      return record
+    }
+    const record = accept()
     return record instanceof JobError
-      ? whenRefused<A, E>(lifecycle, record, submission, start, options.whenFull, current, whileWaiting)
+      ? whenRefused<A, E>(lifecycle, record, accept, options.whenFull, current)
       : Effect.succeed(record as Job<A, E>)
   })
 
+// What was submitted is not its callers' to end.
+const keepGoing = (record: JobRecord): void => {
+  record.runners = undefined
+}
+
 /**
- * Submits and waits; the job ends with its caller, also when that is interrupted while it waits for room. A job that was
- * there already, by its idempotency key, is its first caller's and goes on.
+ * Submits and waits; the job ends with the last of those who run it, also when that is interrupted while it waits for room.
  */
 export const run = <A, E, R>(
   lifecycle: Lifecycle,
@@ -79,36 +88,39 @@ export const run = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   options: Options<E>
 ): Effect.Effect<A, E | JobError, Exclude<R, Scope.Scope>> =>
-  Effect.uninterruptibleMask((restore) => {
-    const { idempotencyKey } = options
-    const isKnown = idempotencyKey !== undefined && lifecycle.table.getByIdempotencyKey(idempotencyKey) !== undefined
-    return Effect.flatMap(submit(lifecycle, settings, effect, options, restore), (job) =>
-      isKnown
-        ? restore(join(job))
-        : Effect.onInterrupt(restore(join(job)), () => cancel(job, { reason: "its caller was interrupted" }))
+  Effect.suspend(() => {
+    let job: JobRecord | undefined
+    const accepted = (record: JobRecord, submitter: JobRecord | undefined) => {
+      // What a job owns ends with it and cannot keep it going.
+      if (submitter?.isWithin(record) === true) return
+      job = record
+      if (record.runners !== undefined) record.runners++
+    }
+    return Effect.onExit(Effect.flatMap(submit(lifecycle, settings, effect, options, accepted), join), () =>
+      job === undefined ? Effect.void : leave(job)
     )
   })
+
+const leave = (record: JobRecord): Effect.Effect<unknown> => {
+  if (record.runners === undefined || --record.runners > 0 || record.endedAtMillis !== undefined) return Effect.void
+  return cancel(record, { reason: "its caller was interrupted" })
+}
 
 const timeoutOf = (kind: JobKind, settings: Settings) => (kind === "job" ? settings.timeout : undefined)
 
 const whenRefused = <A, E>(
   lifecycle: Lifecycle,
   refusal: JobError,
-  submission: Submission,
-  start: Fork,
+  accept: () => JobRecord | JobError,
   whenFull: Options["whenFull"],
-  current: JobRecord | undefined,
-  whileWaiting: (wait: Effect.Effect<JobRecord, JobError>) => Effect.Effect<JobRecord, JobError>
+  current: JobRecord | undefined
 ): Effect.Effect<Job<A, E>, JobError> => {
   if (refusal.reason._tag !== "QueueFull") return Effect.fail(refusal)
   const warned = lifecycle.admission.noticeFull() ? Effect.logWarning(refusal.message) : Effect.void
   if (whenFull === undefined || whenFull === "refuse") return Effect.andThen(warned, Effect.fail(refusal))
   const limit = whenFull === "wait" ? undefined : Duration.fromInputUnsafe(whenFull)
-  const entered = whileWaiting(lifecycle.enter(submission, start, current, refusal, limit))
-  return Effect.andThen(
-    warned,
-    Effect.map(entered, (record) => record as Job<A, E>)
-  )
+  const entered = Effect.map(lifecycle.enter(accept, current, refusal, limit), (record) => record as Job<A, E>)
+  return Effect.andThen(warned, entered)
 }
 
 // Made here, and not where it is used, so that a waiting job holds on to nothing but these three.

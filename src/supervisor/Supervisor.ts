@@ -157,7 +157,8 @@ export const submit = <A, E, R>(
 /**
  * Runs work as a job and waits for it: {@link submit} and `Job.join` in one, except that the job ends with its caller.
  *
- * Interrupting the caller cancels the job and waits until it has ended; a job it only joined, by `idempotencyKey`, goes on.
+ * Interrupting the caller cancels the job and waits until it has ended. A job that several callers run, by one
+ * `idempotencyKey`, is cancelled when the last of them is interrupted, and not at all when one of them submitted it.
  */
 export const run = <A, E, R>(
   effect: Effect.Effect<A, E, R>,

@@ -1,5 +1,5 @@
 /**
- * The supervisor's ten promises as laws, tried on generated programs in orders chosen by a seed.
+ * The supervisor's promises as laws, tried on generated programs in orders chosen by a seed.
  *
  * A program is plain data: a supervisor's limits, and what up to three clients do with it at the same time: submit, run,
  * join, await, leave, cancel, find, read, drain, close; with jobs that sleep, block, fail, die, retry, submit, join and
@@ -32,6 +32,8 @@ export type { Law } from "./SupervisorLaw.ts"
 export { type Breach, breachesOf, laws } from "./SupervisorLawsBook.ts"
 export * from "./SupervisorLawsOfJobs.ts"
 export * from "./SupervisorLawsOfRecords.ts"
+export { healthSaysWhatIs, theLatestAreKept } from "./SupervisorLawsOfStock.ts"
+export { whoeverIsDueGoesNext } from "./SupervisorLawsOfTurns.ts"
 export type { Job, Limits, Program, Step, Work } from "./SupervisorLawsProgram.ts"
 export { generate } from "./SupervisorLawsProgram.ts"
 export { type Make, rehearse } from "./SupervisorLawsStage.ts"
@@ -44,7 +46,7 @@ export interface Options {
   readonly orders?: number | undefined
   /** The first program's seed; the others follow one by one. Default 0. */
   readonly seed?: number | undefined
-  /** Which laws to hold. Default: all ten. */
+  /** Which laws to hold. Default: all. */
   readonly laws?: ReadonlyArray<Law> | undefined
   /** Every how many runs to run the same again, for `sameSeedSameRun`. Default 50. */
   readonly repeatEvery?: number | undefined
@@ -88,7 +90,7 @@ export interface Report {
 /**
  * Holds the laws against generated programs. Fails with {@link LawBroken} at the first breach, its program made small.
  *
- * Sleeps only in virtual time. A run takes about half a millisecond.
+ * Sleeps only in virtual time. A run takes about a millisecond.
  */
 export const check = (make: Make, options: Options = {}): Effect.Effect<Report, LawBroken> =>
   Effect.gen(function* () {

@@ -52,7 +52,11 @@ export class Acts {
       case "list":
         return Effect.asVoid(supervisor.list())
       case "prune":
-        return supervisor.prune
+        return Effect.gen(function* () {
+          stage.note({ _tag: "PruneCalled", by })
+          yield* supervisor.prune
+          stage.note({ _tag: "PruneReturned", by })
+        })
       case "read":
         return stage.follow(this.read(this.readers++, step))
       case "cancel all":
@@ -174,8 +178,7 @@ export class Acts {
   }
 
   private run(job: Program.Job, by: Actor, attempts = "1"): Effect.Effect<void> {
-    // Whoever leaves a run cancels its job; one that others have joined would not be theirs to cancel.
-    const options = { ...optionsOf(job, attempts), idempotencyKey: undefined }
+    const options = optionsOf(job, attempts)
     const { name } = options
     return Effect.suspend(() => {
       this.stage.note({ _tag: "RunCalled", job: name, by })
@@ -189,7 +192,7 @@ export class Acts {
     return Effect.gen({ self: this }, function* () {
       const running = yield* Effect.forkChild(this.run(job, by))
       yield* Effect.sleep(after)
-      this.stage.note({ _tag: "CancelCalled", job: job.name, by })
+      this.stage.note({ _tag: "LeaveCalled", job: job.name, by })
       yield* Fiber.interrupt(running)
       this.stage.note({ _tag: "Left", job: job.name, by })
     })
@@ -228,22 +231,28 @@ export class Acts {
         })
       case "submit": {
         const submit = this.submit(piece.job, by, attempts)
-        return piece.job.whenFull === undefined ? submit : this.waiting(submit, by, piece.job)
+        return piece.job.whenFull === undefined ? submit : this.waiting(submit, by, callOf(piece.job, attempts))
       }
       case "run":
-        return this.waiting(this.run(piece.job, by, attempts), by, piece.job)
+        return this.waiting(this.run(piece.job, by, attempts), by, callOf(piece.job, attempts))
+      case "fan out": {
+        const all = Effect.forEach(piece.jobs, (job) => this.run(job, by, attempts), { concurrency: "unbounded" })
+        return this.waiting(Effect.asVoid(all), by, undefined)
+      }
       default: {
         const job = this.handles.get(piece.job)
         if (job === undefined) return Effect.void
         if (piece.do === "cancel") return this.cancel(job, by)
-        return this.waiting(this.wait(job, by, undefined), by, this.plans.get(Program.planned(job.name)))
+        const takesNone = this.plans.get(Program.planned(job.name))?.kind !== undefined
+        const call = takesNone ? this.stage.label(job.name, job.id) : undefined
+        return this.waiting(this.wait(job, by, undefined), by, call)
       }
     }
   }
 
-  private waiting(wait: Effect.Effect<void>, job: string, other: Program.Job | undefined): Effect.Effect<void> {
+  private waiting(wait: Effect.Effect<void>, job: string, call: string | undefined): Effect.Effect<void> {
     return Effect.acquireUseRelease(
-      this.stage.take({ _tag: "WaitBegan", job, lends: other?.kind === undefined }),
+      this.stage.take({ _tag: "WaitBegan", job, call }),
       () => wait,
       () => this.stage.take({ _tag: "WaitEnded", job })
     )
@@ -253,6 +262,9 @@ export class Acts {
     return Effect.provideService(effect, Supervisor.Supervisor, this.supervisor)
   }
 }
+
+const callOf = ({ kind, name }: Program.Job, attempts: string): string | undefined =>
+  kind === undefined ? undefined : Program.nameIn(name, attempts)
 
 const finalizers = { slow: Effect.sleep(2), die: Effect.die("finalizer") }
 

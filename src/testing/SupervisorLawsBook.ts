@@ -1,5 +1,5 @@
 /**
- * All laws of the supervisor, in the order of its promises.
+ * All laws of the supervisor: its ten promises, in their order, and what else it says of itself.
  */
 import type { Law } from "./SupervisorLaw.ts"
 import { historyOf } from "./SupervisorLawsModel.ts"
@@ -17,9 +17,11 @@ import {
   noFailureIsSilent,
   sameSeedSameRun
 } from "./SupervisorLawsOfRecords.ts"
+import { healthSaysWhatIs, theLatestAreKept } from "./SupervisorLawsOfStock.ts"
+import { whoeverIsDueGoesNext } from "./SupervisorLawsOfTurns.ts"
 import type { Trace } from "./SupervisorLawsTrace.ts"
 
-/** All laws, in the order of the promises. */
+/** All laws: the ten promises, in their order, then who goes next, what is kept, and health. */
 export const laws: ReadonlyArray<Law> = [
   oneTerminalState,
   closingEndsEverything,
@@ -30,7 +32,10 @@ export const laws: ReadonlyArray<Law> = [
   noFailureIsSilent,
   drainAccountsForAll,
   childrenEndWithTheirParent,
-  sameSeedSameRun
+  sameSeedSameRun,
+  whoeverIsDueGoesNext,
+  theLatestAreKept,
+  healthSaysWhatIs
 ]
 
 /** The breaches of a run, each with the law that is broken. */

@@ -139,9 +139,11 @@ export const stopsWaitForTheWork: Law = {
     const { jobs, trace } = history
     return [
       ...hanging(trace, "CancelCalled", ["CancelReturned", "Left"]),
+      ...hanging(trace, "LeaveCalled", ["Left"]),
       ...Array.from(jobs.values()).flatMap(tooEarlyOrLate(trace)),
       ...trace.notes.flatMap((note, index) => {
         if (note._tag === "TimePassed") return trace.isLate ? [] : idleSlots(history, index)
+        if (note._tag === "Left") return leftBehind(trace, jobs.get(note.job), index)
         if (note._tag !== "CancelReturned") return []
         const job = jobs.get(note.job)
         const by = jobs.get(note.by)
@@ -156,6 +158,15 @@ export const stopsWaitForTheWork: Law = {
       })
     ]
   }
+}
+
+/** Says when the last of those who run a job has left it, and it has not ended. */
+const leftBehind = ({ notes }: Trace, job: JobHistory | undefined, index: number): ReadonlyArray<string> => {
+  if (job === undefined || job.submitted !== undefined || job.runs.length === 0 || !isWorkingAt(job, index)) return []
+  const hasLeft = (name: string) => notes.some((note, at) => at <= index && note._tag === "Left" && note.job === name)
+  return job.runs.every(({ left, name }) => left !== undefined && hasLeft(name))
+    ? [`${job.name} goes on although all who ran it have left`]
+    : []
 }
 
 /** Longer than any job here takes to end once it is interrupted: blocked, with finalizers, children and a slow hook. */
@@ -199,14 +210,14 @@ export const waitingTouchesNothing: Law = {
   breaches: ({ jobs, moments, trace }) => [
     ...hanging(trace, "WaitCalled", ["WaitReturned", "GaveUp", "Left"]),
     ...trace.notes.flatMap((note, index) => {
-      const job = "job" in note ? jobs.get(note.job) : undefined
+      const job = "job" in note ? (jobs.get(note.job) ?? joinedBy(jobs, note, trace)) : undefined
       if (job === undefined) return []
       const { end, name } = job
       switch (note._tag) {
         case "RunReturned":
         case "WaitReturned": {
-          if (note.how === "WaitsForItself" && note.by === note.job) return []
-          if (note.how === "Expired" && isJoined(trace, name)) return []
+          if (note.how === "WaitsForItself" && note.by === name) return []
+          if (note.how === "Expired" && (isJoined(trace, name) || note.job !== name)) return []
           // The result of a call that came and went within one turn was dropped before anybody looked.
           if (end?.why === "Expired") return []
           const right = end?.state === "completed" ? "success" : end?.why
@@ -241,6 +252,18 @@ export const waitingTouchesNothing: Law = {
     })
   ]
 }
+
+/** The job that a run has joined, if there is only one that it can be. */
+const joinedBy = (jobs: History["jobs"], note: Note, { program }: Trace): JobHistory | undefined => {
+  if (note._tag !== "RunReturned" || refusals.has(note.how)) return undefined
+  // Of few records kept, one may have come and gone before anybody looked.
+  if (program.limits.retain < 10) return undefined
+  const joined = Array.from(jobs.values()).filter((job) => job.runs.some(({ name }) => name === note.job))
+  return joined.length === 1 ? joined[0] : undefined
+}
+
+/** What a run gives that got no job, or was left. */
+const refusals: ReadonlySet<string> = new Set(["QueueFull", "NotAccepting", "DuplicateId", "interrupt"])
 
 /** Whether somebody who submitted with the same idempotency key has this job, and maybe only after its result was dropped. */
 const isJoined = ({ notes }: Trace, name: string): boolean =>

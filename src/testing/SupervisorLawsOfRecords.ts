@@ -20,7 +20,8 @@ import { interruptLimit, type Note, type Trace } from "./SupervisorLawsTrace.ts"
  */
 export const eventsHaveNoGaps: Law = {
   name: "eventsHaveNoGaps",
-  breaches: ({ jobs, trace }) => {
+  breaches: (history) => {
+    const { jobs, trace } = history
     const { eventHistory } = trace.program.limits
     const last = Math.max(0, ...trace.notes.map((note) => (note._tag === "Read" ? lastOf(note.event) : 0)))
     const next = new Map<number, number>()
@@ -39,7 +40,7 @@ export const eventsHaveNoGaps: Law = {
       ]
     })
     const isComplete = trace.ending === "success" && last <= eventHistory
-    const told = isComplete ? Array.from(jobs.values()).flatMap(mistold(trace)) : []
+    const told = isComplete ? Array.from(jobs.values()).flatMap(mistold(history)) : []
     return [...gaps, ...told, ...trace.notes.flatMap(lostProgress(jobs, trace))]
   }
 }
@@ -47,13 +48,15 @@ export const eventsHaveNoGaps: Law = {
 const lastOf = (event: JobEvent | EventsMissed): number => (event._tag === "EventsMissed" ? event.to : event.sequence)
 
 const mistold =
-  (trace: Trace) =>
-  ({ began, changes, id, name, stops }: JobHistory): ReadonlyArray<string> => {
-    const told = eventsOf(trace, id).filter((tag) => !asides.has(tag))
+  (history: History) =>
+  ({ began, changes, id, name, runs, stops }: JobHistory): ReadonlyArray<string> => {
+    const events = eventsOf(history, id)
+    const told = events.filter((tag) => !asides.has(tag))
     const right = changes.map(({ state }) => tags[state])
-    const retries = eventsOf(trace, id).filter((tag) => tag === "JobRetrying").length
+    const retries = events.filter((tag) => tag === "JobRetrying").length
     // An attempt may be stopped before its work begins.
-    const isRight = retries === Math.max(0, began.length - 1) || (retries === began.length && stops.length > 0)
+    const isRight =
+      retries === Math.max(0, began.length - 1) || (retries === began.length && stops.length + runs.length > 0)
     return [
       ...(told.join() === right.join() ? [] : [`the events of ${name} were ${some(told)}, not ${some(right)}`]),
       ...(isRight ? [] : [`${name} began ${began.length} times, with ${retries} events of a retry`])
@@ -84,18 +87,14 @@ const tags = {
   cancelled: "JobCancelled"
 } as const
 
-/** What the reader that was there from the start was told of a job. */
-const eventsOf = ({ notes }: Trace, id: string): ReadonlyArray<JobEvent["_tag"]> =>
-  notes.flatMap((note) =>
-    note._tag === "Read" && note.reader === 0 && note.event._tag !== "EventsMissed" && note.event.jobId === id
-      ? [note.event._tag]
-      : []
-  )
+const eventsOf = ({ events }: History, id: string): ReadonlyArray<JobEvent["_tag"]> =>
+  events.flatMap((event) => (event.jobId === id ? [event._tag] : []))
 
 /** No failure is silent: recorded, counted, logged once, handed to the hook once. A hook that fails is itself recorded. */
 export const noFailureIsSilent: Law = {
   name: "noFailureIsSilent",
-  breaches: ({ jobs, trace }) => {
+  breaches: (history) => {
+    const { jobs, trace } = history
     const count = (name: string, text: string) =>
       trace.notes.filter((note) => note._tag === "Logged" && note.job === name && note.text === text).length
     const knowsAllEvents = trace.program.limits.eventHistory > 100
@@ -108,7 +107,7 @@ export const noFailureIsSilent: Law = {
       const { hook } = trace.program
       const hookLogged = count(name, "the failure hook failed")
       const hookFails = (hook === "die" || hook === "hang") && !trace.isLate ? hooked : trace.isLate ? hookLogged : 0
-      const hookTold = eventsOf(trace, id).filter((tag) => tag === "FailureHookFailed").length
+      const hookTold = eventsOf(history, id).filter((tag) => tag === "FailureHookFailed").length
       return [
         ...(logged === right ? [] : [`${name} was ${end.state} and logged ${logged} times`]),
         ...(hooked === right || (trace.isLate && hooked < right)
@@ -197,12 +196,13 @@ const isSubmit = (note: Note): note is Extract<Note, { readonly _tag: "SubmitCal
 const isSubmitOf = (call: Note, answer: Note): boolean => isSubmit(call) && "job" in answer && call.job === answer.job
 
 /** Whether a job lived for sure when a drain began, between a note and a look: it lived on, or only that stopped it. */
-const isLiveAt = ({ changes, end, parentId, stops }: JobHistory, look: number, called: number): boolean =>
+const isLiveAt = ({ changes, end, parentId, runs, stops }: JobHistory, look: number, called: number): boolean =>
   end === undefined ||
   end.look > look ||
   (parentId === undefined &&
     !changes.some(({ state }) => state === "running") &&
-    stops.every(({ index }) => index === called || index > end.index))
+    stops.every(({ index }) => index === called || index > end.index) &&
+    runs.every(({ caller, left }) => caller === undefined && (left === undefined || left.index > end.index)))
 
 /** Whether a job was submitted after a look by one of the jobs that a drain has ended. */
 const isOfOne = ({ changes, parent }: JobHistory, outcomes: ReadonlyMap<string, string>, look: number): boolean =>

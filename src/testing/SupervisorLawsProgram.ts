@@ -16,7 +16,16 @@ export interface Limits {
   readonly concurrency: number
   readonly keyConcurrency?: number | undefined
   readonly maxPending: number
+  /** Milliseconds that are worth a point of priority. Default: a minute, which no program takes. */
+  readonly aging?: number | undefined
   readonly retain: number
+  /** Milliseconds. Default: for ever, as far as a program goes. */
+  readonly retainFor?: number | undefined
+  /** Default: as the records. */
+  readonly retainResults?: number | undefined
+  readonly retainResultsFor?: number | undefined
+  /** Milliseconds. Default: longer than any program takes. */
+  readonly stuckAfter?: number | undefined
   readonly eventHistory: number
 }
 
@@ -64,6 +73,8 @@ export type Work =
   | { readonly do: "sleep" | "block"; readonly millis: number }
   | { readonly do: "report"; readonly done: number }
   | { readonly do: "submit" | "run"; readonly job: Job }
+  /** Runs them all at the same time. */
+  | { readonly do: "fan out"; readonly jobs: ReadonlyArray<Job> }
   | { readonly do: "join" | "cancel"; readonly job: string }
 
 /** Every job of a program, those that jobs submit included. */
@@ -74,7 +85,10 @@ export const jobsOf = (program: Program): ReadonlyArray<Job> =>
 
 const withChildren = (job: Job): ReadonlyArray<Job> => [
   job,
-  ...job.work.flatMap((piece) => ("job" in piece && typeof piece.job !== "string" ? withChildren(piece.job) : []))
+  ...job.work.flatMap((piece) => {
+    if ("jobs" in piece) return piece.jobs.flatMap(withChildren)
+    return "job" in piece && typeof piece.job !== "string" ? withChildren(piece.job) : []
+  })
 ]
 
 /** The name a job has in the program: without the marks by which jobs of that name differ. */
@@ -105,7 +119,12 @@ class Generator {
         concurrency: chance.oneOf([1, 1, 2, 3]),
         ...(this.hasKeys ? { keyConcurrency: 1 } : {}),
         maxPending: chance.oneOf([20, 20, 2, 1]),
+        ...(chance.onceIn(2) ? { aging: chance.oneOf([1, 0.1]) } : {}),
         retain: chance.oneOf([50, 50, 50, 2, 0]),
+        ...(chance.onceIn(4) ? { retainFor: 1 + chance.below(8) } : {}),
+        ...(chance.onceIn(4) ? { retainResults: chance.below(3) } : {}),
+        ...(chance.onceIn(4) ? { retainResultsFor: 1 + chance.below(4) } : {}),
+        ...(chance.onceIn(2) ? { stuckAfter: 1 + chance.below(2) } : {}),
         eventHistory: chance.oneOf([500, 500, 500, 3])
       },
       hook: chance.oneOf(["note", "note", "note", "slow", "die", "hang"]),
@@ -132,7 +151,11 @@ class Generator {
       case 3:
         return this.submit()
       case 4:
-        return { do: "run", job: this.job(1), ...(chance.onceIn(2) ? { leaveAfter: chance.below(4) } : {}) }
+        return {
+          do: "run",
+          job: this.shared(this.job(1)),
+          ...(chance.onceIn(2) ? { leaveAfter: chance.below(4) } : {})
+        }
       case 5:
       case 6:
         return { do: "sleep", millis: chance.below(5) }
@@ -152,9 +175,9 @@ class Generator {
       case 14:
         return { do: "drain", deadline: chance.below(6) }
       default:
-        return chance.onceIn(3)
+        return chance.onceIn(4)
           ? { do: "await all", limit: chance.below(4) }
-          : { do: chance.oneOf(["list", "prune", "cancel all", "close"]) }
+          : { do: chance.oneOf(["list", "prune", "prune", "prune", "cancel all", "close"]) }
     }
   }
 
@@ -163,18 +186,20 @@ class Generator {
     const name = this.newName()
     const work: Array<Work> = []
     while (work.length < 3 && !chance.onceIn(2)) work.push(this.work(depth))
+    const isCall = chance.onceIn(12)
     return {
       name,
       work,
       end: chance.oneOf(["succeed", "succeed", "succeed", "fail", "fail once", "die", "never", "never", "interrupt"]),
       ...(chance.onceIn(3) ? { finalizer: chance.oneOf(["slow", "slow", "die"]) } : {}),
-      ...(chance.onceIn(12) ? { kind: "call" } : {}),
+      ...(isCall ? { kind: "call" } : {}),
       ...(chance.onceIn(3) ? { timeout: 1 + chance.below(4) } : {}),
       ...(chance.onceIn(this.hasKeys ? 1 : 6) ? { key: chance.oneOf(["red", "red", "blue"]) } : {}),
       ...(chance.onceIn(4) ? { priority: chance.oneOf([-10, 10, 20]) } : {}),
       ...(chance.onceIn(4) ? { whenFull: chance.onceIn(2) ? "wait" : 2 } : {}),
       ...(chance.onceIn(6) ? { retry: 1 + chance.below(2) } : {}),
-      ...(chance.onceIn(12) ? { idempotencyKey: "same" } : {}),
+      // Whoever joins a job takes it for one that has a slot to wait for.
+      ...(chance.onceIn(12) && !isCall ? { idempotencyKey: "same" } : {}),
       ...(chance.onceIn(8) ? { owner: "supervisor" } : {})
     }
   }
@@ -183,13 +208,17 @@ class Generator {
     const { chance } = this
     if (!chance.onceIn(20)) return job
     const { end, finalizer, name, timeout, work } = job
-    const every = { millis: 2 + chance.below(6), overlap: chance.oneOf(["skip", "queue", "cancel previous"]) }
+    const every = { millis: 3 + chance.below(9), overlap: chance.oneOf(["skip", "queue", "cancel previous"]) }
     return { name, work, end, finalizer, timeout, kind: "periodic", every }
+  }
+
+  private shared(job: Job): Job {
+    return job.kind === undefined && this.chance.onceIn(3) ? { ...job, idempotencyKey: "same" } : job
   }
 
   private work(depth: number): Work {
     const { chance } = this
-    switch (chance.below(depth > 0 ? 9 : 5)) {
+    switch (chance.below(depth > 0 ? 10 : 5)) {
       case 0:
       case 1:
       case 2:
@@ -202,7 +231,11 @@ class Generator {
       case 6:
         return { do: "submit", job: this.periodically(this.job(depth - 1)) }
       case 7:
-        return { do: "run", job: this.job(depth - 1) }
+        return { do: "run", job: this.shared(this.job(depth - 1)) }
+      case 8: {
+        const jobs = Array.from({ length: 2 + chance.below(3) }, () => ({ ...this.job(depth - 1), kind: undefined }))
+        return { do: "fan out", jobs }
+      }
       default:
         return { do: "join", job: this.anyName() }
     }

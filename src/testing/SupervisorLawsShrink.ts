@@ -11,12 +11,24 @@ export function* smaller(program: Program): Iterable<Program> {
     for (const less of listOf(steps, smallerStep)) yield { ...program, clients: clients.with(index, less) }
   }
   if (hook !== "note") yield { ...program, hook: "note" }
-  if (limits.keyConcurrency !== undefined) yield { ...program, limits: { ...limits, keyConcurrency: undefined } }
   for (const [name, ample] of Object.entries(plenty)) {
     const changed = { ...limits, [name]: ample }
     if (JSON.stringify(changed) !== JSON.stringify(limits)) yield { ...program, limits: changed }
   }
+  for (const name of limitsToSpare) {
+    const { [name]: limit, ...rest } = limits
+    if (limit !== undefined) yield { ...program, limits: rest }
+  }
 }
+
+const limitsToSpare = [
+  "keyConcurrency",
+  "aging",
+  "retainFor",
+  "retainResults",
+  "retainResultsFor",
+  "stuckAfter"
+] as const
 
 /** Limits that stand in nobody's way. How many run at once is left as it is. */
 const plenty = { maxPending: 20, retain: 50, eventHistory: 500 }
@@ -45,6 +57,10 @@ const options = ["finalizer", "timeout", "key", "priority", "whenFull", "retry",
 function* smallerWork(work: Work): Iterable<Work> {
   if (work.do === "submit" || work.do === "run") for (const job of smallerJob(work.job)) yield { ...work, job }
   if (work.do === "run") yield { do: "submit", job: work.job }
+  if (work.do === "fan out") {
+    for (const jobs of listOf(work.jobs, smallerJob)) if (jobs.length > 0) yield { ...work, jobs }
+    if (work.jobs.length === 1) for (const job of work.jobs) yield { do: "run", job }
+  }
   if (work.do === "block") yield { do: "sleep", millis: work.millis }
   if (work.do === "sleep" || work.do === "block") for (const millis of less(work.millis)) yield { ...work, millis }
 }

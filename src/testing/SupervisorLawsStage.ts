@@ -53,12 +53,17 @@ class Stage implements StageOfActs {
   private supervisor: Supervisor.Supervisor["Service"] | undefined = undefined
   private clock: Clock.Clock = Clock.Clock.defaultValue()
   private isClosing = false
+  private pruned = false
+  private readonly keepsLittle: boolean
+  private changes = 0
   private lastCounts = { pending: 0, running: 0, completed: 0, failed: 0, cancelled: 0 }
   private lastMillis = 0
 
   constructor(make: Make, program: Program) {
     this.make = make
     this.program = program
+    const { retain, retainFor, retainResults = retain, retainResultsFor } = program.limits
+    this.keepsLittle = Math.min(retain, retainResults) < 10 || (retainFor ?? retainResultsFor) !== undefined
     this.periodic = new Set(jobsOf(program).flatMap(({ every, name }) => (every === undefined ? [] : [name])))
   }
 
@@ -92,6 +97,7 @@ class Stage implements StageOfActs {
     const at = this.clock.currentTimeMillisUnsafe()
     if (at !== this.lastMillis) this.notes.push({ _tag: "TimePassed", at })
     this.lastMillis = at
+    if (note._tag === "PruneReturned") this.pruned = true
     this.notes.push({ ...note, at })
   }
 
@@ -138,7 +144,7 @@ class Stage implements StageOfActs {
       cancelled === last.cancelled
     // Periodic jobs are not counted.
     const hasUncounted = this.periodic.size > 0
-    if (isSame && !hasUncounted) return
+    if (isSame && !hasUncounted) return this.pruned ? this.lookAtKept(completed + failed + cancelled) : undefined
     const counts = (this.lastCounts = { pending, running, completed, failed, cancelled })
     if (hasUncounted || pending + running + completed + failed + cancelled > this.known.size) {
       for (const { id } of atOnce(supervisor.list())) this.meet(id, () => atOnce(supervisor.find(id)))
@@ -146,6 +152,18 @@ class Stage implements StageOfActs {
     const seen = this.notes.length
     for (const each of this.live.values()) this.lookAt(each)
     if (!isSame || this.notes.length > seen) this.note({ _tag: "Counted", counts })
+    if (isSame) return
+    if (completed + failed + cancelled > 0) this.lookAtKept(completed + failed + cancelled)
+    // It costs more to see than the rest, and changes as seldom.
+    if (this.changes++ % 4 === 0) this.note({ _tag: "TookStock", health: atOnce(supervisor.health) })
+  }
+
+  private lookAtKept(ended: number): void {
+    this.pruned = false
+    if (!this.keepsLittle || this.supervisor === undefined) return
+    const records = atOnce(this.supervisor.select({ state: ["completed", "failed", "cancelled"] }))
+    const results = records.filter((job) => endingOf(atOnce(Job.await(job))) !== "Expired")
+    this.note({ _tag: "Kept", records: records.map(({ id }) => id), results: results.map(({ id }) => id), ended })
   }
 
   private lookAt(seen: { readonly job: Job.Job<unknown, unknown>; state: string }): void {

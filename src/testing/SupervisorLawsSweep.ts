@@ -26,6 +26,12 @@ const callsOf = (client: string): ReadonlyArray<Step> => [
   { do: "submit", job: { ...job(`${client}retry`), end: "fail once", retry: 1 } },
   { do: "run", job: job(`${client}run`) },
   { do: "run", job: job(`${client}runAndLeave`), leaveAfter: 1 },
+  { do: "run", job: { ...job(`${client}runShared`, { do: "sleep", millis: 2 }), idempotencyKey: "same" } },
+  {
+    do: "run",
+    job: { ...job(`${client}leaveShared`, { do: "sleep", millis: 2 }), idempotencyKey: "same" },
+    leaveAfter: 1
+  },
   { do: "find", job: "p" },
   { do: "list" },
   { do: "read", after: 1, count: 4, pause: 0 },
@@ -44,6 +50,13 @@ const callsOf = (client: string): ReadonlyArray<Step> => [
   inJob(`${client}report`, { do: "report", done: 1 }, { do: "report", done: 3 }),
   inJob(`${client}child`, { do: "submit", job: job(`${client}childOf`, { do: "sleep", millis: 1 }) }),
   { do: "submit", job: job(`${client}nested`, { do: "run", job: job(`${client}nestedIn`) }) },
+  {
+    do: "submit",
+    job: job(`${client}fan`, {
+      do: "fan out",
+      jobs: [job(`${client}fan1`), job(`${client}fan2`), job(`${client}fan3`)]
+    })
+  },
   inJob(`${client}joining`, { do: "join", job: "p" }),
   inJob(`${client}cancelling`, { do: "cancel", job: "r" })
 ]

@@ -5,7 +5,7 @@
 import { Cause, Exit } from "effect"
 import type { JobEvent, EventsMissed, JobState } from "../core/JobEvent.ts"
 import { JobError } from "../supervisor/JobError.ts"
-import type { DrainReport } from "../supervisor/Supervisor.ts"
+import type { DrainReport, Health } from "../supervisor/Supervisor.ts"
 import * as SeededScheduler from "./SeededScheduler.ts"
 import type { Program } from "./SupervisorLawsProgram.ts"
 
@@ -23,8 +23,11 @@ export type Note = { readonly at: number } & (
   /** The work of a job runs; and has ended, with all its finalizers. Once for every attempt. */
   | { readonly _tag: "Began"; readonly job: string }
   | { readonly _tag: "Ended"; readonly job: string; readonly how: Ending }
-  /** A job waits for another job, or for room; for a job that takes a slot it lends its own. */
-  | { readonly _tag: "WaitBegan"; readonly job: string; readonly lends: boolean }
+  /**
+   * A job waits for another job, or for room. It lends its slot, unless that one takes none (`call`) and does not wait for a
+   * job itself.
+   */
+  | { readonly _tag: "WaitBegan"; readonly job: string; readonly call: string | undefined }
   | { readonly _tag: "WaitEnded"; readonly job: string }
   | {
       readonly _tag: "State"
@@ -38,7 +41,18 @@ export type Note = { readonly at: number } & (
       readonly reasons: number
     }
   | { readonly _tag: "Counted"; readonly counts: Readonly<Record<JobState, number>> }
+  /** Ids of the ended jobs that are still known, and of those among them whose result is; and how many have ended. */
+  | {
+      readonly _tag: "Kept"
+      readonly records: ReadonlyArray<string>
+      readonly results: ReadonlyArray<string>
+      readonly ended: number
+    }
+  | { readonly _tag: "TookStock"; readonly health: Health }
+  | { readonly _tag: "PruneCalled" | "PruneReturned"; readonly by: Actor }
   | { readonly _tag: "CancelCalled"; readonly job: string; readonly by: Actor }
+  /** Somebody who runs a job and waits leaves; then has left. */
+  | { readonly _tag: "LeaveCalled"; readonly job: string; readonly by: Actor }
   | { readonly _tag: "CancelReturned"; readonly job: string; readonly by: Actor; readonly state: JobState }
   | { readonly _tag: "CancelAllCalled" | "CancelAllReturned"; readonly by: Actor }
   | { readonly _tag: "WaitCalled"; readonly job: string; readonly by: Actor; readonly limit: number | undefined }

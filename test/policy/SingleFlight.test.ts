@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ByteSize, Effect, Exit, Fiber, Option, Schema, Scope, Stream } from "effect"
-import { AiError, IdGenerator, Prompt, type Response } from "effect/ai"
+import { AiError, IdGenerator, Prompt, type Response, Tool } from "effect/ai"
 import { TestClock } from "effect/testing"
 import { Caller, CallTrail, Deadline, PolicyHealth, PolicyReason, ResponseHeaders } from "holdfast/core"
 import { Retry, SingleFlight, Timeout } from "holdfast/policy"
@@ -63,7 +63,7 @@ describe("SingleFlight", () => {
 
   it.effect.each([
     ["the prompt", { prompt: Prompt.make("other") }, {}],
-    ["the tool choice", { toolChoice: "required" as const }, {}],
+    ["the tools", { tools: [Tool.make("look_up")] }, {}],
     ["the output format", jsonFormat, {}],
     ["the tenant", {}, { tenant: "other" }],
     ["the task", {}, { task: "other" }]

@@ -50,6 +50,14 @@ describe("a provider's name and model", () => {
 })
 
 describe("settings", () => {
+  it.effect("can be read by whoever keys calls by what changes their answers", () =>
+    Effect.gen(function* () {
+      const { settings } = AiSdk.provider(compatible("http://127.0.0.1"), { settings: { temperature: 1, seed: 7 } })
+      if (settings === undefined) return expect.fail("no settings")
+      expect(yield* AiSdk.withSettings(settings, { temperature: 0 })).toEqual({ temperature: 0, seed: 7 })
+    })
+  )
+
   it.effect("are sent with every call, and a call's own win field by field", () =>
     Effect.gen(function* () {
       const tap = yield* tapped

@@ -202,18 +202,71 @@ describe("idempotencyKey", () => {
     }).pipe(Effect.provide(Supervisor.layer()))
   )
 
-  it.effect("leaves the first caller's job alone when one that joined it goes", () =>
+  // A run of the same job by each of several callers, the first to come being the one that starts it.
+  const runners = (count: number, options: Supervisor.SubmitOptions = {}) =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<string>()
-      const run = Supervisor.run(Deferred.await(gate), { idempotencyKey: "order-1" })
-      const first = yield* Effect.forkChild(run)
+      const run = Supervisor.run(Deferred.await(gate), { id: "shared", idempotencyKey: "order-1", ...options })
+      const callers = yield* Effect.forEach(Array.from({ length: count }), () =>
+        Effect.tap(Effect.forkChild(run), () => settle)
+      )
+      return { callers, gate }
+    })
+
+  it.effect("keeps a job going when the first of those who run it leaves", () =>
+    Effect.gen(function* () {
+      const { callers, gate } = yield* runners(2)
+      const [first, second] = callers
+      assert(first !== undefined && second !== undefined)
+      yield* Fiber.interrupt(first)
+      assert.strictEqual((yield* Supervisor.get("shared")).state, "running")
+      yield* Deferred.succeed(gate, "done")
+      assert.strictEqual(yield* Fiber.join(second), "done")
+    }).pipe(Effect.provide(Supervisor.layer()))
+  )
+
+  it.effect("ends a job with the last of those who run it", () =>
+    Effect.gen(function* () {
+      const { callers } = yield* runners(3)
+      yield* Effect.forEach(callers.toReversed(), (caller) => Fiber.interrupt(caller))
+      assert.strictEqual((yield* Supervisor.get("shared")).state, "cancelled")
+    }).pipe(Effect.provide(Supervisor.layer()))
+  )
+
+  it.effect("keeps a job going that somebody submitted, whoever else runs it and leaves", () =>
+    Effect.gen(function* () {
+      const submit = Supervisor.submit(Effect.never, { idempotencyKey: "order-1" })
+      const { callers } = yield* runners(1)
+      yield* submit
+      yield* Effect.forEach(callers, (caller) => Fiber.interrupt(caller))
+      assert.strictEqual((yield* Supervisor.get("shared")).state, "running")
+    }).pipe(Effect.provide(Supervisor.layer()))
+  )
+
+  it.effect("keeps no job going for those that it owns", () =>
+    Effect.gen(function* () {
+      const options = { id: "shared", idempotencyKey: "order-1" }
+      const child = Supervisor.submit(Supervisor.run(Effect.void, options))
+      const caller = yield* Effect.forkChild(Supervisor.run(Effect.andThen(child, Effect.never), options))
       yield* settle
-      const second = yield* Effect.forkChild(run)
+      yield* Fiber.interrupt(caller)
+      assert.strictEqual((yield* Supervisor.get("shared")).state, "cancelled")
+    }).pipe(Effect.provide(Supervisor.layer()))
+  )
+
+  it.effect("counts those who run a job from the moment it is let into a full queue", () =>
+    Effect.gen(function* () {
+      const blocker = yield* Supervisor.submit(Effect.never)
+      const { callers } = yield* runners(2, { whenFull: "wait" })
+      const [first, second] = callers
+      assert(first !== undefined && second !== undefined)
+      yield* Job.cancel(blocker)
       yield* settle
       yield* Fiber.interrupt(second)
-      yield* Deferred.succeed(gate, "done")
-      assert.strictEqual(yield* Fiber.join(first), "done")
-    }).pipe(Effect.provide(Supervisor.layer()))
+      assert.strictEqual((yield* Supervisor.get("shared")).state, "running")
+      yield* Fiber.interrupt(first)
+      assert.strictEqual((yield* Supervisor.get("shared")).state, "cancelled")
+    }).pipe(Effect.provide(Supervisor.layer({ concurrency: 1, maxPending: 0 })), Effect.provide(quiet))
   )
 
   it.effect("is free again when the job's record is dropped", () =>
@@ -311,25 +364,81 @@ describe("jobs that wait for jobs", () => {
     }).pipe(Effect.provide(Supervisor.layer({ concurrency: 1 })))
   )
 
-  it.effect("have a slot again also when they waited for two at once", () =>
+  it.effect("lend their slot until all that they wait for at once has ended", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
-      let running = 0
+      const running: Array<number> = []
+      const look = Effect.map(Supervisor.health, (health) => running.push(health.running))
       const waiting = yield* Supervisor.submit(
         Effect.gen(function* () {
           const slow = yield* Supervisor.submit(Deferred.await(gate))
           const quick = yield* Supervisor.submit(Effect.void)
-          const afterQuick = Effect.andThen(
-            Job.join(quick),
-            Effect.map(Supervisor.health, (health) => (running = health.running))
-          )
-          yield* Effect.all([Job.join(slow), afterQuick], { concurrency: 2 })
+          yield* Effect.all([Job.join(slow), Effect.andThen(Job.join(quick), look)], { concurrency: 2 })
+          yield* look
         })
       )
       yield* settle
-      assert.strictEqual(running, 2)
       yield* Deferred.succeed(gate, undefined)
       yield* Job.join(waiting)
+      // First the slow one alone, in the end the one that waited.
+      assert.deepStrictEqual(running, [1, 1])
+    }).pipe(Effect.provide(Supervisor.layer({ concurrency: 2 })))
+  )
+
+  it.effect("complete at concurrency 1 when they wait for many at once", () =>
+    Effect.gen(function* () {
+      const child = (n: number) => Supervisor.run(Effect.as(Effect.sleep(1), n))
+      const parent = Effect.forEach([1, 2, 3, 4], child, { concurrency: "unbounded" })
+      const jobs = yield* Effect.forEach([1, 2, 3], () => Supervisor.submit(parent))
+      const results = yield* whileTimePasses(Effect.forEach(jobs, Job.join))
+      assert.deepStrictEqual(
+        results,
+        [1, 2, 3].map(() => [1, 2, 3, 4])
+      )
+    }).pipe(Effect.provide(Supervisor.layer({ concurrency: 1 })))
+  )
+
+  it.effect("all lend their slots when they wait for one call that waits for a job", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const end = yield* Deferred.make<string>()
+      const inner = Effect.andThen(Deferred.await(gate), Supervisor.run(Deferred.await(end)))
+      const call = yield* Supervisor.submit(inner, { kind: "call" })
+      const jobs = yield* Effect.forEach([1, 2, 3], () => Supervisor.submit(Job.join(call)))
+      const running = Effect.andThen(
+        settle,
+        Effect.map(Supervisor.health, (health) => health.running)
+      )
+      assert.strictEqual(yield* running, 3)
+      yield* Deferred.succeed(gate, undefined)
+      assert.strictEqual(yield* running, 1)
+      yield* Deferred.succeed(end, "inner")
+      assert.deepStrictEqual(yield* Effect.forEach(jobs, Job.join), ["inner", "inner", "inner"])
+      assert.strictEqual(yield* running, 0)
+    }).pipe(Effect.provide(Supervisor.layer({ concurrency: 3 })))
+  )
+
+  it.effect("lend their slot when they wait for a periodic job whose rounds wait for jobs", () =>
+    Effect.gen(function* () {
+      let rounds = 0
+      const round = Supervisor.run(Effect.sync(() => ++rounds))
+      const periodic = Effect.flatMap(
+        Supervisor.every(round, { name: "rounds", schedule: Schedule.upTo(Schedule.spaced("1 second"), { times: 2 }) }),
+        Job.join
+      )
+      yield* whileTimePasses(Supervisor.run(periodic))
+      assert.strictEqual(rounds, 3)
+    }).pipe(Effect.provide(Supervisor.layer({ concurrency: 1 })))
+  )
+
+  it.effect("take no slot when they have ended and a fiber they left behind still waits", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const other = yield* Supervisor.submit(Deferred.await(gate))
+      const left = yield* Supervisor.run(Effect.forkDetach(Job.join(other)))
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(left)
+      assert.strictEqual((yield* Supervisor.health).running, 0)
     }).pipe(Effect.provide(Supervisor.layer({ concurrency: 2 })))
   )
 

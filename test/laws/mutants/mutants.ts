@@ -166,8 +166,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     fault: "a job that waits for another keeps its slot",
     breaks: "childrenEndWithTheirParent",
     file: "Lifecycle.ts",
-    search: "    return Effect.uninterruptibleMask((restore) => {\n      this.admission.free(record)\n",
-    replace: "    return Effect.uninterruptibleMask((restore) => {\n"
+    search: "  private lendSlot(record: JobRecord): void {\n    this.admission.free(record)\n",
+    replace: "  private lendSlot(record: JobRecord): void {\n"
   },
   {
     fault: "the supervisor reads the real clock",
@@ -175,5 +175,131 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: "Lifecycle.ts",
     search: "    return this.clock.currentTimeMillisUnsafe()",
     replace: "    return performance.now()"
+  },
+  {
+    fault: "whoever leaves a shared run cancels it for the others",
+    breaks: "oneTerminalState",
+    file: "Submit.ts",
+    search: "record.runners === undefined || --record.runners > 0 ||",
+    replace: "record.runners === undefined ||"
+  },
+  {
+    fault: "a run that joins what somebody submitted may cancel it",
+    breaks: "oneTerminalState",
+    file: "Submit.ts",
+    search: "if (record.runners === undefined || --record",
+    replace: "record.runners ??= 1\n  if (--record"
+  },
+  {
+    fault: "a job goes on when the last of those who run it leaves",
+    breaks: "stopsWaitForTheWork",
+    file: "Submit.ts",
+    search: 'return cancel(record, { reason: "its caller was interrupted" })',
+    replace: "return Effect.void"
+  },
+  {
+    fault: "a job that waits for several takes its slot back after the first",
+    breaks: "childrenEndWithTheirParent",
+    file: "Admission.ts",
+    search: "!hasSlot && waits === 0 &&",
+    replace: "!hasSlot && waits < Infinity &&"
+  },
+  {
+    fault: "priority counts for nothing",
+    breaks: "whoeverIsDueGoesNext",
+    file: "JobRecord.ts",
+    search: "submittedAtMillis - submission.priority * agingMillis",
+    replace: "submittedAtMillis"
+  },
+  {
+    fault: "age counts for nothing",
+    breaks: "whoeverIsDueGoesNext",
+    file: "JobRecord.ts",
+    search: "submission.priority * agingMillis",
+    replace: "submission.priority * 1e9"
+  },
+  {
+    fault: "of equals the last to come goes first",
+    breaks: "whoeverIsDueGoesNext",
+    file: "WaitingLine.ts",
+    search: "a.order < b.order :",
+    replace: "a.order > b.order :"
+  },
+  {
+    fault: "a child goes to the end of the line",
+    breaks: "whoeverIsDueGoesNext",
+    file: "JobRecord.ts",
+    search: "parent === undefined ? place : Math.min(place, parent.place)",
+    replace: "place"
+  },
+  {
+    fault: "keys take no turns",
+    breaks: "whoeverIsDueGoesNext",
+    file: "WaitingLine.ts",
+    search: "    key.turn++\n",
+    replace: ""
+  },
+  {
+    fault: "one record more than allowed is kept",
+    breaks: "theLatestAreKept",
+    file: "JobTable.ts",
+    search: "this.rest.length < count",
+    replace: "this.rest.length <= count"
+  },
+  {
+    fault: "no record or result is too old",
+    breaks: "theLatestAreKept",
+    file: "JobTable.ts",
+    search: "(first.endedAtMillis ?? 0) + forMillis > nowMillis",
+    replace: "forMillis > 0"
+  },
+  {
+    fault: "results are kept for as long as their records",
+    breaks: "theLatestAreKept",
+    file: "JobTable.ts",
+    search: "if (this.known.get(old.id) === old) ",
+    replace: "if (this.known.get(old.id) !== old) "
+  },
+  {
+    fault: "what waits longest is what came last",
+    breaks: "healthSaysWhatIs",
+    file: "Health.ts",
+    search: ".at(0)",
+    replace: ".at(-1)"
+  },
+  {
+    fault: "nothing is ever stuck",
+    breaks: "healthSaysWhatIs",
+    file: "Health.ts",
+    search: "now - stoppedAtMillis >= settings.stuckAfterMillis",
+    replace: "now < stoppedAtMillis"
+  },
+  {
+    fault: "a queue that is full does not lower the score",
+    breaks: "healthSaysWhatIs",
+    file: "Health.ts",
+    search: "        20 * (health.maxPending === 0 ? 0 : Math.min(1, health.waiting / health.maxPending)) -\n",
+    replace: ""
+  },
+  {
+    fault: "a failure counts as a success too",
+    breaks: "healthSaysWhatIs",
+    file: "Lifecycle.ts",
+    search: "      this.rates.failed.add(now)\n",
+    replace: "      this.rates.failed.add(now)\n      this.rates.succeeded.add(now)\n"
+  },
+  {
+    fault: "slots that are lent count as taken",
+    breaks: "healthSaysWhatIs",
+    file: "Health.ts",
+    search: "running: lifecycle.admission.running",
+    replace: 'running: lifecycle.table.counts("job").running + lifecycle.table.counts("call").running'
+  },
+  {
+    fault: "a call that waits for a job leaves those who wait for it their slots",
+    breaks: "childrenEndWithTheirParent",
+    file: "Lending.ts",
+    search: "if (waiter === undefined) return wait\n",
+    replace: 'if (waiter?.submission.kind !== "job") return wait\n'
   }
 ]
