@@ -13,6 +13,7 @@
  */
 import { Clock, Context, Duration, Effect, Stream } from "effect"
 import * as PolicyHealth from "../core/PolicyHealth.ts"
+import * as Refusals from "../core/Refusals.ts"
 import type { ModelProvider, Policy } from "../provider/ModelProvider.ts"
 
 export interface Options {
@@ -140,7 +141,7 @@ const withAllowance = (next: ModelProvider, change: (allowance: Allowance) => vo
       const allowance = outer ?? new Allowance()
       change(allowance)
       const answer = next.generateText(request)
-      return outer === undefined ? Effect.provideService(answer, Current, allowance) : answer
+      return outer === undefined ? Effect.provideContext(answer, ofCall(allowance)) : answer
     }),
   streamText: (request) =>
     Stream.unwrap(
@@ -148,10 +149,14 @@ const withAllowance = (next: ModelProvider, change: (allowance: Allowance) => vo
         const allowance = outer ?? new Allowance()
         change(allowance)
         const parts = next.streamText(request)
-        return outer === undefined ? Stream.provideService(parts, Current, allowance) : parts
+        return outer === undefined ? Stream.provideContext(parts, ofCall(allowance)) : parts
       })
     )
 })
+
+/** What every call has in its context: an allowance of attempts, and what providers told it. */
+const ofCall = (allowance: Allowance): Context.Context<never> =>
+  Context.make(Current, allowance).pipe(Context.add(Refusals.Current, new Refusals.Refusals()))
 
 /** The counts of one provider: a ring of slices of the window. */
 interface Counts {

@@ -17,7 +17,7 @@ export interface Allows {
   readonly attempt?: Duration.Input | undefined
   /** How long the first model may say nothing while somebody waits for its next content. */
   readonly silence?: Duration.Input | undefined
-  /** Retries and hedges of the first model: so many, and a share of the calls. */
+  /** Retries and hedges of the first model: so many, or a share of the calls where that is more. */
   readonly retries?: { readonly reserve: number; readonly ratio: number } | undefined
   /** Whether all attempts at the first model pass one rate limit, which nothing passes while the model asks to wait. */
   readonly paced?: boolean | undefined

@@ -40,8 +40,8 @@ describe("policies alone, and in random stacks, under generated programs", () =>
 })
 
 describe("a stack of one's own", () => {
-  const stack = [
-    Timeout.overall("20 seconds"),
+  const overall = Timeout.overall("20 seconds")
+  const inner = [
     Retry.transient({ times: 2 }),
     Bulkhead.limit({ concurrency: 2 }),
     Timeout.perAttempt({ attempt: "9 seconds", firstToken: "5 seconds", idle: "3 seconds" })
@@ -49,7 +49,7 @@ describe("a stack of one's own", () => {
   const allows = { attempts: 3, overall: "20 seconds", attempt: "9 seconds", silence: "5 seconds" } as const
 
   it.effect.prop("is checked with generated programs", [PolicyLaws.programs], ([program]) =>
-    PolicyLaws.check({ policies: stack, allows: { ...allows, concurrency: 2 } }, program)
+    PolicyLaws.check({ policies: [overall, ...inner], allows: { ...allows, concurrency: 2 } }, program)
   )
 
   it.effect.prop("may be a function that asks other models too", [PolicyLaws.programs], ([program]) => {
@@ -57,7 +57,7 @@ describe("a stack of one's own", () => {
       provider: ModelProvider.ModelProvider,
       [spare = provider]: ReadonlyArray<ModelProvider.ModelProvider>
     ): Effect.Effect<ModelProvider.ModelProvider, never, Scope.Scope> =>
-      Model.compose({ provider, policies: [Fallback.to(spare), ...stack] })
+      Model.compose({ provider, policies: [overall, Fallback.to(spare), ...inner] })
     return PolicyLaws.check(withSpare, program)
   })
 })
