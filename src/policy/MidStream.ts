@@ -121,8 +121,10 @@ export const continuing = (tracker: Tracker, mark: object): ((part: Part) => Par
     said = undefined
     return rest
   }
-  // Text that ends before it could be told is not taken for a repetition: rather something twice than something lost.
+  // Text that ends before it could be told is not taken for a repetition: rather something twice than something lost. A
+  // block without text tells nothing.
   const undecided = (): string => {
+    if (pending === "") return ""
     const rest = said === undefined ? "" : pending
     said = undefined
     return rest

@@ -178,6 +178,15 @@ describe("Fallback, mid-stream", () => {
     }).pipe(ids)
   )
 
+  it.effect("knows a repetition also after a block that said nothing", () =>
+    Effect.gen(function* () {
+      const next = { ...saying("Hello, you"), flood: { at: "content", count: 2 } } as const
+      const { parts } = yield* after(breaking("Hello", 3), next, { midStream: "continue" })
+      wellFormed(parts)
+      assert.strictEqual(textOf(parts), "Hello, you")
+    }).pipe(ids)
+  )
+
   it.effect("keeps what only begins like a repetition", () =>
     Effect.gen(function* () {
       const { parts } = yield* after(breaking("Hello", 3), saying("He said", " so"), { midStream: "continue" })
