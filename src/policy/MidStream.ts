@@ -4,7 +4,7 @@
  * A {@link Tracker} sees each part that has been passed on: which blocks are open, which ids are taken, what text was
  * said. From that follow the parts that close what a failed provider left open, and how the next one's parts fit in.
  */
-import { Stream } from "effect"
+import { Predicate, Stream } from "effect"
 import type { Response } from "effect/ai"
 import * as FinishMark from "../core/FinishMark.ts"
 
@@ -17,11 +17,17 @@ const ends = {
   "tool-params-start": "tool-params-end"
 } as const
 
+/** Whether a part of a stream says that all content before it is void, and another provider answers anew. */
+export const isRestart = (part: { readonly type: string; readonly metadata?: object | undefined }): boolean =>
+  part.type === "response-metadata" &&
+  Predicate.hasProperty(part.metadata, "holdfast") &&
+  Predicate.hasProperty(part.metadata.holdfast, "restarted")
+
 /** What has been passed on of a stream. */
 export class Tracker {
   private readonly open = new Map<string, (typeof ends)[keyof typeof ends]>()
   private readonly taken = new Set<string>()
-  /** All text that was passed on. */
+  /** All text that was passed on, since a restart if there was one. */
   text = ""
   /** Whether a tool was called: its result is needed before anything can be continued. */
   calledTool = false
@@ -45,6 +51,11 @@ export class Tracker {
       case "tool-call":
         this.calledTool = true
         this.taken.add(part.id)
+        break
+      case "response-metadata":
+        if (!isRestart(part)) break
+        this.text = ""
+        this.calledTool = false
         break
     }
   }

@@ -60,7 +60,7 @@ export const oneWellFormedStream: Law = {
     trace.calls.flatMap((call) => {
       const { ended, number, parts, plan } = call
       const isWhole = ended === "succeeded"
-      if (isDegraded(call)) return []
+      if (isDegraded(trace, call)) return []
       const wrong = plan.method === "streamText" ? malformation(parts, isWhole) : undefined
       if (wrong !== undefined) return [`call ${number} ${ended}: ${wrong}`]
       const story = new Story(trace, call)
@@ -74,9 +74,14 @@ export const oneWellFormedStream: Law = {
     })
 }
 
-/** Whether a policy answered in the models' place. */
-const isDegraded = ({ decisions, parts }: CallSeen): boolean =>
-  Degrade.isDegraded(parts) || decisions.some(({ decision }) => decision._tag === "Degraded")
+/** Whether a policy answered in the models' place, for this call or for one it shares the answer with. */
+const isDegraded = (trace: Trace, call: CallSeen): boolean =>
+  Degrade.isDegraded(call.parts) ||
+  relatedTo(trace, call).some(({ decisions }) => decisions.some(({ decision }) => decision._tag === "Degraded"))
+
+/** The calls that a call may have its answer from. */
+const relatedTo = (trace: Trace, call: CallSeen): ReadonlyArray<CallSeen> =>
+  isSharing(trace) ? trace.calls.filter(({ key }) => key === call.key) : [call]
 
 /** What is wrong with a stream; of one that did not come to its end, with what there is of it. */
 const malformation = (parts: Parts, isWhole: boolean): string | undefined => {
@@ -132,7 +137,7 @@ class Story {
   private readonly isContinued: boolean
 
   constructor(trace: Trace, call: CallSeen) {
-    const related = isSharing(trace) ? trace.calls.filter(({ key }) => key === call.key) : [call]
+    const related = relatedTo(trace, call)
     const numbers = new Set(related.map(({ number }) => number))
     this.attempts = trace.attempts.filter((attempt) => numbers.has(attempt.call))
     this.isContinued = related.some(({ decisions }) =>
@@ -192,7 +197,7 @@ export const cachesOnlyWholeAnswers: Law = {
           ? []
           : [`call ${number} of ${key} was told what ${of.key} was: ${tag}`]
       })
-      const isGiven = ended === "succeeded" && attemptsOf(trace, call).length === 0 && !isDegraded(call)
+      const isGiven = ended === "succeeded" && attemptsOf(trace, call).length === 0 && !isDegraded(trace, call)
       const wasWhole = () =>
         trace.attempts.some((attempt) => {
           const isSame = trace.calls[attempt.call]?.key === key

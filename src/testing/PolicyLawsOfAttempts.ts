@@ -46,7 +46,7 @@ export const attemptsAreBounded: Law = {
     })
     if (allows.retries === undefined) return ofCalls
     const { ratio, reserve } = allows.retries
-    const calls = trace.calls.filter((call) => attemptsOf(trace, call).length > 0)
+    const { calls } = trace
     const further = calls.reduce((sum, call) => {
       const first = attemptsOf(trace, call).filter(({ model }) => model === 0)
       return sum + Math.max(0, first.length - 1)

@@ -154,11 +154,17 @@ class Stage {
       for (;;) {
         yield* inTime(Fiber.awaitAll(clients))
         if (clients.every((client) => client.pollUnsafe() !== undefined)) return
-        if (now() >= latest || now() - this.lastEvent >= patience) break
+        if (now() >= latest || now() - this.lastSeen >= patience) break
       }
       for (const call of this.calls) if (call.isOpen) call.ended = "never"
       yield* Fiber.interruptAll(clients)
     })
+  }
+
+  /** When something happened last: a call or an attempt began or ended. */
+  private get lastSeen(): number {
+    const ends = this.models.flatMap(({ seen }) => seen.log.map(({ endMillis = 0 }) => endMillis))
+    return Math.max(this.lastEvent, ...ends)
   }
 
   private probe(provider: ModelProvider, count: number): Effect.Effect<void> {

@@ -198,6 +198,23 @@ describe("Fallback, mid-stream", () => {
     }).pipe(ids)
   )
 
+  it.effect("goes on from nothing after a restart that came to nothing", () =>
+    Effect.gen(function* () {
+      const models = yield* Effect.all([
+        made("a", breaking("Hello", 3)),
+        made("b", refusing("overloaded")),
+        made("c", saying("Hello, you"))
+      ])
+      const [a, b, c] = models
+      const inner = yield* Fallback.to(b.provider, { midStream: "restart" })(a.provider)
+      const outer = yield* Fallback.to(c.provider, { midStream: "continue" })(inner)
+      const { parts } = yield* read(outer.streamText(yield* request))
+      wellFormed(parts)
+      assert.strictEqual(textOf(parts.slice(parts.findIndex(Fallback.isRestart))), "Hello, you")
+      assert.strictEqual(c.seen.log[0]?.request.prompt.content.at(-1)?.role, "user")
+    }).pipe(Effect.scoped, ids)
+  )
+
   it.effect("goes on through several providers that break", () =>
     Effect.gen(function* () {
       const models = yield* Effect.all([
