@@ -212,7 +212,7 @@ const goOn = (
   tracker: MidStream.Tracker
 ): PartStream => {
   const isRestart = settings.midStream === "restart"
-  if (!isRestart && tracker.calledTool) return Stream.fail(error)
+  if (tracker.isFinished || (!isRestart && tracker.calledTool)) return Stream.fail(error)
   const how = isRestart ? "restarted" : "continued"
   return Stream.unwrap(
     Effect.map(after(settings, failed.provider, failed.at, error, how), (to) => {

@@ -31,6 +31,8 @@ export class Tracker {
   text = ""
   /** Whether a tool was called: its result is needed before anything can be continued. */
   calledTool = false
+  /** Whether the answer is complete. */
+  isFinished = false
 
   see(part: Part): void {
     switch (part.type) {
@@ -51,6 +53,9 @@ export class Tracker {
       case "tool-call":
         this.calledTool = true
         this.taken.add(part.id)
+        break
+      case "finish":
+        this.isFinished = true
         break
       case "response-metadata":
         if (!isRestart(part)) break

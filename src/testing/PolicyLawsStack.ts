@@ -85,7 +85,7 @@ const gate = (chance: Chance) => ({
 })
 
 /** All kinds of policies, with options that make a difference within seconds. */
-export const kinds: Readonly<Record<string, Kind<object>>> = {
+const kinds: Readonly<Record<string, Kind<object>>> = {
   "Timeout.overall": kind({
     draw: (chance) => ({ limit: chance.oneOf([150, 3_000, 30_000]) }),
     make: ({ limit }) => Timeout.overall(limit),

@@ -2,7 +2,7 @@
  * Runs a program against a stack of policies, in the order its seed chooses, and notes what callers and models see.
  */
 import { Clock, Context, Effect, Exit, Fiber, Metric, Option, Scope, Stream, Tracer } from "effect"
-import { AiError, IdGenerator, type LanguageModel, Prompt, type Response } from "effect/ai"
+import { type AiError, IdGenerator, type LanguageModel, Prompt, type Response } from "effect/ai"
 import * as Attempt from "../core/Attempt.ts"
 import * as Caller from "../core/Caller.ts"
 import * as CallTrail from "../core/CallTrail.ts"
@@ -156,8 +156,10 @@ class Stage {
         if (clients.every((client) => client.pollUnsafe() !== undefined)) return
         if (now() >= latest || now() - this.lastSeen >= patience) break
       }
-      for (const call of this.calls) if (call.isOpen) call.ended = "never"
+      const open = this.calls.filter(({ isOpen }) => isOpen)
+      for (const call of open) call.ended = "never"
       yield* Fiber.interruptAll(clients)
+      for (const call of open) call.fibers = call.counter.live
     })
   }
 
@@ -188,9 +190,11 @@ class Stage {
         calling.isOpen = true
         return this.ask(provider, calling)
       }).pipe(Effect.onExit((exit) => Effect.sync(() => this.end(calling, exit))))
-      return Effect.exit(leave === undefined ? asked : Effect.raceFirst(asked, after(leave.millis, leave.turns)))
+      // With an interruption, this goes on when it has returned.
+      const ended = Effect.exit(leave === undefined ? asked : Effect.raceFirst(asked, after(leave.millis, leave.turns)))
+      return Effect.map(ended, () => void (calling.fibers = calling.counter.live))
     })
-    return Effect.asVoid(plan.after === undefined ? made : Effect.delay(made, plan.after))
+    return plan.after === undefined ? made : Effect.delay(made, plan.after)
   }
 
   private begin(plan: Call): Calling {
@@ -239,7 +243,6 @@ class Stage {
   private end(call: Calling, exit: Exit.Exit<unknown, AiError.AiError>): void {
     call.isOpen = false
     call.endMillis = this.lastEvent = this.clock.currentTimeMillisUnsafe()
-    call.fibers = call.counter.live
     const isShared = this.calls.some(({ isOpen, key }) => isOpen && key === call.key)
     call.orphans = isShared
       ? []

@@ -6,7 +6,7 @@ import { PolicyLaws } from "holdfast/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { afterAll, beforeAll } from "vitest"
 
-// The same ones every time, so that what is green stays so; `npm run explore -- --policies` takes new ones.
+// The same ones every time, so that what is green stays so; `npm run explore:policies` takes new ones.
 const seed = Number(process.env["HOLDFAST_SEED"] ?? 20_261_121)
 const runs = 20_000
 

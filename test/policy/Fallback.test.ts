@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Option, Stream } from "effect"
-import { type AiError, IdGenerator, type LanguageModel, type Prompt, type Response } from "effect/ai"
+import { AiError, IdGenerator, type LanguageModel, type Prompt, type Response } from "effect/ai"
 import { CallTrail } from "holdfast/core"
 import { Fallback } from "holdfast/policy"
 import { FaultyModel, StreamShape } from "holdfast/testing"
@@ -18,6 +18,12 @@ const saying = (...texts: ReadonlyArray<string>): FaultyModel.Behaviour => ({
 const breaking = (text: string, after: number): FaultyModel.Behaviour => ({
   content: [{ text, chunks: text.length }],
   fault: { is: "cut", at: { after } }
+})
+
+const lost = AiError.make({
+  module: "test",
+  method: "call",
+  reason: new AiError.InternalProviderError({ description: "lost" })
 })
 
 const made = (name: string, ...script: ReadonlyArray<FaultyModel.Behaviour>) => FaultyModel.make({ name, script })
@@ -196,6 +202,20 @@ describe("Fallback, mid-stream", () => {
       wellFormed(ended.parts)
       assert.strictEqual(textOf(ended.parts), "HelHe")
     }).pipe(ids)
+  )
+
+  it.effect.each(["restart", "continue"] as const)("adds nothing to an answer that is complete (%s)", (midStream) =>
+    Effect.gen(function* () {
+      const [whole, spare] = [yield* made("a", saying("Hello")), yield* made("b", saying("you"))]
+      const failing: typeof whole.provider = {
+        ...whole.provider,
+        streamText: (options) => Stream.concat(whole.provider.streamText(options), Stream.fail(lost))
+      }
+      const stack = yield* Fallback.to(spare.provider, { midStream })(failing)
+      const { parts } = yield* read(stack.streamText(yield* request))
+      wellFormed(parts)
+      assert.strictEqual(spare.seen.calls, 0)
+    }).pipe(Effect.scoped, ids)
   )
 
   it.effect("goes on from nothing after a restart that came to nothing", () =>

@@ -19,7 +19,10 @@ export interface Copy {
 /** Makes a copy, changed when there is a mutant. Throws when the mutant's text is not there exactly once. */
 export const makeCopy = async (name: string, mutant?: Mutant): Promise<Copy> => {
   const load = copySources(join("mutants", name), ["core", "supervisor", "testing"], mutant, "supervisor")
-  const [supervisor, laws] = await Promise.all([load("supervisor/Supervisor.ts"), load("testing/SupervisorLaws.ts")])
+  const [supervisor, laws] = await Promise.all([
+    load<typeof Supervisor>("supervisor/Supervisor.ts"),
+    load<typeof SupervisorLaws>("testing/SupervisorLaws.ts")
+  ])
   return { make: supervisor.make, laws }
 }
 
@@ -32,7 +35,7 @@ export const copySources = (
   folders: ReadonlyArray<string>,
   mutant: Mutant | undefined,
   within = ""
-): ((file: string) => Promise<any>) => {
+): (<Module>(file: string) => Promise<Module>) => {
   const target = join(root, ".test-output", name)
   rmSync(target, { recursive: true, force: true })
   mkdirSync(target, { recursive: true })
