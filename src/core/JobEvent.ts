@@ -2,6 +2,7 @@
  * Names what happens to a job, in past tense and in order: what the supervisor's event stream carries.
  */
 import type { Cause } from "effect"
+import type { CallTrail } from "./CallTrail.ts"
 
 /** Where a job is in its life. The last three are terminal: a job reaches exactly one of them, once. */
 export type JobState = "pending" | "running" | "completed" | "failed" | "cancelled"
@@ -36,16 +37,21 @@ export interface JobSubmitted extends Base<"JobSubmitted"> {
 /** A job has its slot and its fiber runs. */
 export interface JobStarted extends Base<"JobStarted"> {}
 
+interface Ended<Tag extends string> extends Base<Tag> {
+  /** What was tried for a model call and what policies decided about it. Absent for what is no call of a `Model`. */
+  readonly trail?: CallTrail | undefined
+}
+
 /** A job succeeded: its fiber and all its finalizers have ended. */
-export interface JobCompleted extends Base<"JobCompleted"> {}
+export interface JobCompleted extends Ended<"JobCompleted"> {}
 
 /** A job failed, died or ran out of time. */
-export interface JobFailed extends Base<"JobFailed"> {
+export interface JobFailed extends Ended<"JobFailed"> {
   readonly cause: Cause.Cause<unknown>
 }
 
 /** A job was cancelled, before it started or while it ran. */
-export interface JobCancelled extends Base<"JobCancelled"> {
+export interface JobCancelled extends Ended<"JobCancelled"> {
   readonly reason: string
 }
 

@@ -24,9 +24,13 @@ export interface BreakerHealth extends Base<"CircuitBreaker"> {
 
 /** A rate limiter, with the keys it has seen lately. */
 export interface RateLimitHealth extends Base<"RateLimit"> {
+  /** False while the shared store does not answer, undefined where the limits are not shared. */
+  readonly storeAvailable: boolean | undefined
   readonly keys: ReadonlyArray<{
     readonly key: string
     readonly waiting: number
+    /** For how long nothing goes, because the provider asked to wait. */
+    readonly pausedMillis: number
     readonly limits: ReadonlyArray<{
       readonly dimension: "requests" | "tokens" | "inputTokens" | "outputTokens"
       readonly limit: number

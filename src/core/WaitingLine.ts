@@ -65,15 +65,13 @@ export class WaitingLine<Job extends Waiting> {
     if (key.waiting.size === 0) key.turn = Math.max(key.turn, this.turn)
     key.waiting.push(job)
     this.count++
-    this.place(key)
+    // A key that is ready already changes its place only with the job that is its first.
+    if (key.heapIndex < 0 || key.waiting.first === job) this.place(key)
   }
 
   /** Takes out a job that waits. */
   remove(job: Job): void {
-    const key = this.keyOf(job)
-    key.waiting.remove(job)
-    this.count--
-    this.place(key)
+    this.withdraw(job, this.keyOf(job))
   }
 
   /** Takes the job that goes next, and counts it as running; none when nobody waits or every key is at its limit. */
@@ -84,7 +82,7 @@ export class WaitingLine<Job extends Waiting> {
     this.turn = Math.max(this.turn, key.turn)
     key.turn++
     key.running++
-    this.remove(job)
+    this.withdraw(job, key)
     return job
   }
 
@@ -101,6 +99,13 @@ export class WaitingLine<Job extends Waiting> {
   leave(job: Job): void {
     const key = this.keyOf(job)
     key.running--
+    // A key that is ready remains so, at its place.
+    if (key.heapIndex < 0) this.place(key)
+  }
+
+  private withdraw(job: Job, key: Key<Job>): void {
+    key.waiting.remove(job)
+    this.count--
     this.place(key)
   }
 

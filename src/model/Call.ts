@@ -28,7 +28,7 @@ export const supervised = (next: ModelProvider, supervisor: Supervisor["Service"
     generateText: (options) =>
       Effect.suspend(() => {
         const recorder = new CallTrail.Recorder()
-        return supervisor.run(within(next.generateText(options), recorder), job).pipe(
+        return within(supervisor.run(next.generateText(options), job), recorder).pipe(
           Effect.map((parts) => finished(parts, recorder)),
           Effect.mapError((error) => failure(error, recorder)),
           Effect.onExit(() => onSpan(options.span, recorder))
@@ -43,7 +43,7 @@ export const supervised = (next: ModelProvider, supervisor: Supervisor["Service"
             Queue.offerAll(queue, parts.at(-1)?.type === "finish" ? finished(parts, recorder) : parts)
           )
           const call = yield* Effect.acquireRelease(
-            supervisor.submit(within(Effect.ensuring(pump, Queue.end(queue)), recorder), job),
+            within(supervisor.submit(Effect.ensuring(pump, Queue.end(queue)), job), recorder),
             (call) => Effect.andThen(Job.cancel(call, { reason: "its reader left" }), onSpan(options.span, recorder))
           )
           const ended = Effect.mapError(Job.join(call), (error) => failure(error, recorder))

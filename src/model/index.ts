@@ -1,1 +1,2 @@
+export * as CacheUpkeep from "./CacheUpkeep.ts"
 export * as Model from "./Model.ts"

@@ -28,9 +28,10 @@ export interface Options {
    *
    * - `fail`: the stream fails with the provider's error.
    * - `restart`: the next provider answers anew. What was passed on stays where it is; a part for which
-   *   {@link isRestart} is true says that it is void from there on.
+   *   {@link isRestart} is true says that it is void from there on. Where a tool of the application has been called
+   *   already, the stream fails: the tool may have run, and would run again.
    * - `continue`: the next provider is asked to go on from the text so far, and its text follows in the same block. Where
-   *   a tool has been called already, the stream fails.
+   *   any tool has been called already, the stream fails: its result belongs between the two texts.
    */
   readonly midStream?: "fail" | "restart" | "continue" | undefined
   /**
@@ -212,7 +213,9 @@ const goOn = (
   tracker: MidStream.Tracker
 ): PartStream => {
   const isRestart = settings.midStream === "restart"
-  if (tracker.isFinished || (!isRestart && tracker.calledTool)) return Stream.fail(error)
+  if (tracker.isFinished || (tracker.called !== undefined && !(isRestart && tracker.called === "provider's"))) {
+    return Stream.fail(error)
+  }
   const how = isRestart ? "restarted" : "continued"
   return Stream.unwrap(
     Effect.map(after(settings, failed.provider, failed.at, error, how), (to) => {

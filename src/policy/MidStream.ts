@@ -29,8 +29,8 @@ export class Tracker {
   private readonly taken = new Set<string>()
   /** All text that was passed on, since a restart if there was one. */
   text = ""
-  /** Whether a tool was called: its result is needed before anything can be continued. */
-  calledTool = false
+  /** Whose tools were called: the application's, if any of them was, else the provider's own. */
+  called: "application's" | "provider's" | undefined
   /** Whether the answer is complete. */
   isFinished = false
 
@@ -51,7 +51,8 @@ export class Tracker {
         this.open.delete(part.id)
         break
       case "tool-call":
-        this.calledTool = true
+        if (part.providerExecuted !== true) this.called = "application's"
+        else this.called ??= "provider's"
         this.taken.add(part.id)
         break
       case "finish":
@@ -60,7 +61,7 @@ export class Tracker {
       case "response-metadata":
         if (!isRestart(part)) break
         this.text = ""
-        this.calledTool = false
+        if (this.called === "provider's") this.called = undefined
         break
     }
   }

@@ -90,9 +90,6 @@ const priceOf = (next: ModelProvider, prices: Readonly<Record<string, Price>>, l
   return price ?? { input: 0, output: 0 }
 }
 
-/** What a first answer is expected to take. */
-const firstAnswerTokens = 256
-
 const bounded = (
   next: ModelProvider,
   book: Book,
@@ -100,7 +97,7 @@ const bounded = (
   keyFor: (tenant: string | undefined) => string
 ): Effect.Effect<ModelProvider> =>
   Effect.gen(function* () {
-    const answers = new TokenEstimate.AnswerLength(firstAnswerTokens)
+    const answers = new TokenEstimate.AnswerLength()
     yield* PolicyHealth.register(Effect.map(Clock.currentTimeMillis, (now) => book.health(now)))
 
     const open = (request: LanguageModel.ProviderOptions) =>

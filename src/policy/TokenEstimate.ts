@@ -37,13 +37,12 @@ const charactersOf = (part: Exclude<Prompt.Message["content"], string>[number]):
 const lengthOf = (value: unknown): number =>
   Predicate.isString(value) ? value.length : (JSON.stringify(value)?.length ?? 0)
 
+/** What a first answer is expected to take. */
+const firstAnswer = 500
+
 /** Expects of an answer what the last ones took on average. */
 export class AnswerLength {
-  private mean: number
-
-  constructor(first: number) {
-    this.mean = first
-  }
+  private mean = firstAnswer
 
   get tokens(): number {
     return Math.ceil(this.mean)

@@ -81,8 +81,19 @@ const connect = () => {
 
 type Parts = Array.NonEmptyReadonlyArray<Response.StreamPartEncoded>
 
+/**
+ * Pulls part by part. A tool call is passed on when the answer has gone on behind it: of a body that just stops, AI SDK
+ * models make calls with the parameters they have, and only then say that it was cut short.
+ */
 const pullParts = (body: Body, source: Source): Pull.Pull<Parts, AiError.AiError> => {
   let finished = false
+  let calls: ReadonlyArray<Response.StreamPartEncoded> = []
+  const behindCalls = (parts: ReadonlyArray<Response.StreamPartEncoded>): ReadonlyArray<Response.StreamPartEncoded> => {
+    if (calls.length === 0) return parts
+    const all = [...calls, ...parts]
+    calls = []
+    return all
+  }
   const read = Effect.tryPromise({ try: body.read, catch: classify })
   const drain = read.pipe(Effect.repeat({ until: (chunk) => chunk.done }), Effect.timeout(drainLimit), Effect.ignore)
   const pull: Pull.Pull<Parts, AiError.AiError> = Effect.suspend(() => {
@@ -98,17 +109,32 @@ const pullParts = (body: Body, source: Source): Pull.Pull<Parts, AiError.AiError
         case "finish": {
           if (part.finishReason.unified === "interrupted") return Effect.fail(WellFormed.cutShort("AiSdk"))
           finished = true
-          return Effect.succeed([fromFinish({ ...part, headers: body.headers })])
+          return Effect.succeed(Array.append(behindCalls([]), fromFinish({ ...part, headers: body.headers })))
         }
         default: {
           const parts = fromPart(part, source.tools)
-          return Array.isReadonlyArrayNonEmpty(parts) ? Effect.succeed(parts) : pull
+          if (part.type === "tool-call" && part.providerExecuted !== true) {
+            calls = [...calls, ...parts]
+            return pull
+          }
+          const passed = saysNothingNew.has(part.type) ? parts : behindCalls(parts)
+          return Array.isReadonlyArrayNonEmpty(passed) ? Effect.succeed(passed) : pull
         }
       }
     })
   })
   return pull
 }
+
+/** What also comes of a body that just stops, or says nothing about the answer. */
+const saysNothingNew: ReadonlySet<LanguageModelV4StreamPart["type"]> = new Set([
+  "text-end",
+  "reasoning-end",
+  "tool-input-end",
+  "response-metadata",
+  "ping",
+  "raw"
+])
 
 /** Anthropic's first block repeats the response's metadata and is no part of the answer. */
 const announcement = "anthropic.message_start"

@@ -19,6 +19,11 @@ export interface Options {
    * again in this one, which the layer above reads. Default: Effect's own, the schema's plain encoding.
    */
   readonly codecTransformer?: LanguageModel.CodecTransformer | undefined
+  /**
+   * Reads what in context changes the service's answers, such as a `Config` of its provider's package: caches and single
+   * flights then tell such calls apart. Default: nothing does.
+   */
+  readonly settings?: Effect.Effect<unknown> | undefined
 }
 
 /** Makes a provider of the language model in context. */
@@ -58,6 +63,7 @@ export const fromService = (service: LanguageModel.LanguageModel, options: Optio
     name: options.name ?? "effect",
     model: options.model ?? "unknown",
     codecTransformer,
+    settings: options.settings,
     generateText,
     streamText
   }

@@ -50,8 +50,7 @@ const report = (records: Iterable<JobRecord>, now: number): Report => {
   return { jobs, clean: jobs.every((job) => job.outcome !== "still running") }
 }
 
-const entry = ({ startedAtMillis, state, stoppedAtMillis, submission }: JobRecord, now: number): Entry => {
-  const { id, kind, name } = submission
+const entry = ({ id, kind, name, startedAtMillis, state, stoppedAtMillis }: JobRecord, now: number): Entry => {
   if (state === "pending" || state === "running") {
     return { id, name, kind, outcome: "still running", stuckForMillis: now - (stoppedAtMillis ?? now) }
   }

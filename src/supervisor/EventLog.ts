@@ -3,32 +3,57 @@
  *
  * Writing never waits: the log is a ring of `capacity` events, the oldest is overwritten, and a reader that had not
  * read it is told which ones it missed. Readers hold only a position, so a slow one costs nothing and slows nobody.
+ *
+ * Most events are never read, so an event is made when it is: the log holds what it is made of.
  */
 import { Array as Arr, Cause, Effect, Stream } from "effect"
-import type { EventsMissed, JobEvent } from "../core/JobEvent.ts"
+import type { EventsMissed, JobEvent, JobKind } from "../core/JobEvent.ts"
+import * as JobId from "./JobId.ts"
+
+/** An event as its maker knows it: where it stands, when it happened and to which job, the log knows. */
+export type Unplaced<Event> = Event extends JobEvent
+  ? Omit<Event, "sequence" | "atMillis" | "jobId" | "jobName" | "kind">
+  : never
+
+/** Whose event it is. */
+interface Subject {
+  readonly jobId: JobId.JobId
+  /** Absent when the name is the id. */
+  readonly givenName: string | undefined
+  readonly kind: JobKind
+}
 
 export class EventLog {
-  private readonly ring: Array<JobEvent> = []
+  // The ring, in columns: event n is at (n - 1) % capacity in each.
+  private readonly ids: Array<JobId.JobId> = []
+  private readonly names: Array<string | undefined> = []
+  private readonly kinds: Array<JobKind> = []
+  private readonly happenings: Array<Unplaced<JobEvent>> = []
+  private readonly times: Array<number> = []
   private readonly wakers = new Set<() => void>()
   private readonly capacity: number
+  private readonly toEpoch: (millis: number) => number
   private readonly schedule: (task: () => void) => void
   private closed = false
   private lastSequence = 0
 
-  /** `schedule` runs a task soon, outside of the transition that is being logged. */
-  constructor(capacity: number, schedule: (task: () => void) => void) {
+  /**
+   * `toEpoch` makes milliseconds since 1970 of the times that are logged; `schedule` runs a task soon, outside of the
+   * transition that is being logged.
+   */
+  constructor(capacity: number, toEpoch: (millis: number) => number, schedule: (task: () => void) => void) {
     this.capacity = capacity
+    this.toEpoch = toEpoch
     this.schedule = schedule
   }
 
-  /** The sequence number the next event must carry. */
-  get nextSequence(): number {
-    return this.lastSequence + 1
-  }
-
-  append(event: JobEvent): void {
-    this.lastSequence = event.sequence
-    this.ring[(event.sequence - 1) % this.capacity] = event
+  append(subject: Subject, happening: Unplaced<JobEvent>, now: number): void {
+    const at = this.lastSequence++ % this.capacity
+    this.ids[at] = subject.jobId
+    this.names[at] = subject.givenName
+    this.kinds[at] = subject.kind
+    this.happenings[at] = happening
+    this.times[at] = now
     this.wake()
   }
 
@@ -63,10 +88,19 @@ export class EventLog {
     const oldest = Math.max(1, this.lastSequence - this.capacity + 1)
     if (position + 1 < oldest) events.push({ _tag: "EventsMissed", from: position + 1, to: oldest - 1 })
     for (let sequence = Math.max(oldest, position + 1); sequence <= this.lastSequence; sequence++) {
-      const event = this.ring[(sequence - 1) % this.capacity]
+      const event = this.eventAt(sequence)
       if (event !== undefined) events.push(event)
     }
     return events
+  }
+
+  private eventAt(sequence: number): JobEvent | undefined {
+    const at = (sequence - 1) % this.capacity
+    const [id, kind, happening, time] = [this.ids[at], this.kinds[at], this.happenings[at], this.times[at]]
+    if (id === undefined || kind === undefined || happening === undefined || time === undefined) return undefined
+    const jobId = JobId.toText(id)
+    const jobName = this.names[at] ?? jobId
+    return { ...happening, sequence, atMillis: this.toEpoch(time), jobId, jobName, kind }
   }
 
   // Looks and subscribes in one step: an event between the two would wake nobody.

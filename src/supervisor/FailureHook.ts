@@ -24,7 +24,7 @@ export interface FailureHook {
  * recorded, counted and emitted, but not logged as nobody's.
  */
 export const report = ({ limit, run }: FailureHook, record: JobRecord, result: Outcome): Effect.Effect<void> => {
-  if (!result.isFailure || record.submission.kind === "call" || Exit.isSuccess(result.exit)) return Effect.void
+  if (!result.isFailure || record.kind === "call" || Exit.isSuccess(result.exit)) return Effect.void
   const { cause } = result.exit
   const hook = Effect.suspend(() => run({ job: { ...record.status(), state: result.state, cause }, cause })).pipe(
     Effect.timeout(limit),

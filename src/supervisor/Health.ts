@@ -64,17 +64,17 @@ export const snapshot = (lifecycle: Lifecycle, settings: Settings, eventLoopLagM
     waiting: lifecycle.admission.waiting,
     maxPending: settings.maxPending,
     oldestWaitingMillis: live
-      .filter(({ state, submission }) => state === "pending" && submission.kind === "job")
+      .filter(({ kind, state }) => state === "pending" && kind === "job")
       .map(({ submittedAtMillis }) => now - submittedAtMillis)
       .at(0),
     lastMinute,
     errorRatio: lastMinute.failed === 0 ? 0 : lastMinute.failed / (lastMinute.failed + lastMinute.succeeded),
-    stuck: live.flatMap(({ id, state, stoppedAtMillis, submission: { name } }) =>
+    stuck: live.flatMap(({ id, name, state, stoppedAtMillis }) =>
       state === "running" && stoppedAtMillis !== undefined && now - stoppedAtMillis >= settings.stuckAfterMillis
         ? [{ id, name, forMillis: now - stoppedAtMillis }]
         : []
     ),
-    failingPeriodic: live.flatMap(({ id, rounds, submission: { name } }) =>
+    failingPeriodic: live.flatMap(({ id, name, rounds }) =>
       rounds !== undefined && rounds.failedInARow > 0 ? [{ id, name, inARow: rounds.failedInARow }] : []
     ),
     eventLoopLagMillis

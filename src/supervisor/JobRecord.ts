@@ -1,9 +1,12 @@
 /**
  * Holds what the supervisor knows of one job, from the moment it is accepted until nobody asks for it any more.
  */
-import { type Cause, Context, type Duration, type Effect, Exit, type Fiber, type Types } from "effect"
+import { type Cause, Context, type Duration, type Effect, Exit, type Fiber, type Schedule, type Types } from "effect"
+import type * as CallTrail from "../core/CallTrail.ts"
 import type { JobEvent, JobKind, JobState, Metadata } from "../core/JobEvent.ts"
+import type { Unplaced } from "./EventLog.ts"
 import { Expired } from "./JobError.ts"
+import * as JobId from "./JobId.ts"
 import * as Outcome from "./Outcome.ts"
 
 export const TypeId = "~holdfast/supervisor/Job"
@@ -63,21 +66,26 @@ export interface Progress {
   readonly message: string | undefined
 }
 
-/** How a job begins: what it is called, who owns it. */
+/** What a job is submitted with: what it is called, how urgent it is. */
 export interface Submission {
-  readonly id: string
-  readonly name: string
+  readonly jobId: JobId.JobId
+  readonly givenName: string | undefined
   readonly kind: JobKind
   readonly metadata: Metadata
   readonly key: string
   readonly priority: number
   readonly idempotencyKey: string | undefined
   readonly timeout: Duration.Duration | undefined
-  readonly parent: JobRecord | undefined
+  /** What is written down about a model call on its way. */
+  readonly trail: CallTrail.Recorder | undefined
 }
 
-/** Starts the fiber of a job, which calls `Lifecycle.finish` last. */
-export type Fork = (record: JobRecord) => Fiber.Fiber<unknown, unknown>
+/** What a job does, and the context it was submitted in. */
+export interface Work {
+  readonly effect: Effect.Effect<unknown, unknown>
+  readonly retry: Schedule.Schedule<unknown, unknown> | undefined
+  readonly context: Context.Context<never>
+}
 
 /** What a job needs of the supervisor that runs it; `Lifecycle` is it. */
 export interface Supervision {
@@ -92,18 +100,27 @@ export interface Supervision {
   ) => Effect.Effect<A, E>
   readonly report: (record: JobRecord, progress: Progress) => void
   readonly finish: (record: JobRecord, exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void> | undefined
+  readonly ended: (record: JobRecord, exit: Exit.Exit<unknown, unknown>) => void
   readonly emit: (record: JobRecord, event: Unplaced<JobEvent>) => void
 }
 
-/** An event as its maker knows it: where it stands, and whose it is, is added when it is emitted. */
-export type Unplaced<Event> = Event extends JobEvent
-  ? Omit<Event, "sequence" | "atMillis" | "jobId" | "jobName" | "kind">
-  : never
-
-export class JobRecord implements Job<unknown, unknown> {
+export class JobRecord implements Job<unknown, unknown>, Submission {
   declare readonly [TypeId]: Job<unknown, unknown>[typeof TypeId]
+  // What lists are filtered by stands together: one cache line of each of very many records.
+  state: JobState = "pending"
+  readonly kind: JobKind
+  readonly metadata: Metadata
+  readonly key: string
+  /** Absent when the name is the id. */
+  readonly givenName: string | undefined
+  readonly jobId: JobId.JobId
   readonly supervision: Supervision
-  readonly submission: Submission
+  readonly priority: number
+  readonly idempotencyKey: string | undefined
+  readonly timeout: Duration.Duration | undefined
+  trail: CallTrail.Recorder | undefined
+  /** The job that owns this one. */
+  readonly parent: JobRecord | undefined
   /** In the supervisor's own time, as are the next ones: see `Lifecycle.now`. */
   readonly submittedAtMillis: number
   /** The order of submission. */
@@ -115,7 +132,6 @@ export class JobRecord implements Job<unknown, unknown> {
   /** Its neighbours among the jobs that live. */
   previous: JobRecord | undefined = undefined
   next: JobRecord | undefined = undefined
-  state: JobState = "pending"
   startedAtMillis: number | undefined = undefined
   endedAtMillis: number | undefined = undefined
   stoppedAtMillis: number | undefined = undefined
@@ -129,7 +145,7 @@ export class JobRecord implements Job<unknown, unknown> {
   /** Present for periodic jobs. */
   rounds: Rounds | undefined = undefined
   /** Present until the job starts. */
-  fork: Fork | undefined
+  work: Work | undefined
   /** Present while the job runs. */
   fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
   timer: Fiber.Fiber<unknown, unknown> | undefined = undefined
@@ -144,41 +160,44 @@ export class JobRecord implements Job<unknown, unknown> {
   constructor(
     supervision: Supervision,
     submission: Submission,
-    fork: Fork,
+    work: Work,
+    parent: JobRecord | undefined,
     number: number,
     submittedAtMillis: number,
     agingMillis: number
   ) {
     this.supervision = supervision
-    this.submission = submission
-    this.fork = fork
+    // A copy: one object less on the way to what lists are filtered by.
+    this.jobId = submission.jobId
+    this.givenName = submission.givenName
+    this.kind = submission.kind
+    this.metadata = submission.metadata
+    this.key = submission.key
+    this.priority = submission.priority
+    this.idempotencyKey = submission.idempotencyKey
+    this.timeout = submission.timeout
+    this.trail = submission.trail
+    this.work = work
+    this.parent = parent
     this.number = number
     this.submittedAtMillis = submittedAtMillis
-    const { parent } = submission
     const place = submittedAtMillis - submission.priority * agingMillis
     this.place = parent === undefined ? place : Math.min(place, parent.place)
     this.order = parent === undefined ? number : parent.order
   }
 
+  /** Written out anew each time it is asked for. */
   get id(): string {
-    return this.submission.id
+    return JobId.toText(this.jobId)
   }
 
   get name(): string {
-    return this.submission.name
-  }
-
-  get key(): string {
-    return this.submission.key
-  }
-
-  get priority(): number {
-    return this.submission.priority
+    return this.givenName ?? this.id
   }
 
   /** True when `ancestor` is this job or owns it, directly or through others. */
   isWithin(ancestor: JobRecord): boolean {
-    return this === ancestor || (this.submission.parent?.isWithin(ancestor) ?? false)
+    return this === ancestor || (this.parent?.isWithin(ancestor) ?? false)
   }
 
   /** Calls `listener` once, at the next news of the job (its end, its progress); returns how to withdraw. */
@@ -194,22 +213,27 @@ export class JobRecord implements Job<unknown, unknown> {
     return listeners
   }
 
+  /** Lets go of its result, which has gone to the only one who asked for it. */
+  dropResult(): void {
+    if (this.result !== undefined) this.result = Outcome.withOnly(this, this.result, () => new Expired())
+  }
+
   /** The same record without its result, for when that is no longer kept. Handles given out keep the original. */
   withoutResult(): JobRecord {
     const record: JobRecord = Object.assign(Object.create(JobRecord.prototype), this)
-    if (this.result !== undefined) record.result = Outcome.withOnly(this.id, this.result, () => new Expired())
+    record.dropResult()
     return record
   }
 
   status(): JobStatus {
-    const { id, key, kind, metadata, name, parent, priority } = this.submission
+    const { id, key, kind, metadata, priority } = this
     return {
       id,
-      name,
+      name: this.givenName ?? id,
       kind,
       state: this.state,
       metadata,
-      parentId: parent?.submission.id,
+      parentId: this.parent?.id,
       submittedAtMillis: this.supervision.toEpoch(this.submittedAtMillis),
       startedAtMillis: this.sinceEpoch(this.startedAtMillis),
       endedAtMillis: this.sinceEpoch(this.endedAtMillis),

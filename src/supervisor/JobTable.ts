@@ -3,6 +3,7 @@
  */
 import { MutableList } from "effect"
 import type { JobKind, JobState, Metadata } from "../core/JobEvent.ts"
+import * as JobId from "./JobId.ts"
 import type { JobRecord } from "./JobRecord.ts"
 
 /** How many jobs are in each state. `pending` and `running` are now, the others since the supervisor started. */
@@ -39,31 +40,35 @@ export interface Keep {
 }
 
 export class JobTable {
-  private readonly known = new Map<string, JobRecord>()
-  private readonly byIdempotencyKey = new Map<string, JobRecord>()
+  private readonly known = new Map<JobId.JobId, JobRecord>()
+  private readonly byIdempotencyKey = new Map<string, JobId.JobId>()
   private readonly live = new LiveList()
-  private readonly records = new Oldest()
-  private readonly results = new Oldest()
+  // By id, so that a result which is no longer kept is held by nobody here.
+  private readonly records = new Oldest<JobId.JobId>((id) => this.known.get(id)?.endedAtMillis)
+  // Absent when results are kept for as long as records are.
+  private readonly results: Oldest<JobRecord> | undefined
   private readonly tallies: Record<JobKind, Record<JobState, number>> = { job: zero(), call: zero(), periodic: zero() }
   private readonly retention: Retention
   private lastNumber = 0
   private hasForeignIds = false
-  private issued: string | undefined = undefined
+  private issued: JobId.JobId | undefined = undefined
 
   constructor(retention: Retention) {
     this.retention = retention
+    const { records, results } = retention
+    const isEarlier = results.count < records.count || results.forMillis < records.forMillis
+    this.results = isEarlier ? new Oldest((record) => record.endedAtMillis) : undefined
   }
 
   /** Makes an id that no known job has: `job-1`, `job-2`, … */
-  nextId(): string {
-    let id = `job-${++this.lastNumber}`
-    while (this.hasForeignIds && this.known.has(id)) id = `job-${++this.lastNumber}`
-    this.issued = id
-    return id
+  nextId(): JobId.JobId {
+    this.lastNumber++
+    while (this.hasForeignIds && this.known.has(this.lastNumber)) this.lastNumber++
+    return (this.issued = this.lastNumber)
   }
 
   /** True when no known job has this id; the one made last is known to be free without looking. */
-  isFree(id: string): boolean {
+  isFree(id: JobId.JobId): boolean {
     const isIssued = id === this.issued
     this.issued = undefined
     return isIssued || !this.known.has(id)
@@ -71,18 +76,18 @@ export class JobTable {
 
   /** True for an id this table gave out: if it is not found, its record has been dropped. */
   hasIssued(id: string): boolean {
-    const number = numberOf(id)
-    return number !== undefined && number <= this.lastNumber
+    const jobId = JobId.fromText(id)
+    return typeof jobId === "number" && jobId <= this.lastNumber
   }
 
   get(id: string): JobRecord | undefined {
-    return this.known.get(id)
+    return this.known.get(JobId.fromText(id))
   }
 
   /** The known job that was submitted with this idempotency key. */
   getByIdempotencyKey(key: string): JobRecord | undefined {
-    const record = this.byIdempotencyKey.get(key)
-    return record === undefined ? undefined : this.get(record.id)
+    const id = this.byIdempotencyKey.get(key)
+    return id === undefined ? undefined : this.known.get(id)
   }
 
   /** Jobs that have not ended, in the order in which they were submitted. */
@@ -96,53 +101,54 @@ export class JobTable {
   }
 
   add(record: JobRecord): void {
-    const { id, idempotencyKey, kind } = record.submission
-    const number = numberOf(id)
-    if (number !== undefined && number > this.lastNumber) this.hasForeignIds = true
-    this.known.set(id, record)
+    const { idempotencyKey, jobId, kind } = record
+    if (typeof jobId === "number" && jobId > this.lastNumber) this.hasForeignIds = true
+    this.known.set(jobId, record)
     this.live.add(record)
-    if (idempotencyKey !== undefined) this.byIdempotencyKey.set(idempotencyKey, record)
+    if (idempotencyKey !== undefined) this.byIdempotencyKey.set(idempotencyKey, jobId)
     this.tallies[kind].pending++
   }
 
-  /** Moves a record to its next state; a terminal one makes it old, and the oldest of the old are dropped. */
-  move(record: JobRecord, state: JobState, nowMillis: number): void {
-    const { id, kind, parent } = record.submission
+  /** Takes down that a job which was pending runs. */
+  start(record: JobRecord): void {
+    const tally = this.tallies[record.kind]
+    tally.pending--
+    tally.running++
+    record.state = "running"
+  }
+
+  /** Takes down how a job ended. That makes its record old, and the oldest of the old are dropped. */
+  end(record: JobRecord, state: JobState, nowMillis: number): void {
+    const { jobId, kind } = record
     const tally = this.tallies[kind]
-    tally[record.state]--
-    tally[state]++
+    // By name where one name is usual: a property that is looked up by a variable takes several times as long.
+    if (record.state === "running") tally.running--
+    else tally.pending--
+    if (state === "completed") tally.completed++
+    else tally[state]++
     record.state = state
-    if (state === "pending" || state === "running") return
     this.live.remove(record)
     // A round that went well is one of very many.
-    if (kind === "periodic" && state === "completed" && parent !== undefined) return void this.known.delete(id)
-    // What a call answered went to its caller, and nobody asks for it by id.
-    if (kind === "call") this.known.set(id, record.withoutResult())
-    else this.results.push(record)
-    this.records.push(record)
+    if (kind === "periodic" && state === "completed" && record.parent !== undefined)
+      return void this.known.delete(jobId)
+    this.results?.push(record)
+    this.records.push(jobId)
     this.prune(nowMillis)
   }
 
   /** Drops the records and results that are not to be kept any longer. */
   prune(nowMillis: number): void {
     const { records, results } = this.retention
-    for (
-      let old = this.records.takeBeyond(records, nowMillis);
-      old;
-      old = this.records.takeBeyond(records, nowMillis)
-    ) {
-      const { id, idempotencyKey } = old.submission
+    let id: JobId.JobId | undefined
+    while ((id = this.records.takeBeyond(records, nowMillis)) !== undefined) {
+      const key = this.known.get(id)?.idempotencyKey
       this.known.delete(id)
-      if (idempotencyKey !== undefined && this.byIdempotencyKey.get(idempotencyKey)?.id === id) {
-        this.byIdempotencyKey.delete(idempotencyKey)
-      }
+      if (key !== undefined && this.byIdempotencyKey.get(key) === id) this.byIdempotencyKey.delete(key)
     }
-    for (
-      let old = this.results.takeBeyond(results, nowMillis);
-      old;
-      old = this.results.takeBeyond(results, nowMillis)
-    ) {
-      if (this.known.get(old.id) === old) this.known.set(old.id, old.withoutResult())
+    let old: JobRecord | undefined
+    while ((old = this.results?.takeBeyond(results, nowMillis)) !== undefined) {
+      const { jobId } = old
+      if (this.known.get(jobId) === old) this.known.set(jobId, old.withoutResult())
     }
   }
 
@@ -162,12 +168,6 @@ export class JobTable {
     }
     return found
   }
-}
-
-const numberOf = (id: string): number | undefined => {
-  if (!id.startsWith("job-")) return undefined
-  const number = Number(id.slice(4))
-  return Number.isSafeInteger(number) && `job-${number}` === id ? number : undefined
 }
 
 /** Jobs that have not ended, in the order in which they were submitted. A job knows its neighbours. */
@@ -197,21 +197,26 @@ class LiveList {
   }
 }
 
-/** Ended records in the order of their end. */
-class Oldest {
-  private readonly rest = MutableList.make<JobRecord>()
-  private first: JobRecord | undefined = undefined
+/** What has ended, in the order of its end. */
+class Oldest<Ended extends JobRecord | JobId.JobId> {
+  private readonly rest = MutableList.make<Ended>()
+  private first: Ended | undefined = undefined
+  private readonly endedAtMillis: (ended: Ended) => number | undefined
 
-  push(record: JobRecord): void {
-    if (this.first === undefined) this.first = record
-    else MutableList.append(this.rest, record)
+  constructor(endedAtMillis: (ended: Ended) => number | undefined) {
+    this.endedAtMillis = endedAtMillis
+  }
+
+  push(ended: Ended): void {
+    if (this.first === undefined) this.first = ended
+    else MutableList.append(this.rest, ended)
   }
 
   /** Takes out the oldest if it is not to be kept. */
-  takeBeyond({ count, forMillis }: Keep, nowMillis: number): JobRecord | undefined {
+  takeBeyond({ count, forMillis }: Keep, nowMillis: number): Ended | undefined {
     const { first } = this
     if (first === undefined) return undefined
-    if (this.rest.length < count && (first.endedAtMillis ?? 0) + forMillis > nowMillis) return undefined
+    if (this.rest.length < count && (this.endedAtMillis(first) ?? 0) + forMillis > nowMillis) return undefined
     const next = MutableList.take(this.rest)
     this.first = next === MutableList.Empty ? undefined : next
     return first
@@ -229,11 +234,18 @@ const isOnlyLive = (filter: Filter): boolean =>
 const matching = (filter: Filter): ((record: JobRecord) => boolean) => {
   const { key, kind, name } = filter
   const states = statesOf(filter)
-  const metadata = Object.entries(filter.metadata ?? {})
-  return ({ state, submission }) =>
-    (states === undefined || states.includes(state)) &&
-    (name === undefined || name === submission.name) &&
-    (kind === undefined || kind === submission.kind) &&
-    (key === undefined || key === submission.key) &&
-    metadata.every(([field, value]) => submission.metadata[field] === value)
+  const facts = Object.entries(filter.metadata ?? {})
+  const hasFacts = (metadata: Metadata): boolean => {
+    for (let n = 0; n < facts.length; n++) {
+      const fact = facts[n]
+      if (fact !== undefined && metadata[fact[0]] !== fact[1]) return false
+    }
+    return true
+  }
+  return (record) =>
+    (states === undefined || states.includes(record.state)) &&
+    (kind === undefined || kind === record.kind) &&
+    (key === undefined || key === record.key) &&
+    hasFacts(record.metadata) &&
+    (name === undefined || name === record.name)
 }

@@ -38,7 +38,7 @@ export class Lending {
 
   /** Waits, as `waiter`, for a job. */
   forJob<A, E>(job: JobRecord, waiter: JobRecord | undefined, wait: Effect.Effect<A, E>): Effect.Effect<A, E> {
-    if (waiter === undefined || job.submission.kind === "job") return this.forSlot(waiter, wait)
+    if (waiter === undefined || job.kind === "job") return this.forSlot(waiter, wait)
     return this.around(
       waiter,
       wait,
@@ -68,19 +68,19 @@ export class Lending {
       begin()
       return Effect.flatMap(Effect.exit(restore(wait)), (exit) => {
         end()
-        return waiter.submission.kind === "job" ? Effect.andThen(this.slots.takeBack(waiter), exit) : exit
+        return waiter.kind === "job" ? Effect.andThen(this.slots.takeBack(waiter), exit) : exit
       })
     })
   }
 
   private begin(record: JobRecord): void {
     if (++record.waits > 1) return
-    if (record.submission.kind === "job") this.slots.lend(record)
+    if (record.kind === "job") this.slots.lend(record)
     else for (const waiter of this.waiters.get(record) ?? []) this.begin(waiter)
   }
 
   private end(record: JobRecord): void {
-    if (--record.waits > 0 || record.submission.kind === "job") return
+    if (--record.waits > 0 || record.kind === "job") return
     for (const waiter of this.waiters.get(record) ?? []) this.end(waiter)
   }
 }

@@ -8,10 +8,12 @@ import { Cause, Clock, Context, Deferred, type Duration, Effect, Exit, type Fibe
 import type { JobEvent } from "../core/JobEvent.ts"
 import { Admission } from "./Admission.ts"
 import { Entrance } from "./Entrance.ts"
-import { EventLog } from "./EventLog.ts"
+import { EventLog, type Unplaced } from "./EventLog.ts"
 import * as FailureHook from "./FailureHook.ts"
 import { DuplicateId, JobError, NotAccepting, QueueFull } from "./JobError.ts"
-import { type Fork, JobRecord, type Progress, type Submission, type Supervision, type Unplaced } from "./JobRecord.ts"
+import * as JobFiber from "./JobFiber.ts"
+import * as JobId from "./JobId.ts"
+import { JobRecord, type Progress, type Submission, type Supervision, type Work } from "./JobRecord.ts"
 import * as Outcome from "./Outcome.ts"
 import { Lending } from "./Lending.ts"
 import { JobTable } from "./JobTable.ts"
@@ -48,7 +50,7 @@ export class Lifecycle implements Supervision {
     this.clock = Context.get(context, Clock.Clock)
     this.madeAtMillis = this.clock.currentTimeMillisUnsafe()
     this.dispatcher = Context.get(context, Scheduler.Scheduler).makeDispatcher()
-    this.events = new EventLog(settings.eventHistory, this.schedule)
+    this.events = new EventLog(settings.eventHistory, (millis) => this.toEpoch(millis), this.schedule)
     this.table = new JobTable(settings.retention)
     this.admission = new Admission(settings)
   }
@@ -94,40 +96,33 @@ export class Lifecycle implements Supervision {
   })
 
   /** Accepts a job, to be started as soon as there is a slot, or says why not. */
-  submit(submission: Submission, fork: Fork): JobRecord | JobError {
-    const { id, idempotencyKey, kind, parent } = submission
+  submit(submission: Submission, work: Work, parent: JobRecord | undefined): JobRecord | JobError {
+    const { idempotencyKey, kind, metadata } = submission
     const known = idempotencyKey === undefined ? undefined : this.table.getByIdempotencyKey(idempotencyKey)
     if (known !== undefined) return known
-    const refused = (reason: JobError["reason"]) => new JobError({ id, reason })
-    if (!this.table.isFree(id)) return refused(new DuplicateId())
-    if (parent?.result !== undefined || parent?.stop !== undefined) {
-      return refused(new NotAccepting({ because: "parent ending" }))
-    }
-    if (this.refusal !== undefined && (this.refusal === "closed" || parent === undefined)) {
-      return refused(new NotAccepting({ because: this.refusal }))
-    }
-    if (kind === "job" && this.admission.isFull) {
-      return refused(new QueueFull({ maxPending: this.settings.maxPending }))
-    }
+    const reason = this.whyNot(submission, parent)
+    if (reason !== undefined) return new JobError({ id: JobId.toText(submission.jobId), reason })
     const now = this.now()
-    const record = new JobRecord(this, submission, fork, ++this.lastNumber, now, this.settings.agingMillis)
+    const record = new JobRecord(this, submission, work, parent, ++this.lastNumber, now, this.settings.agingMillis)
     this.table.add(record)
     if (kind === "job") this.admission.queue(record)
     else this.startable.push(record)
     this.watched?.add(record)
     if (parent !== undefined) (parent.children ??= new Set()).add(record)
-    this.events.append({
-      _tag: "JobSubmitted",
-      sequence: this.events.nextSequence,
-      atMillis: this.toEpoch(now),
-      jobId: id,
-      jobName: submission.name,
-      kind,
-      metadata: submission.metadata,
-      parentId: parent?.id
-    })
+    this.events.append(record, { _tag: "JobSubmitted", metadata, parentId: parent?.id }, now)
     this.scheduleSettle()
     return record
+  }
+
+  private whyNot({ jobId, kind }: Submission, parent: JobRecord | undefined): JobError["reason"] | undefined {
+    if (!this.table.isFree(jobId)) return new DuplicateId()
+    if (parent?.result !== undefined || parent?.stop !== undefined)
+      return new NotAccepting({ because: "parent ending" })
+    if (this.refusal !== undefined && (this.refusal === "closed" || parent === undefined)) {
+      return new NotAccepting({ because: this.refusal })
+    }
+    if (kind === "job" && this.admission.isFull) return new QueueFull({ maxPending: this.settings.maxPending })
+    return undefined
   }
 
   /**
@@ -201,7 +196,7 @@ export class Lifecycle implements Supervision {
    * failure is reported.
    */
   finish(record: JobRecord, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined {
-    const result = (record.result = Outcome.make(record.id, record.stop, exit))
+    const result = (record.result = Outcome.make(record, record.stop, exit))
     if (Exit.isSuccess(exit) && record.children === undefined) return undefined
     const children = Array.from(record.children ?? [])
     for (const child of children) this.stop(child, { _tag: "Cancel", reason: "parent ended" })
@@ -212,22 +207,7 @@ export class Lifecycle implements Supervision {
   }
 
   emit(record: JobRecord, event: Unplaced<JobEvent>, now = this.now()): void {
-    const { id, kind, name } = record.submission
-    this.events.append({
-      ...event,
-      sequence: this.events.nextSequence,
-      atMillis: this.toEpoch(now),
-      jobId: id,
-      jobName: name,
-      kind
-    })
-  }
-
-  // What every job emits, written without the copy that `emit` makes.
-  private emitPlain(record: JobRecord, tag: "JobStarted" | "JobCompleted", now: number): void {
-    const { id, kind, name } = record.submission
-    const sequence = this.events.nextSequence
-    this.events.append({ _tag: tag, sequence, atMillis: this.toEpoch(now), jobId: id, jobName: name, kind })
+    this.events.append(record, event, now)
   }
 
   private lendSlot(record: JobRecord): void {
@@ -262,22 +242,22 @@ export class Lifecycle implements Supervision {
   }
 
   private readonly start = (record: JobRecord): void => {
-    const { fork } = record
-    if (fork === undefined || record.state !== "pending") return
-    record.fork = undefined
+    const { work } = record
+    if (work === undefined || record.state !== "pending") return
+    record.work = undefined
     const now = (record.startedAtMillis = this.now())
     this.rates.started.add(now)
-    this.table.move(record, "running", now)
-    this.emitPlain(record, "JobStarted", now)
-    const { timeout } = record.submission
+    this.table.start(record)
+    this.emit(record, started, now)
+    const { timeout } = record
     if (timeout !== undefined) {
       record.timer = this.after(timeout, () => this.stop(record, { _tag: "Timeout", after: timeout }))
     }
-    record.fiber = fork(record)
-    record.fiber.addObserver((exit) => this.ended(record, exit))
+    JobFiber.start(record, work)
   }
 
-  private ended(record: JobRecord, exit: Exit.Exit<unknown, unknown>): void {
+  /** Sees to the end of a job whose fiber has ended. */
+  ended(record: JobRecord, exit: Exit.Exit<unknown, unknown>): void {
     if (record.result !== undefined) return this.end(record, exit)
     // It was stopped before its first step, which would have seen to `finish`.
     Effect.runForkWith(this.context)(Effect.suspend(() => this.finish(record, exit) ?? Effect.void)).addObserver(() =>
@@ -286,26 +266,28 @@ export class Lifecycle implements Supervision {
   }
 
   private end(record: JobRecord, fiberExit: Exit.Exit<unknown, unknown>): void {
-    const result = (record.result ??= Outcome.make(record.id, record.stop, fiberExit))
+    const result = (record.result ??= Outcome.make(record, record.stop, fiberExit))
     const now = this.now()
-    if (record.state === "pending" && record.submission.kind === "job") this.admission.withdraw(record)
+    if (record.state === "pending" && record.kind === "job") this.admission.withdraw(record)
     this.admission.free(record)
     record.timer?.interruptUnsafe()
     record.timer = undefined
     record.fiber = undefined
-    record.fork = undefined
+    record.work = undefined
     record.children = undefined
     record.endedAtMillis = now
-    record.submission.parent?.children?.delete(record)
-    this.table.move(record, result.state, now)
+    record.parent?.children?.delete(record)
+    this.table.end(record, result.state, now)
+    const trailed = record.trail === undefined ? undefined : { trail: record.trail.trail }
+    record.trail = undefined
     if (result.state === "completed") {
       this.rates.succeeded.add(now)
-      this.emitPlain(record, "JobCompleted", now)
+      this.emit(record, trailed === undefined ? completed : { ...completed, ...trailed }, now)
     } else if (result.state === "failed") {
       this.rates.failed.add(now)
       const cause = Exit.isFailure(result.exit) ? result.exit.cause : Cause.empty
-      this.emit(record, { _tag: "JobFailed", cause }, now)
-    } else this.emit(record, { _tag: "JobCancelled", reason: Outcome.reasonOf(record.stop) }, now)
+      this.emit(record, { _tag: "JobFailed", cause, ...trailed }, now)
+    } else this.emit(record, { _tag: "JobCancelled", reason: Outcome.reasonOf(record.stop), ...trailed }, now)
     this.wake(record)
     if (this.admission.isUnsettled || !this.entrance.isEmpty) this.scheduleSettle()
   }
@@ -322,3 +304,7 @@ export class Lifecycle implements Supervision {
     return Effect.runForkWith(this.context)(Effect.andThen(Effect.sleep(duration), Effect.sync(task)))
   }
 }
+
+// What every job emits, made once.
+const started = { _tag: "JobStarted" } as const
+const completed = { _tag: "JobCompleted" } as const

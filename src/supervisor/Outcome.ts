@@ -19,25 +19,30 @@ export interface Outcome {
   readonly isFailure: boolean
 }
 
-export const make = (id: string, stop: Stop | undefined, exit: Exit.Exit<unknown, unknown>): Outcome => {
+/** Whose outcome it is. Its id is written out only for an error. */
+interface Subject {
+  readonly id: string
+}
+
+export const make = (job: Subject, stop: Stop | undefined, exit: Exit.Exit<unknown, unknown>): Outcome => {
   if (Exit.isSuccess(exit)) return { state: "completed", exit, isFailure: false }
   const { cause } = exit
   if (stop?._tag === "Timeout" && Cause.hasInterrupts(cause)) {
     const { after } = stop
-    return late("failed", true, () => withReason(id, new TimedOut({ after }), cause))
+    return late("failed", true, () => withReason(job, new TimedOut({ after }), cause))
   }
   const isCancelled = stop?._tag === "Cancel" && Cause.hasInterrupts(cause)
   if (!isCancelled && !Cause.hasInterruptsOnly(cause)) return { state: "failed", exit, isFailure: true }
   const reason = reasonOf(stop)
-  return late("cancelled", !Cause.hasInterruptsOnly(cause), () => withReason(id, new Cancelled({ reason }), cause))
+  return late("cancelled", !Cause.hasInterruptsOnly(cause), () => withReason(job, new Cancelled({ reason }), cause))
 }
 
 /** Why a job that was cancelled was. */
 export const reasonOf = (stop: Stop | undefined): string => (stop?._tag === "Cancel" ? stop.reason : "interrupted")
 
 /** An outcome whose exit is no more than a reason. */
-export const withOnly = (id: string, { isFailure, state }: Outcome, reason: () => Reason): Outcome =>
-  late(state, isFailure, () => withReason(id, reason(), Cause.empty))
+export const withOnly = (job: Subject, { isFailure, state }: Outcome, reason: () => Reason): Outcome =>
+  late(state, isFailure, () => withReason(job, reason(), Cause.empty))
 
 const late = (state: JobState, isFailure: boolean, make: () => Exit.Exit<unknown, unknown>): Outcome => {
   let exit: Exit.Exit<unknown, unknown> | undefined
@@ -51,7 +56,7 @@ const late = (state: JobState, isFailure: boolean, make: () => Exit.Exit<unknown
 }
 
 // What finalizers added to the interruption is kept; the interruption itself becomes the typed error.
-const withReason = (id: string, reason: Reason, cause: Cause.Cause<unknown>) =>
+const withReason = ({ id }: Subject, reason: Reason, cause: Cause.Cause<unknown>) =>
   Exit.failCause(
     Cause.fromReasons<unknown>([
       ...Cause.fail(new JobError({ id, reason })).reasons,

@@ -1,12 +1,14 @@
 /**
- * Makes a job of an effect: what it is called, whose it is, how urgent; its scope, context, retries and span.
+ * Makes a job of an effect: what it is called, whose it is, how urgent.
  */
-import { Cause, Context, Duration, Effect, Exit, References, type Schedule, Scope, Tracer } from "effect"
+import { Context, Duration, Effect, type Schedule, type Scope } from "effect"
+import * as CallTrail from "../core/CallTrail.ts"
 import type { JobKind, Metadata } from "../core/JobEvent.ts"
 import * as Priority from "../core/Priority.ts"
 import { cancel, join } from "./Job.ts"
 import { JobError } from "./JobError.ts"
-import { CurrentJob, type Fork, type Job, JobRecord, type Submission } from "./JobRecord.ts"
+import * as JobId from "./JobId.ts"
+import { CurrentJob, type Job, JobRecord, type Submission, type Work } from "./JobRecord.ts"
 import type { Lifecycle } from "./Lifecycle.ts"
 import type { Settings } from "./Settings.ts"
 
@@ -42,29 +44,29 @@ export const submit = <A, E, R>(
   lifecycle: Lifecycle,
   settings: Settings,
   effect: Effect.Effect<A, E, R>,
-  options: Options<E>,
+  options: Options<E> = noOptions,
   accepted: (record: JobRecord, submitter: JobRecord | undefined) => void = keepGoing
 ): Effect.Effect<Job<A, E>, JobError, Exclude<R, Scope.Scope>> =>
   Effect.contextWith((context: Context.Context<Exclude<R, Scope.Scope>>) => {
     const { kind = "job", priority = "normal" } = options
-    const id = options.id ?? lifecycle.table.nextId()
     const owner = Context.get(context, CurrentJob)
     const current = owner?.supervision === lifecycle ? owner : undefined
     const submission: Submission = {
-      id,
-      name: options.name ?? id,
+      jobId: options.id === undefined ? lifecycle.table.nextId() : JobId.fromText(options.id),
+      givenName: options.name,
       kind,
-      metadata: options.metadata ?? {},
+      metadata: options.metadata ?? noMetadata,
       key: options.key ?? "",
       priority: Priority.toNumber(priority),
       idempotencyKey: options.idempotencyKey,
       timeout: options.timeout === undefined ? timeoutOf(kind, settings) : Duration.fromInputUnsafe(options.timeout),
-      parent: options.owner === "supervisor" ? undefined : current
+      trail: kind === "call" ? Context.get(context, CallTrail.Current) : undefined
     }
-    const start = starting(effect, options.retry, context)
+    const parent = options.owner === "supervisor" ? undefined : current
+    const work = workOf(effect, options.retry, context)
     // Whose it is is settled in the same step, for its callers come and go.
     const accept = () => {
-      const record = lifecycle.submit(submission, start)
+      const record = lifecycle.submit(submission, work, parent)
       if (record instanceof JobRecord) accepted(record, current)
       return record
     }
@@ -86,7 +88,7 @@ export const run = <A, E, R>(
   lifecycle: Lifecycle,
   settings: Settings,
   effect: Effect.Effect<A, E, R>,
-  options: Options<E>
+  options: Options<E> = noOptions
 ): Effect.Effect<A, E | JobError, Exclude<R, Scope.Scope>> =>
   Effect.suspend(() => {
     let job: JobRecord | undefined
@@ -102,9 +104,28 @@ export const run = <A, E, R>(
   })
 
 const leave = (record: JobRecord): Effect.Effect<unknown> => {
-  if (record.runners === undefined || --record.runners > 0 || record.endedAtMillis !== undefined) return Effect.void
-  return cancel(record, { reason: "its caller was interrupted" })
+  if (record.runners === undefined || --record.runners > 0) return Effect.void
+  if (record.endedAtMillis === undefined) return cancel(record, { reason: "its caller was interrupted" })
+  // What a call answered has gone to its callers, and nobody asks for it by id.
+  if (record.kind === "call") record.dropResult()
+  return Effect.void
 }
+
+// A record holds work of every type. R is what the context has, and Scope, which the job's fiber is given.
+const workOf = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  retry: Options<E>["retry"],
+  context: Context.Context<Exclude<R, Scope.Scope>>
+): Work => ({
+  // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
+  effect: effect as Effect.Effect<A, E>,
+  retry: retry as Work["retry"],
+  context
+})
+
+// Shared by all jobs that are submitted without.
+const noOptions = {}
+const noMetadata: Metadata = {}
 
 const timeoutOf = (kind: JobKind, settings: Settings) => (kind === "job" ? settings.timeout : undefined)
 
@@ -121,86 +142,4 @@ const whenRefused = <A, E>(
   const limit = whenFull === "wait" ? undefined : Duration.fromInputUnsafe(whenFull)
   const entered = Effect.map(lifecycle.enter(accept, current, refusal, limit), (record) => record as Job<A, E>)
   return Effect.andThen(warned, entered)
-}
-
-// Made here, and not where it is used, so that a waiting job holds on to nothing but these three.
-const starting =
-  <A, E, R>(
-    effect: Effect.Effect<A, E, R>,
-    retry: Options<E>["retry"],
-    submitted: Context.Context<Exclude<R, Scope.Scope>>
-  ): Fork =>
-  (record) => {
-    const scope = Scope.makeUnsafe()
-    const context = submitted.pipe(
-      Context.add(CurrentJob, record),
-      Context.add(
-        References.CurrentLogAnnotations,
-        annotations(record, Context.get(submitted, References.CurrentLogAnnotations))
-      ),
-      Context.add(Scope.Scope, scope)
-    ) as Context.Context<R> // which is what the caller's context lacked: R is what it had, and Scope
-    const work = retry === undefined ? effect : retrying(record, effect, retry)
-    return Effect.runForkWith(context)(
-      Effect.onExitPrimitive(inSpan(work, record, submitted), (exit) => {
-        const closing = Scope.closeUnsafe(scope, exit)
-        if (closing === undefined) return record.supervision.finish(record, exit)
-        return Effect.flatMap(
-          Effect.exit(closing),
-          (closed) => record.supervision.finish(record, both(exit, closed)) ?? Effect.void
-        )
-      })
-    )
-  }
-
-/** What everything a job logs carries: its own facts, and of the submitter's all but those of another job. */
-const annotations = ({ submission: { id, name, parent } }: JobRecord, inherited: Readonly<Record<string, unknown>>) => {
-  if (parent !== undefined) return { ...inherited, jobId: id, jobName: name, jobAttempt: 1, parentJobId: parent.id }
-  if (!("parentJobId" in inherited)) return { ...inherited, jobId: id, jobName: name, jobAttempt: 1 }
-  const { parentJobId: _, ...others } = inherited
-  return { ...others, jobId: id, jobName: name, jobAttempt: 1 }
-}
-
-/** What work and its finalizers came to: finalizers can only make it worse. */
-const both = <A, E>(exit: Exit.Exit<A, E>, closed: Exit.Exit<void>): Exit.Exit<A, E> => {
-  if (Exit.isSuccess(closed)) return exit
-  return Exit.failCause(Exit.isSuccess(exit) ? closed.cause : Cause.combine(exit.cause, closed.cause))
-}
-
-const retrying = <A, E, R>(
-  record: JobRecord,
-  effect: Effect.Effect<A, E, R>,
-  schedule: Schedule.Schedule<unknown, E>
-): Effect.Effect<A, E, R> => {
-  let failed: Cause.Cause<E> | undefined
-  const attempt = Effect.suspend(() => {
-    if (failed !== undefined) {
-      record.supervision.emit(record, { _tag: "JobRetrying", attempt: record.attempt, cause: failed })
-      record.attempt++
-    }
-    return Effect.annotateLogs(Effect.scoped(effect), { jobAttempt: record.attempt })
-  })
-  return attempt.pipe(
-    Effect.tapCause((cause) =>
-      Effect.sync(() => {
-        failed = cause
-      })
-    ),
-    Effect.retry(schedule)
-  )
-}
-
-// Only where somebody traces: a span of its own, because a job may outlive the span it was submitted in.
-const inSpan = <A, E, R>(
-  work: Effect.Effect<A, E, R>,
-  { submission: { id, name } }: JobRecord,
-  submitted: Context.Context<never>
-): Effect.Effect<A, E, Exclude<R, Tracer.ParentSpan>> | Effect.Effect<A, E, R> => {
-  const submitter = Context.getOrUndefined(submitted, Tracer.ParentSpan)
-  if (submitter === undefined) return work
-  return Effect.withSpan(work, name, {
-    root: true,
-    attributes: { "holdfast.job.id": id },
-    links: [{ span: submitter, attributes: {} }]
-  })
 }

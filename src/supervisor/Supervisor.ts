@@ -125,8 +125,8 @@ export const make = <R = never>(
     )
     const lag = yield* upkeep(lifecycle, settings.upkeepEvery)
     return Supervisor.of({
-      submit: (effect, submitOptions) => Submit.submit(lifecycle, settings, effect, submitOptions ?? {}),
-      run: (effect, submitOptions) => Submit.run(lifecycle, settings, effect, submitOptions ?? {}),
+      submit: (effect, submitOptions) => Submit.submit(lifecycle, settings, effect, submitOptions),
+      run: (effect, submitOptions) => Submit.run(lifecycle, settings, effect, submitOptions),
       find: (id) => findIn(lifecycle, id),
       list: (filter) => Effect.sync(() => lifecycle.table.select(filter ?? {}).map((record) => record.status())),
       select: (filter) => Effect.sync(() => lifecycle.table.select(filter ?? {})),
@@ -280,7 +280,7 @@ const living = (filter: Filter = {}): Effect.Effect<ReadonlyArray<Job.Job<unknow
     const current = yield* CurrentJob
     const jobs = yield* select({ state: ["pending", "running"], ...filter })
     return jobs.filter((job) => {
-      const isWanted = filter.kind === "periodic" || recordOf(job).submission.kind !== "periodic"
+      const isWanted = filter.kind === "periodic" || recordOf(job).kind !== "periodic"
       return isWanted && current?.isWithin(recordOf(job)) !== true
     })
   })

@@ -183,7 +183,7 @@ class Playing {
           return Effect.succeed(this.parts.finish(this.entry.behaviour))
         case "fault": {
           // A connection that is closed in order ends what is open, as a client's parser does at the end of its input.
-          const ends = step.fault.is === "end" ? this.parts.end() : []
+          const ends = step.fault.is === "end" ? this.parts.endEarly() : []
           if (Array.isReadonlyArrayNonEmpty(ends)) {
             this.pending = step
             return Effect.succeed(ends)

@@ -85,14 +85,18 @@ export class Streamed {
     return Array.append(this.end(), finish(behaviour, this.origin))
   }
 
-  /** Ends the open block, if there is one. A tool call is then made, of those parameters that were sent. */
-  end(): ReadonlyArray<StreamPart> {
+  /** Ends the open block, if there is one, before its content is complete: no tool call is made of it. */
+  endEarly(): ReadonlyArray<StreamPart> {
     const { open } = this
     this.open = undefined
-    if (open === undefined) return []
-    const { id, name, sent, type } = open
-    const ended: StreamPart = { type: `${type}-end`, id }
-    return name === undefined ? [ended] : [ended, { type: "tool-call", id, name, params: parse(sent) }]
+    return open === undefined ? [] : [{ type: `${open.type}-end`, id: open.id }]
+  }
+
+  private end(): ReadonlyArray<StreamPart> {
+    const { open } = this
+    const ended = this.endEarly()
+    if (open?.name === undefined) return ended
+    return [...ended, { type: "tool-call", id: open.id, name: open.name, params: JSON.parse(open.sent) }]
   }
 }
 
@@ -103,13 +107,4 @@ interface OpenBlock {
   /** Of the tool, for a tool call. */
   readonly name: string | undefined
   sent: string
-}
-
-/** As the AI SDK's models do: what is no JSON is passed on as the text it is. */
-const parse = (params: string): unknown => {
-  try {
-    return JSON.parse(params)
-  } catch {
-    return params
-  }
 }

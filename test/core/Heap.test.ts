@@ -45,4 +45,20 @@ describe("Heap", () => {
       assert.strictEqual(heap.size, model.length)
     }
   })
+
+  it("keeps the order of a long queue, from which most were taken, when an exception comes", () => {
+    const heap = new Heap<Item>(isBefore)
+    const items = Array.from({ length: 5_000 }, (_, number) => ({ rank: 5, number, heapIndex: -1 }))
+    for (const item of items) heap.push(item)
+    const take = () => {
+      const { first } = heap
+      if (first !== undefined) heap.remove(first)
+      return first
+    }
+    const taken = Array.from({ length: 3_000 }, take)
+    const urgent = { rank: 0, number: 5_000, heapIndex: -1 }
+    heap.push(urgent)
+    while (heap.size > 0) taken.push(take())
+    assert.deepStrictEqual(taken, items.toSpliced(3_000, 0, urgent))
+  })
 })

@@ -244,6 +244,26 @@ describe("A call's trail", () => {
     }).pipe(Effect.provide(model([{ error: overloaded }], retried).layer))
   )
 
+  it.effect("is in the event with which the call ends", () =>
+    Effect.gen(function* () {
+      const calls = yield* Effect.forkChild(
+        Effect.andThen(
+          LanguageModel.generateText({ prompt: "hello" }),
+          Stream.runDrain(LanguageModel.streamText({ prompt: "hello" }))
+        )
+      )
+      yield* aWhile
+      yield* Fiber.join(calls)
+      const events = yield* Supervisor.events({ after: 0 }).pipe(Stream.take(6), Stream.runCollect)
+      assert.deepStrictEqual(
+        events.flatMap((event) =>
+          event._tag === "JobCompleted" ? [event.trail?.attempts.map(({ origin }) => origin)] : []
+        ),
+        [["call", "retry"], ["call"]]
+      )
+    }).pipe(Effect.provide(model([{ error: overloaded }, {}], retried).layer))
+  )
+
   it.effect("is on the call's span, with attempts that nobody waited for any more", () =>
     Effect.gen(function* () {
       const events: Array<readonly [string, unknown]> = []

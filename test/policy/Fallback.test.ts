@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Option, Stream } from "effect"
+import { Effect, Exit, flow, Option, Stream } from "effect"
 import { AiError, IdGenerator, type LanguageModel, type Prompt, type Response } from "effect/ai"
 import { CallTrail } from "holdfast/core"
 import { Fallback } from "holdfast/policy"
@@ -275,14 +275,26 @@ describe("Fallback, mid-stream", () => {
     }).pipe(ids)
   )
 
-  it.effect("does not continue behind a tool that has been called", () =>
+  it.effect.each(["restart", "continue"] as const)("does not %s behind a tool that has been called", (midStream) =>
     Effect.gen(function* () {
       const broken: FaultyModel.Behaviour = {
         content: [toolCall, { text: "Well", chunks: 4 }],
         fault: { is: "cut", at: { after: 2, in: "text" } }
       }
-      const { b, exit } = yield* after(broken, saying("no"), { midStream: "continue" })
+      const { b, exit } = yield* after(broken, saying("no"), { midStream })
       assert.deepStrictEqual([Exit.isFailure(exit), b.seen.calls], [true, 0])
+    }).pipe(ids)
+  )
+
+  it.effect("restarts behind a tool that the provider ran itself", () =>
+    Effect.gen(function* () {
+      const a = yield* made("a", breaking("Hello", 3))
+      const searched: Part = { type: "tool-call", id: "s", name: "search", params: {}, providerExecuted: true }
+      const searching = { ...a.provider, streamText: flow(a.provider.streamText, Stream.prepend([searched])) }
+      const chain = yield* Fallback.to((yield* made("b", saying("fine"))).provider, { midStream: "restart" })(searching)
+      const { exit, parts } = yield* read(chain.streamText(yield* request))
+      assert(Exit.isSuccess(exit))
+      assert.strictEqual(textOf(parts), "Helfine")
     }).pipe(ids)
   )
 

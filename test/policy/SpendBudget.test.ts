@@ -81,13 +81,13 @@ describe("SpendBudget", () => {
 
   it.effect("counts calls in flight by what they are expected to spend", () =>
     Effect.gen(function* () {
-      const { limited, options, seen } = yield* budgeted({ tokens: 500 }, { latency: { headers: "1 second" } })
+      const { limited, options, seen } = yield* budgeted({ tokens: 1_000 }, { latency: { headers: "1 second" } })
       const calls = yield* Effect.forEach(Array.from({ length: 10 }), () =>
         Effect.forkChild(Effect.ignore(limited.generateText(options)))
       )
       yield* TestClock.adjust("2 seconds")
       yield* Fiber.joinAll(calls)
-      // Each is expected to take 2 + 256 tokens, and took 15: the second passed the limit, and all is free again.
+      // Each is expected to take 2 + 500 tokens, and took 15: the second passed the limit, and all is free again.
       assert.strictEqual(seen.calls, 2)
       yield* Effect.forkChild(limited.generateText(options))
       yield* TestClock.adjust("2 seconds")
@@ -105,8 +105,8 @@ describe("SpendBudget", () => {
       yield* TestClock.adjust("1 second")
       yield* Fiber.interrupt(fiber)
       const { estimatedTokens, tokens } = yield* spent()
-      assert.deepStrictEqual([tokens, estimatedTokens], [258, 258])
-      assert.deepInclude(recorder.trail.decisions[0]?.decision, { _tag: "SpendRecorded", tokens: 258, estimated: true })
+      assert.deepStrictEqual([tokens, estimatedTokens], [502, 502])
+      assert.deepInclude(recorder.trail.decisions[0]?.decision, { _tag: "SpendRecorded", tokens: 502, estimated: true })
     }).pipe(ids)
   )
 

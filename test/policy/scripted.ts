@@ -1,6 +1,6 @@
 /** A provider that answers each call by the next entry of a script, and counts what was asked of it. */
 import { Effect, Stream } from "effect"
-import { AiError, LanguageModel, type Response } from "effect/ai"
+import { AiError, LanguageModel, type Prompt, type Response } from "effect/ai"
 import type { ModelProvider } from "holdfast/provider"
 
 export type Parts = ReadonlyArray<Response.StreamPartEncoded>
@@ -77,8 +77,8 @@ export const scripted = (script: ReadonlyArray<Answer>) => {
   return { provider, seen }
 }
 
-/** The options of a plain call, as `LanguageModel.make` prepares them. */
-export const request = Effect.gen(function* () {
+/** The options of a plain call with this prompt, as `LanguageModel.make` prepares them. */
+export const asking = Effect.fnUntraced(function* (prompt: Prompt.RawInput) {
   let prepared: LanguageModel.ProviderOptions | undefined
   const model = yield* LanguageModel.make({
     generateText: (options) =>
@@ -88,6 +88,8 @@ export const request = Effect.gen(function* () {
       }),
     streamText: () => Stream.empty
   })
-  yield* model.generateText({ prompt: "hello" })
+  yield* Effect.orDie(model.generateText({ prompt }))
   return prepared ?? (yield* Effect.die("no call was prepared"))
 })
+
+export const request = asking("hello")

@@ -50,11 +50,13 @@ describe("a provider's name and model", () => {
 })
 
 describe("settings", () => {
-  it.effect("can be read by whoever keys calls by what changes their answers", () =>
+  it.effect("are told to whom keys answers: the provider's and the call's together", () =>
     Effect.gen(function* () {
-      const { settings } = AiSdk.provider(compatible("http://127.0.0.1"), { settings: { temperature: 1, seed: 7 } })
-      if (settings === undefined) return expect.fail("no settings")
-      expect(yield* AiSdk.withSettings(settings, { temperature: 0 })).toEqual({ temperature: 0, seed: 7 })
+      const { settings = Effect.undefined } = AiSdk.provider(compatible("http://127.0.0.1:1"), {
+        settings: { temperature: 0.5, seed: 1 }
+      })
+      expect(yield* settings).toEqual({ temperature: 0.5, seed: 1 })
+      expect(yield* AiSdk.withSettings(settings, { temperature: 0 })).toEqual({ temperature: 0, seed: 1 })
     })
   )
 

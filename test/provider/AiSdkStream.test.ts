@@ -251,6 +251,59 @@ describe("a stream", () => {
   )
 })
 
+describe("a tool call in a stream", () => {
+  const call = (id: string, input: string): ReadonlyArray<Part> => [
+    { type: "tool-input-start", id, toolName: "t" },
+    { type: "tool-input-end", id },
+    { type: "tool-call", toolCallId: id, toolName: "t", input }
+  ]
+  const interrupted: Part = { type: "finish", usage, finishReason: { unified: "interrupted", raw: undefined } }
+  const fault: Part = { type: "error", error: new Error("cut") }
+  const typesOf = (parts: ReadonlyArray<Part>) =>
+    Effect.gen(function* () {
+      const types: Array<string> = []
+      const exit = yield* Effect.exit(
+        Stream.runForEach(ofParts(parts), ({ type }) => Effect.sync(() => void types.push(type)))
+      )
+      return { types, failed: exit._tag === "Failure" }
+    })
+
+  it.effect.each([
+    { how: "fails", ending: [fault, finish] },
+    { how: "is cut short", ending: [interrupted] },
+    { how: "just stops", ending: [] }
+  ])("is not made when the stream then $how, and neither is one before it", ({ ending }) =>
+    Effect.gen(function* () {
+      // As a model ends the calls that are open when its body ends.
+      const [one, two] = [call("1", "{}"), call("2", `{"ci`)]
+      const open = [...one.slice(0, 1), ...two.slice(0, 1)]
+      const { failed, types } = yield* typesOf([...open, ...one.slice(1), ...two.slice(1), ...ending])
+      expect(types).toEqual(["tool-params-start", "tool-params-start", "tool-params-end", "tool-params-end"])
+      expect(failed).toBe(true)
+    })
+  )
+
+  it.effect("comes before what follows it, in order", () =>
+    Effect.gen(function* () {
+      const { failed, types } = yield* typesOf([...call("1", "{}"), ...hello, ...call("2", "{}"), finish])
+      const made = ["tool-params-start", "tool-params-end", "tool-call"]
+      expect(types).toEqual([...made, "text-start", "text-delta", "text-end", ...made, "finish"])
+      expect(failed).toBe(false)
+    })
+  )
+
+  it.effect("of the provider's own tools is passed on at once, with its result", () =>
+    Effect.gen(function* () {
+      const { types } = yield* typesOf([
+        { type: "tool-call", toolCallId: "1", toolName: "t", input: "{}", providerExecuted: true },
+        { type: "tool-result", toolCallId: "1", toolName: "t", result: 1 },
+        fault
+      ])
+      expect(types).toEqual(["tool-call", "tool-result"])
+    })
+  )
+})
+
 describe("the body of a stream", () => {
   /** Opens a body that never ends, with a vendor that ignores the abort signal, so only cancelling closes it. */
   const open = () => {

@@ -101,6 +101,17 @@ const streamed: ReadonlyArray<Response.StreamPartEncoded> = [
 
 const tools = [Weather, Search]
 
+describe("what changes a service's answers", () => {
+  it.effect("is read as the option says", () =>
+    Effect.gen(function* () {
+      const { service } = yield* serviceOf(whole)
+      const { settings = Effect.undefined } = EffectAi.fromService(service, { settings: Effect.succeed({ seed: 1 }) })
+      expect(yield* settings).toEqual({ seed: 1 })
+      expect(EffectAi.fromService(service).settings).toBeUndefined()
+    })
+  )
+})
+
 describe("a service's answer", () => {
   it.effect("comes back as the plain data it was made of, with no tool resolved", () =>
     Effect.gen(function* () {

@@ -1,7 +1,5 @@
-import { readFileSync } from "node:fs"
-import { createServer as createHttpServer, type ServerResponse } from "node:http"
-import { connect, createServer as createTcpServer, type Server, type Socket } from "node:net"
-import { Worker } from "node:worker_threads"
+import type { ServerResponse } from "node:http"
+import { createServer, type Socket } from "node:net"
 import { createAnthropic } from "@ai-sdk/anthropic"
 import { createOpenAI } from "@ai-sdk/openai"
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible"
@@ -13,6 +11,9 @@ import { Bulkhead, Retry, Timeout } from "holdfast/policy"
 import { AiSdk, Fetch } from "holdfast/provider"
 import { Supervisor } from "holdfast/supervisor"
 import { LeakDetector } from "holdfast/testing"
+import { connecting, listening, neverAccepting } from "../sockets/listening.ts"
+import * as ThreadClock from "../sockets/threadClock.ts"
+import { chunk, summary, watching } from "../sockets/watching.ts"
 
 const runs = 200
 const limitMillis = 50
@@ -26,33 +27,13 @@ interface Call {
   readonly closed: Effect.Effect<number>
 }
 
-/**
- * Reads a clock that stands still while the machine gives this thread no processor, which on a shared machine happens for
- * tens of milliseconds. Time in which the thread itself computes counts: of a gap only what it did not use is left out.
- */
-const clock = (() => {
-  let lost = 0
-  let at = performance.now()
-  let used = process.threadCpuUsage()
-  const now = () => {
-    const gap = performance.now() - at
-    const { system, user } = process.threadCpuUsage(used)
-    if (gap > 2) lost += Math.max(0, gap - (system + user) / 1_000 - 2)
-    at = performance.now()
-    used = process.threadCpuUsage()
-    return at - lost
-  }
-  setInterval(now, 1).unref()
-  return { now, lost: () => lost }
-})()
-
 /** Interrupts one call up to 10 ms after it has reached its stage, and tells for how long its socket lived on. */
 const interrupt = ({ closed, reached, run }: Call) =>
   Effect.gen(function* () {
     const fiber = yield* Effect.forkChild(run)
     yield* Effect.timeout(reached, "5 seconds")
     yield* Effect.sleep(yield* Random.nextBetween(0, 10))
-    const start = clock.now()
+    const start = ThreadClock.now()
     yield* Fiber.interrupt(fiber)
     const closedAt = yield* Effect.timeoutOption(closed, "2 seconds")
     return Option.match(closedAt, { onNone: () => Number.POSITIVE_INFINITY, onSome: (at) => at - start })
@@ -68,13 +49,11 @@ const prove = (
     const call = yield* calls
     const each = Array.from({ length: warmUps + runs }, (_, run) => Effect.flatMap(call(run), interrupt))
     const warm = yield* Effect.all(each.slice(0, warmUps), { concurrency })
-    const lost = clock.lost()
+    const lost = ThreadClock.lost()
     const millis = yield* Effect.all(each.slice(warmUps), { concurrency })
-    const sorted = millis.toSorted((a, b) => a - b)
-    const at = (share: number) => sorted[Math.min(runs - 1, Math.floor(share * runs))]?.toFixed(1)
     console.log(
-      `${stage}: ${runs} interrupted, closed after p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, max ${at(1)} ms`,
-      `(without ${(clock.lost() - lost).toFixed(0)} ms in which the machine did not run this thread)`
+      `${stage}: ${runs} interrupted, closed after ${summary(millis).text}`,
+      `(without ${(ThreadClock.lost() - lost).toFixed(0)} ms in which the machine did not run this thread)`
     )
     assert.strictEqual(millis.length, runs)
     assert.isTrue(warm.every(Number.isFinite))
@@ -115,101 +94,33 @@ const ask = (provider: ReturnType<typeof modelAt>, stream: boolean, onPart = Eff
     Effect.provide(Layer.provide(Model.layer({ provider, policies }), Supervisor.layer({ upkeepEvery: "Infinity" })))
   )
 
-/** Listens while the scope is open. Connections that Node's `fetch` keeps idle, unused, are cut at the end. */
-const listening = (server: Server & { closeAllConnections?: () => void }) =>
-  Effect.acquireRelease(
-    Effect.callback<number>((resume) => {
-      server.listen(0, "127.0.0.1", () => {
-        const address = server.address()
-        resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0))
-      })
-    }),
-    () =>
-      Effect.callback<void>((resume) => {
-        server.close(() => resume(Effect.void))
-        server.closeAllConnections?.()
-      })
-  )
-
 const signal = <A>() => Deferred.makeUnsafe<A>()
 const closing = (socket: Socket) => {
   const closed = signal<number>()
   socket.on("error", () => {})
-  socket.once("close", () => Deferred.doneUnsafe(closed, Effect.succeed(clock.now())))
+  socket.once("close", () => Deferred.doneUnsafe(closed, Effect.succeed(ThreadClock.now())))
   return closed
 }
 
 /** A server whose n-th path gets the n-th answer. */
 const answering = (answer: (response: ServerResponse, run: number, seen: () => void) => void) =>
-  Effect.gen(function* () {
-    const waiting = new Map<number, { readonly seen: () => void; readonly closed: Deferred.Deferred<number> }>()
-    const server = createHttpServer((request, response) => {
-      const run = Number(request.url?.split("/")[1])
-      const call = waiting.get(run)
-      if (call === undefined) return
-      request.resume()
-      request.socket.once("close", () => Deferred.doneUnsafe(call.closed, Effect.succeed(clock.now())))
-      answer(response, run, call.seen)
-    })
-    const port = yield* listening(server)
-    return (run: number, seen: () => void) => {
-      const closed = signal<number>()
-      waiting.set(run, { seen, closed })
-      return { baseURL: `http://127.0.0.1:${port}/${run}`, closed: Deferred.await(closed) }
-    }
-  })
-
-const chunk = (content: string) =>
-  `data: ${JSON.stringify({ id: "c", object: "chat.completion.chunk", created: 1, model: "m", choices: [{ index: 0, delta: { role: "assistant", content }, finish_reason: null }] })}\n\n`
+  Effect.map(
+    watching(
+      ({ url }) => Number(url?.split("/")[1]),
+      (response, run, { reach }) => answer(response, run, reach)
+    ),
+    ({ origin, watch }) =>
+      (run: number) => ({ baseURL: `${origin}/${run}`, watched: watch(run) })
+  )
 
 const messageStart = `event: message_start\ndata: ${JSON.stringify({ type: "message_start", message: { id: "m", type: "message", role: "assistant", model: "m", content: [], stop_reason: null, stop_sequence: null, usage: { input_tokens: 1, output_tokens: 1 } } })}\n\nevent: content_block_start\ndata: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}\n\n`
 const delta = `event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"blue "}}\n\n`
-
-/** A listener that never accepts, with its queue full: whoever connects next stays in the middle of connecting. */
-const neverAccepting = Effect.gen(function* () {
-  const worker = yield* Effect.acquireRelease(
-    Effect.sync(
-      () =>
-        new Worker(
-          `const { parentPort } = require("node:worker_threads")
-           const server = require("node:net").createServer()
-           server.listen({ port: 0, host: "127.0.0.1", backlog: 1 }, () => {
-             parentPort.postMessage(server.address().port)
-             setTimeout(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0), 10)
-           })`,
-          { eval: true }
-        )
-    ),
-    (worker) => Effect.promise(() => worker.terminate())
-  )
-  const port = yield* Effect.callback<number>((resume) => {
-    worker.once("message", (port: number) => resume(Effect.succeed(port)))
-  })
-  yield* Effect.sleep("50 millis")
-  for (let filled = 0; filled < 8; filled++) {
-    yield* Effect.acquireRelease(
-      Effect.sync(() => connect(port, "127.0.0.1").on("error", () => {})),
-      (socket) => Effect.sync(() => socket.destroy())
-    )
-    yield* Effect.sleep("20 millis")
-    if (connecting(port) > 0) return port
-  }
-  return yield* Effect.die("the queue of the listener never filled")
-})
-
-/** How many sockets the kernel holds that have asked this port for a connection and not been answered (SYN_SENT). */
-const connecting = (port: number): number => {
-  const remote = new RegExp(`^\\s*\\d+: \\S+ 0100007F:${port.toString(16).toUpperCase().padStart(4, "0")} 02 `)
-  return readFileSync("/proc/net/tcp", "utf8")
-    .split("\n")
-    .filter((line) => remote.test(line)).length
-}
 
 const until = (holds: () => boolean) =>
   Effect.sync(holds).pipe(
     Effect.tap((held) => (held ? Effect.void : Effect.sleep("500 micros"))),
     Effect.repeat({ until: (held) => held }),
-    Effect.map(() => clock.now())
+    Effect.map(() => ThreadClock.now())
   )
 
 describe("an interrupted call has closed its socket within 50 ms, 200 times of 200", () => {
@@ -219,12 +130,12 @@ describe("an interrupted call has closed its socket within 50 ms, 200 times of 2
       1,
       Effect.gen(function* () {
         const port = yield* neverAccepting
-        const before = connecting(port)
+        const before = connecting(port).length
         return (run) =>
           Effect.succeed({
             run: ask(modelAt(`http://127.0.0.1:${port}`, run, Fetch.fetch), run % 4 < 2),
-            reached: Effect.asVoid(until(() => connecting(port) > before)),
-            closed: until(() => connecting(port) === before)
+            reached: Effect.asVoid(until(() => connecting(port).length > before)),
+            closed: until(() => connecting(port).length === before)
           })
       })
     )
@@ -236,7 +147,7 @@ describe("an interrupted call has closed its socket within 50 ms, 200 times of 2
       4,
       Effect.gen(function* () {
         const arrived: Array<(socket: Socket) => void> = []
-        const server = createTcpServer((socket) => {
+        const server = createServer((socket) => {
           socket.resume()
           arrived.shift()?.(socket)
         })
@@ -263,9 +174,8 @@ describe("an interrupted call has closed its socket within 50 ms, 200 times of 2
         const on = yield* answering((_response, _run, seen) => seen())
         return (run) =>
           Effect.sync(() => {
-            const reached = signal<void>()
-            const { baseURL, closed } = on(run, () => Deferred.doneUnsafe(reached, Effect.void))
-            return { run: ask(modelAt(baseURL, run), run % 4 < 2), reached: Deferred.await(reached), closed }
+            const { baseURL, watched } = on(run)
+            return { ...watched, run: ask(modelAt(baseURL, run), run % 4 < 2) }
           })
       })
     )
@@ -285,16 +195,14 @@ describe("an interrupted call has closed its socket within 50 ms, 200 times of 2
             return
           }
           response.writeHead(200, { "content-type": "text/event-stream" })
-          response.write(isAnthropic ? messageStart + delta : chunk("Because "))
-          const more = setInterval(() => response.write(isAnthropic ? delta : chunk("blue ")), 2)
+          response.write(isAnthropic ? messageStart + delta : chunk({ role: "assistant", content: "Because " }))
+          const more = setInterval(() => response.write(isAnthropic ? delta : chunk({ content: "blue " })), 2)
           response.once("close", () => clearInterval(more))
         })
         return (run) =>
           Effect.sync(() => {
-            const reached = signal<void>()
-            const { baseURL, closed } = on(run, () => Deferred.doneUnsafe(reached, Effect.void))
-            const onPart = Effect.asVoid(Deferred.succeed(reached, undefined))
-            return { run: ask(modelAt(baseURL, run), isStream(run), onPart), reached: Deferred.await(reached), closed }
+            const { baseURL, watched } = on(run)
+            return { ...watched, run: ask(modelAt(baseURL, run), isStream(run), Effect.sync(watched.reach)) }
           })
       })
     )
@@ -318,9 +226,8 @@ describe("an interrupted call has closed its socket within 50 ms, 200 times of 2
           })
           return (run) =>
             Effect.sync(() => {
-              const reached = signal<void>()
-              const { baseURL, closed } = on(run, () => Deferred.doneUnsafe(reached, Effect.void))
-              return { run: ask(modelAt(baseURL, run), run % 4 < 2), reached: Deferred.await(reached), closed }
+              const { baseURL, watched } = on(run)
+              return { ...watched, run: ask(modelAt(baseURL, run), run % 4 < 2) }
             })
         })
       )

@@ -4,16 +4,11 @@ import { EventLog } from "../../src/supervisor/EventLog.ts"
 
 const soon = (task: () => void) => void Promise.resolve().then(task)
 
+const logOf = (capacity: number) => new EventLog(capacity, (millis) => 1_000 + millis, soon)
+
 const write = (log: EventLog, count: number) => {
   for (let n = 0; n < count; n++) {
-    log.append({
-      _tag: "JobStarted",
-      sequence: log.nextSequence,
-      atMillis: 0,
-      jobId: "job-1",
-      jobName: "job-1",
-      kind: "job"
-    })
+    log.append({ jobId: 1, givenName: "first", kind: "job" }, { _tag: "JobStarted" }, n)
   }
 }
 
@@ -25,7 +20,7 @@ const places = (stream: ReturnType<EventLog["follow"]>) =>
 describe("EventLog", () => {
   it.effect("tells a reader behind the history which events it missed, then goes on without a gap", () =>
     Effect.gen(function* () {
-      const log = new EventLog(4, soon)
+      const log = logOf(4)
       write(log, 10)
       log.close()
       assert.deepStrictEqual(yield* places(log.follow(2)), [[3, 6], 7, 8, 9, 10])
@@ -34,7 +29,7 @@ describe("EventLog", () => {
 
   it.effect("tells a reader about a gap that opens while it reads", () =>
     Effect.gen(function* () {
-      const log = new EventLog(4, soon)
+      const log = logOf(4)
       write(log, 2)
       const seen = yield* places(
         log.follow(0).pipe(
@@ -54,7 +49,7 @@ describe("EventLog", () => {
 
   it.effect("gives what happens from now on when no position is named", () =>
     Effect.gen(function* () {
-      const log = new EventLog(8, soon)
+      const log = logOf(8)
       write(log, 3)
       const reading = yield* Effect.forkChild(places(log.follow()))
       yield* Effect.yieldNow
@@ -73,7 +68,7 @@ describe("EventLog", () => {
     ],
     ([capacity, bursts, after]) =>
       Effect.gen(function* () {
-        const log = new EventLog(capacity, soon)
+        const log = logOf(capacity)
         const reading = yield* Effect.forkChild(places(log.follow(after)))
         for (const burst of bursts) {
           write(log, burst)

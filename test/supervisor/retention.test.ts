@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, ConfigProvider, Deferred, Effect, Exit, Logger } from "effect"
 import { TestClock } from "effect/testing"
@@ -5,6 +7,9 @@ import { Job, JobError, Supervisor } from "holdfast/supervisor"
 import { settle } from "./settle.ts"
 
 const quiet = Logger.layer([])
+
+setFlagsFromString("--expose-gc")
+const collectGarbage: () => void = runInNewContext("gc")
 
 describe("retention", () => {
   it.effect("drops records by age, by itself", () =>
@@ -32,6 +37,27 @@ describe("retention", () => {
       assert(error instanceof JobError.JobError)
       assert.strictEqual(error.reason._tag, "Expired")
       assert.strictEqual(yield* Job.join(first), "large")
+    }).pipe(Effect.provide(Supervisor.layer({ retainResults: 1 })))
+  )
+
+  it.live.each([
+    ["jobs", { kind: "job", idempotencyKey: "job" }],
+    ["calls", { kind: "call" }]
+  ] as const)("lets the memory of dropped results go, of %s", ([, options]) =>
+    Effect.gen(function* () {
+      const results: Array<WeakRef<object>> = []
+      for (let n = 0; n < 50; n++) {
+        const large = Effect.sync(() => {
+          const result = { large: "x".repeat(1_000) }
+          results.push(new WeakRef(result))
+          return result
+        })
+        yield* Supervisor.run(large, "idempotencyKey" in options ? { ...options, idempotencyKey: `${n}` } : options)
+      }
+      yield* Effect.sleep(1)
+      collectGarbage()
+      assert.lengthOf(yield* Supervisor.list(), 50)
+      assert.isAtMost(results.filter((result) => result.deref() !== undefined).length, 2)
     }).pipe(Effect.provide(Supervisor.layer({ retainResults: 1 })))
   )
 

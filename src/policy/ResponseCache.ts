@@ -1,0 +1,222 @@
+/**
+ * Gives the answer again that an identical call had before, instead of asking the model once more.
+ *
+ * Identical is what has the same {@link RequestKey}: provider, model, prompt, tools, output format, settings, tenant and
+ * task. `generateText` and `streamText` share entries; a stream is given again in the pieces in which it came.
+ */
+import { ByteSize, Clock, Duration, Effect, Option, type Scope } from "effect"
+import { Persistence, Redis } from "effect/persistence"
+import * as PolicyHealth from "../core/PolicyHealth.ts"
+import type { Policy } from "../provider/ModelProvider.ts"
+import { CachedCalls, CurrentUse } from "./CachedCalls.ts"
+import * as CacheLease from "./CacheLease.ts"
+import * as CacheSnapshot from "./CacheSnapshot.ts"
+import { CacheStore } from "./CacheStore.ts"
+import { CacheTiers } from "./CacheTiers.ts"
+
+/**
+ * How the cache is used by the calls in the present fiber. For effects there are {@link bypass}, {@link refresh} and
+ * {@link warm}; for a stream: `Stream.provideService(ResponseCache.CurrentUse, …)`.
+ */
+export { CurrentUse } from "./CachedCalls.ts"
+export { whenReachable } from "./CacheReach.ts"
+
+export interface Options {
+  /** How long an answer is given again. */
+  readonly timeToLive: Duration.Input
+  /** How long after that it still is, while a new one is fetched in the background. Default: not at all. */
+  readonly staleFor?: Duration.Input | undefined
+  /** Answers in memory; the one not used for longest goes first. Default 10,000. */
+  readonly capacity?: number | undefined
+  /** What answers in memory take together, measured as JSON. Default 64 MiB. */
+  readonly maxBytes?: ByteSize.Input | undefined
+  /** A larger answer is not kept. Default 1 MiB. */
+  readonly maxEntryBytes?: ByteSize.Input | undefined
+  /** Answers being fetched anew in the background at the same time. Default 16. */
+  readonly maxRefreshes?: number | undefined
+}
+
+export interface PersistedOptions extends Options {
+  /** Caches with the same name in the same store share their answers. Default `holdfast-responses`. */
+  readonly storeId?: string | undefined
+  /** How long the store may take to answer before calls go on without it. Default 100 milliseconds. */
+  readonly storeTimeout?: Duration.Input | undefined
+  /** How long after that it is asked again whether it is back. Default 1 second. */
+  readonly retryStoreAfter?: Duration.Input | undefined
+  /** How long to wait for another process that makes the same call. Default 10 seconds. */
+  readonly leaseFor?: Duration.Input | undefined
+}
+
+export const defaults = {
+  staleFor: "0 millis",
+  capacity: 10_000,
+  maxBytes: "64 MiB",
+  maxEntryBytes: "1 MiB",
+  maxRefreshes: 16,
+  storeId: "holdfast-responses",
+  storeTimeout: "100 millis",
+  retryStoreAfter: "1 second",
+  leaseFor: "10 seconds"
+} as const
+
+/**
+ * Keeps answers in memory.
+ *
+ * Only complete and successful ones: what failed, was cut or filtered, or was not what was asked for is asked again, and
+ * so is what a fallback answered. Interrupting a call, or leaving a stream before its end, keeps nothing.
+ */
+export const exact = (options: Options): Policy => {
+  const cache = make(options)
+  return (next) => Effect.flatMap(cache, ({ policy }) => policy(next))
+}
+
+/**
+ * Keeps answers in memory and in a store all processes share: any `BackingPersistence` of `effect/persistence`.
+ *
+ * - Of the processes that miss the same answer one asks the model; the others wait for its answer, at most for `leaseFor`,
+ *   and then ask themselves. With `effect/persistence`'s `Redis` in context this lease is a `SET NX`; with only the store it
+ *   is written and read back, which can let two through when a write takes longer than 10 milliseconds.
+ * - A store that does not answer within `storeTimeout` is not asked any more until it does again: calls go on with what is
+ *   in memory.
+ * - An answer that is removed or replaced in the store stays in the memory of other processes for its time to live.
+ */
+export const persisted = (options: PersistedOptions): Policy<Persistence.BackingPersistence> => {
+  const cache = makePersisted(options)
+  return (next) => Effect.flatMap(cache, ({ policy }) => policy(next))
+}
+
+/** A cache with a handle, for its upkeep and to look into it. */
+export interface ResponseCache {
+  /** Puts the cache around a provider. Several models may share one cache: their answers do not mix. */
+  readonly policy: Policy
+  readonly stats: Effect.Effect<Stats>
+  /** Forgets every answer, in the shared store too. */
+  readonly clear: Effect.Effect<void>
+  /** Drops from memory what has expired, and what was not used for `unusedFor`; says how many. */
+  readonly evict: (options?: { readonly unusedFor?: Duration.Input | undefined }) => Effect.Effect<number>
+  /** Writes what is in memory to a file; see `CacheSnapshot.save`. */
+  readonly save: (path: string) => ReturnType<typeof CacheSnapshot.save>
+  /** Reads such a file into memory; see `CacheSnapshot.load`. */
+  readonly load: (path: string) => ReturnType<typeof CacheSnapshot.load>
+}
+
+/** What a cache holds, and what it did since it was made. */
+export interface Stats {
+  readonly entries: number
+  readonly bytes: number
+  readonly hits: number
+  readonly staleHits: number
+  readonly misses: number
+  readonly refreshFailures: number
+  /** False while the shared store does not answer. */
+  readonly storeAvailable: boolean
+}
+
+/** Makes a cache in memory, with its handle: see {@link exact}. */
+export const make = (options: Options): Effect.Effect<ResponseCache, never, Scope.Scope> => {
+  const settings = resolve(options)
+  return Effect.map(Effect.scope, (scope) => handleOf(settings, undefined, scope))
+}
+
+/** Makes a cache in memory and in a shared store, with its handle: see {@link persisted}. */
+export const makePersisted = (
+  options: PersistedOptions
+): Effect.Effect<ResponseCache, never, Persistence.BackingPersistence | Scope.Scope> => {
+  const settings = resolve(options)
+  const { storeId } = settings
+  return Effect.gen(function* () {
+    const scope = yield* Effect.scope
+    const store = yield* (yield* Persistence.BackingPersistence).make(storeId)
+    const redis = yield* Effect.serviceOption(Redis.Redis)
+    const lease = Option.match(redis, {
+      onNone: () => CacheLease.ofStore(store, "lease:"),
+      onSome: (redis) => CacheLease.ofRedis(redis, `${storeId}-lease:`)
+    })
+    return handleOf(settings, new CacheStore(store, lease, settings, scope), scope)
+  })
+}
+
+/** Makes the calls inside an effect as if there were no cache. */
+export const bypass = Effect.provideService(CurrentUse, { reads: false, stores: false, freshForMillis: 0 })
+
+/** Makes the calls inside an effect anew, and keeps their answers for others. */
+export const refresh = Effect.provideService(CurrentUse, { reads: false, stores: true, freshForMillis: 0 })
+
+/**
+ * Makes the calls inside an effect anew when what is kept lives no longer than `atLeast`: done regularly, others always
+ * find the answer.
+ */
+export const warm = (atLeast: Duration.Input) =>
+  Effect.provideService(CurrentUse, { reads: true, stores: true, freshForMillis: Duration.toMillis(atLeast) })
+
+type Settings = ReturnType<typeof resolve>
+
+const handleOf = (settings: Settings, store: CacheStore | undefined, scope: Scope.Scope): ResponseCache => {
+  const tiers = new CacheTiers(settings, store)
+  const calls = new CachedCalls(tiers, settings.maxRefreshes, scope)
+  const stats = Effect.sync((): Stats => ({
+    entries: tiers.memory.size,
+    bytes: tiers.memory.bytes,
+    hits: calls.hits,
+    staleHits: calls.staleHits,
+    misses: calls.misses,
+    refreshFailures: calls.refreshFailures,
+    storeAvailable: store?.available ?? true
+  }))
+  const health = Effect.map(stats, ({ entries, hits, misses, staleHits, storeAvailable }) => ({
+    _tag: "ResponseCache" as const,
+    score: storeAvailable ? 100 : 50,
+    entries,
+    hits,
+    staleHits,
+    misses,
+    storeAvailable
+  }))
+  return {
+    policy: (next) => Effect.as(PolicyHealth.register(health), calls.around(next)),
+    stats,
+    clear: Effect.suspend(() => {
+      tiers.memory.clear()
+      return store === undefined ? Effect.void : store.clear
+    }),
+    evict: ({ unusedFor = Duration.infinity } = {}) =>
+      Effect.map(Clock.currentTimeMillis, (now) => tiers.memory.evict(now, now - Duration.toMillis(unusedFor))),
+    save: (path) => CacheSnapshot.save(tiers.memory, path),
+    load: (path) => CacheSnapshot.load(tiers, path)
+  }
+}
+
+const resolve = (options: PersistedOptions) => {
+  const { capacity = defaults.capacity, maxRefreshes = defaults.maxRefreshes, storeId = defaults.storeId } = options
+  for (const [name, value] of Object.entries({ capacity, maxRefreshes })) {
+    if (!Number.isSafeInteger(value) || value < 0) {
+      throw new RangeError(`ResponseCache option ${name} must be a whole number of at least 0, got ${value}`)
+    }
+  }
+  return {
+    capacity,
+    maxRefreshes,
+    storeId,
+    maxBytes: bytes("maxBytes", options.maxBytes),
+    maxEntryBytes: bytes("maxEntryBytes", options.maxEntryBytes),
+    timeToLiveMillis: millis("timeToLive", options.timeToLive, 1),
+    staleForMillis: millis("staleFor", options.staleFor ?? defaults.staleFor, 0),
+    timeoutMillis: millis("storeTimeout", options.storeTimeout ?? defaults.storeTimeout, 1),
+    retryMillis: millis("retryStoreAfter", options.retryStoreAfter ?? defaults.retryStoreAfter, 1),
+    leaseMillis: millis("leaseFor", options.leaseFor ?? defaults.leaseFor, 1)
+  }
+}
+
+const millis = (name: string, input: Duration.Input, atLeast: number): number => {
+  const value = Duration.toMillis(input)
+  if (value >= atLeast && value < Infinity) return value
+  throw new RangeError(
+    `ResponseCache option ${name} must be a finite duration of at least ${atLeast} ms, got ${value} ms`
+  )
+}
+
+const bytes = (name: "maxBytes" | "maxEntryBytes", input: ByteSize.Input = defaults[name]): number => {
+  const value = Option.map(ByteSize.fromInput(input), Number)
+  if (Option.isSome(value)) return value.value
+  throw new RangeError(`ResponseCache option ${name} must be a size such as "64 MiB", got ${input}`)
+}

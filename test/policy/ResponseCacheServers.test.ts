@@ -1,0 +1,165 @@
+import { connect } from "node:net"
+import { NodeRedis } from "@effect/platform-node"
+import { PgClient } from "@effect/sql-pg"
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Exit, Fiber, Layer, Redacted, References, type Scope, Stream } from "effect"
+import { AiError, IdGenerator, type Response } from "effect/ai"
+import { Persistence } from "effect/persistence"
+import { ResponseCache } from "holdfast/policy"
+import * as RedisServer from "./redisServer.ts"
+import { type Answer, asking, failure, request, scripted, text } from "./scripted.ts"
+
+const ids = Effect.provideService(IdGenerator.IdGenerator, IdGenerator.defaultIdGenerator)
+// A client whose server goes away says so in the log.
+const quietly = Effect.provideService(References.MinimumLogLevel, "None")
+
+const hour = { timeToLive: "1 hour" } as const
+
+const markOf = (parts: ReadonlyArray<Response.PartEncoded | Response.StreamPartEncoded>) => {
+  const last = parts.at(-1)
+  const notes = last?.type === "finish" ? last.metadata?.["holdfast"] : undefined
+  return notes !== null && typeof notes === "object" && "cache" in notes ? notes["cache"] : undefined
+}
+
+/** What one process has: a connection and a cache of its own, and a provider. */
+const processOf = Effect.fnUntraced(function* <E>(
+  backing: Layer.Layer<Persistence.BackingPersistence, E>,
+  script: ReadonlyArray<Answer>,
+  options: Partial<ResponseCache.PersistedOptions> = {}
+) {
+  const { provider, seen } = scripted(script)
+  const context = yield* Layer.build(Layer.fresh(backing))
+  const cache = yield* Effect.provideContext(ResponseCache.makePersisted({ ...hour, ...options }), context)
+  return { seen, cache, cached: yield* cache.policy(provider) }
+})
+
+/** What every store has to do. */
+const suite = <E>(backing: Effect.Effect<Layer.Layer<Persistence.BackingPersistence, E>, never, Scope.Scope>) => {
+  const storeId = () => `cache-test-${process.pid}-${Math.random()}`
+
+  it.live("gives one process what another asked for, streams with their framing", () =>
+    Effect.gen(function* () {
+      const options = { storeId: storeId(), storeTimeout: "5 seconds" } as const
+      const layer = yield* backing
+      const one = yield* processOf(layer, [{ parts: text("hi") }], options)
+      const other = yield* processOf(layer, [], options)
+      yield* one.cached.generateText(yield* asking("whole"))
+      yield* Stream.runDrain(one.cached.streamText(yield* asking("streamed")))
+      assert.deepInclude(markOf(yield* other.cached.generateText(yield* asking("whole"))), { tier: "shared" })
+      const parts = yield* Stream.runCollect(other.cached.streamText(yield* asking("streamed")))
+      assert.deepStrictEqual(parts.slice(0, -1), text("hi").slice(0, -1))
+      assert.deepStrictEqual([one.seen.calls, other.seen.calls], [2, 0])
+      yield* one.cache.clear
+    }).pipe(Effect.scoped, ids, quietly)
+  )
+
+  it.live("lets one of many processes make a call that all miss", () =>
+    Effect.gen(function* () {
+      const options = { storeId: storeId(), storeTimeout: "5 seconds" } as const
+      const layer = yield* backing
+      const processes = yield* Effect.replicateEffect(processOf(layer, [{ delay: 300 }], options), 5)
+      const call = yield* request
+      yield* Effect.forEach(processes, ({ cached }) => cached.generateText(call), { concurrency: "unbounded" })
+      assert.strictEqual(
+        processes.reduce((sum, { seen }) => sum + seen.calls, 0),
+        1
+      )
+      yield* processes[0]?.cache.clear ?? Effect.void
+    }).pipe(Effect.scoped, ids, quietly)
+  )
+
+  it.live("lets the next make it when the first fails", () =>
+    Effect.gen(function* () {
+      const options = { storeId: storeId(), storeTimeout: "5 seconds" } as const
+      const layer = yield* backing
+      const error = failure(new AiError.InternalProviderError({ description: "no" }))
+      const one = yield* processOf(layer, [{ delay: 200, error }], options)
+      const other = yield* processOf(layer, [{}], options)
+      const call = yield* request
+      const failing = yield* Effect.forkChild(one.cached.generateText(call))
+      yield* Effect.sleep("50 millis")
+      yield* other.cached.generateText(call)
+      assert.isTrue(Exit.isFailure(yield* Fiber.await(failing)))
+      assert.deepStrictEqual([one.seen.calls, other.seen.calls], [1, 1])
+      yield* other.cache.clear
+    }).pipe(Effect.scoped, ids, quietly)
+  )
+}
+
+const redis = Effect.map(RedisServer.start, ({ url }) =>
+  Persistence.layerBackingRedis.pipe(Layer.provideMerge(NodeRedis.layer({ url })))
+)
+
+describe.skipIf(!RedisServer.isInstalled && !process.env["CI"])("ResponseCache over Redis (needs redis-server)", () => {
+  suite(Effect.orDie(redis))
+
+  it.live("starts while Redis is away, and uses it when it is there", () =>
+    Effect.gen(function* () {
+      const server = yield* RedisServer.start
+      yield* server.stop
+      const layer = ResponseCache.whenReachable(
+        Persistence.layerBackingRedis.pipe(Layer.provide(NodeRedis.layer({ url: server.url }))),
+        { retryAfter: "50 millis" }
+      )
+      const { cache, cached, seen } = yield* processOf(layer, [{}], { retryStoreAfter: "50 millis" })
+      yield* cached.generateText(yield* asking("a"))
+      assert.deepStrictEqual([seen.calls, (yield* cache.stats).storeAvailable], [1, false])
+      yield* Effect.sleep("300 millis")
+      yield* server.restart
+      yield* Effect.repeat(Effect.delay(cache.stats, "50 millis"), { until: ({ storeAvailable }) => storeAvailable })
+      yield* cached.generateText(yield* asking("b"))
+      const other = yield* processOf(layer, [])
+      // Each has its connection to wait for.
+      yield* Effect.sleep("300 millis")
+      assert.deepInclude(markOf(yield* other.cached.generateText(yield* asking("b"))), { tier: "shared" })
+    }).pipe(Effect.scoped, Effect.timeout("15 seconds"), ids, quietly)
+  )
+
+  // A client whose server is gone ends only when there is one again, so both come back.
+  it.live.each(["gone", "frozen"] as const)(
+    "goes on within 100 ms while Redis is %s, with what is in memory, and uses it again by itself",
+    (how) =>
+      Effect.gen(function* () {
+        const server = yield* RedisServer.start
+        const layer = Persistence.layerBackingRedis.pipe(Layer.provideMerge(NodeRedis.layer({ url: server.url })))
+        const { cache, cached, seen } = yield* processOf(layer, [{}], { retryStoreAfter: "200 millis" })
+        const other = yield* processOf(layer, [])
+        const comeBack = how === "gone" ? server.restart : server.thaw
+        yield* Effect.addFinalizer(() => Effect.ignore(comeBack))
+        const known = yield* asking("known")
+        yield* cached.generateText(known)
+
+        yield* how === "gone" ? server.stop : server.freeze
+        const [hitTook] = yield* Effect.timed(cached.generateText(known))
+        assert.isBelow(Duration.toMillis(hitTook), 50)
+        const [firstTook] = yield* Effect.timed(cached.generateText(yield* asking("a")))
+        assert.isBelow(Duration.toMillis(firstTook), 150)
+        const [nextTook] = yield* Effect.timed(cached.generateText(yield* asking("b")))
+        assert.isBelow(Duration.toMillis(nextTook), 50)
+        assert.deepInclude(markOf(yield* cached.generateText(yield* asking("b"))), { tier: "memory" })
+        assert.deepStrictEqual([seen.calls, (yield* cache.stats).storeAvailable], [3, false])
+
+        yield* comeBack
+        yield* Effect.repeat(Effect.delay(cache.stats, "50 millis"), { until: ({ storeAvailable }) => storeAvailable })
+        yield* cached.generateText(yield* asking("c"))
+        assert.deepInclude(markOf(yield* other.cached.generateText(yield* asking("c"))), { tier: "shared" })
+      }).pipe(Effect.scoped, Effect.timeout("15 seconds"), ids, quietly)
+  )
+})
+
+const database = new URL(process.env["DATABASE_URL"] ?? "postgres://postgres@127.0.0.1:5432/postgres")
+const hasPostgres = await new Promise<boolean>((resolve) => {
+  const socket = connect(Number(database.port || 5432), database.hostname)
+  socket.once("error", () => resolve(false))
+  socket.once("connect", () => {
+    socket.destroy()
+    resolve(true)
+  })
+})
+
+describe.skipIf(!hasPostgres && !process.env["CI"])("ResponseCache over SQL (needs PostgreSQL)", () => {
+  const sql = Persistence.layerBackingSql.pipe(
+    Layer.provide(PgClient.layer({ url: Redacted.make(database.href), maxConnections: 3 }))
+  )
+  suite(Effect.succeed(sql))
+})
