@@ -23,8 +23,8 @@ export interface Allows {
   readonly paced?: boolean | undefined
   /** Calls that can be under way at the same time, at least. Default 1. */
   readonly concurrency?: number | undefined
-  /** Keys that one policy may keep. Default 1,000. */
-  readonly keys?: number | undefined
+  /** Keys that policies may keep, by their `_tag` in `PolicyHealth`. Default: 1,000 each. */
+  readonly keys?: Readonly<Record<string, number>> | undefined
 }
 
 /** A promise of policies. */

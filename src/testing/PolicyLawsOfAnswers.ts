@@ -21,7 +21,8 @@ export const sentOnceAndUnchanged: Law = {
   name: "sentOnceAndUnchanged",
   breaches: (trace) =>
     trace.calls.flatMap((call) => {
-      const made = attemptsOf(trace, call)
+      // What is fetched anew behind a call is not for it.
+      const made = attemptsOf(trace, call).filter(({ origin }) => origin !== "refresh")
       const [first] = made
       if (first === undefined || !isAtOnce(first) || first.startMillis !== call.startMillis || trace.isLate) return []
       // Whether an answer without content will do is for policies to say.

@@ -30,17 +30,21 @@ const leftovers = (when: string, left: Left): ReadonlyArray<string> =>
     left[what] === 0 ? [] : [`${when} ${left[what]} ${what} were left`]
   )
 
-const heldBy = (health: PolicyHealth, { keys: most = 1_000 }: Allows): ReadonlyArray<string> => {
+const heldBy = (health: PolicyHealth, { keys: allowed }: Allows): ReadonlyArray<string> => {
+  const most = allowed?.[health._tag] ?? 1_000
   const held = { inFlight: 0, waiting: 0, ...health }
   const busy = (["inFlight", "waiting"] as const).flatMap((what) =>
     held[what] === 0 ? [] : [`${health._tag} still had ${held[what]} ${what}`]
   )
-  const keys = "circuits" in health ? health.circuits : "keys" in health ? health.keys : []
+  const keys: ReadonlyArray<object> = "circuits" in health ? health.circuits : "keys" in health ? health.keys : []
+  const kept = "entries" in health ? health.entries : keys.length
+  const lines = health._tag === "RateLimit" ? health.keys.filter((key) => key.waiting > 0) : []
   const ofPool = "providers" in health ? health.providers.filter(({ inFlight }) => inFlight > 0) : []
   return [
     ...busy,
     ...ofPool.map(({ inFlight, name }) => `${health._tag} still had ${inFlight} calls of ${name}`),
-    ...(keys.length > most ? [`${health._tag} kept ${keys.length} keys, ${most} are allowed`] : [])
+    ...lines.map(({ key, waiting }) => `${health._tag} still had ${waiting} calls waiting for ${key}`),
+    ...(kept > most ? [`${health._tag} kept ${kept} keys, ${most} are allowed`] : [])
   ]
 }
 

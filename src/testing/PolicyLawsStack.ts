@@ -11,6 +11,8 @@ import * as Degrade from "../policy/Degrade.ts"
 import * as Fallback from "../policy/Fallback.ts"
 import * as Hedge from "../policy/Hedge.ts"
 import * as Race from "../policy/Race.ts"
+import * as RateLimit from "../policy/RateLimit.ts"
+import * as ResponseCache from "../policy/ResponseCache.ts"
 import * as Retry from "../policy/Retry.ts"
 import * as RetryBudget from "../policy/RetryBudget.ts"
 import * as SingleFlight from "../policy/SingleFlight.ts"
@@ -56,8 +58,8 @@ interface Kind<Options extends object> {
   others?(options: Options): number
   /** How many attempts it may add to a call. Default 0. */
   extra?(options: Options): number
-  /** What it allows, where it is. `inside`: what is further in shares attempts between calls. */
-  allows?(options: Options, inside: { readonly shares: boolean }): Allows
+  /** What it allows, where it is: what is further in may share attempts between calls, or there may be nothing. */
+  allows?(options: Options, place: { readonly shares: boolean; readonly isLast: boolean }): Allows
   /** Whether calls may stay in it without one of its own limits: then no limit further in is one of the whole call. */
   readonly takesTime?: true
   /** Whether calls may share attempts. */
@@ -146,7 +148,7 @@ const kinds: Readonly<Record<string, Kind<object>>> = {
       maxKeys: chance.oneOf([2, 20])
     }),
     make: (options) => CircuitBreaker.perModel(options),
-    allows: ({ maxKeys }) => ({ keys: Math.max(maxKeys, 3) })
+    allows: ({ maxKeys }) => ({ keys: { CircuitBreaker: maxKeys } })
   }),
   Fallback: kind({
     draw: (chance) => ({
@@ -192,6 +194,28 @@ const kinds: Readonly<Record<string, Kind<object>>> = {
       Race.with(others, { stagger, ...(complete ? { acceptable: (parts) => parts.length >= 3 } : {}) }),
     extra: () => 1,
     takesTime: true
+  }),
+  RateLimit: kind({
+    draw: (chance) => ({
+      ...(chance.onceIn(2) ? { requests: { limit: 1 + chance.below(5), window: chance.oneOf([500, 10_000]) } } : {}),
+      ...(chance.onceIn(3) ? { maxWaiting: chance.below(3) } : {}),
+      ...(chance.onceIn(4) ? { maxWait: chance.oneOf([500, 15_000]) } : {}),
+      perTenant: chance.onceIn(4)
+    }),
+    make: (options: RateLimit.Options) =>
+      options.requests === undefined ? RateLimit.adaptive(options) : RateLimit.of(options),
+    allows: ({ perTenant }, { isLast }) => ({ paced: perTenant !== true && isLast }),
+    takesTime: true
+  }),
+  ResponseCache: kind({
+    draw: (chance) => ({
+      timeToLive: chance.oneOf([500, 600_000]),
+      ...(chance.onceIn(2) ? { staleFor: 600_000 } : {}),
+      capacity: chance.oneOf([2, 100])
+    }),
+    make: (options) => ResponseCache.exact(options),
+    allows: ({ capacity }) => ({ keys: { ResponseCache: capacity } }),
+    shares: true
   }),
   SingleFlight: kind({
     draw: (chance) => (chance.onceIn(3) ? { maxBuffer: 600 } : {}),
@@ -259,8 +283,10 @@ const allowsOf = ({ policies, pool }: Plan): Allows => {
   let isTimed = true
   for (const [index, layer] of policies.entries()) {
     const described = kindOf(layer)
-    const shares = policies.slice(index + 1).some((inner) => kindOf(inner).shares === true)
-    const own = described.allows?.(layer.with, { shares }) ?? {}
+    const inner = policies.slice(index + 1).map(kindOf)
+    const shares = inner.some((each) => each.shares === true)
+    const isLast = inner.length === 0 && pool !== true
+    const own = described.allows?.(layer.with, { shares, isLast }) ?? {}
     attempts += described.extra?.(layer.with) ?? 0
     // The outermost budget is the call's.
     if (own.retries !== undefined && budget === undefined) {
@@ -270,7 +296,10 @@ const allowsOf = ({ policies, pool }: Plan): Allows => {
     if (own.overall !== undefined && isTimed) allows.overall = Math.min(millis(allows.overall), millis(own.overall))
     if (own.attempt !== undefined) allows.attempt = Math.min(millis(allows.attempt), millis(own.attempt))
     if (own.silence !== undefined) allows.silence = Math.min(millis(allows.silence), millis(own.silence))
-    if (own.keys !== undefined) allows.keys = Math.max(allows.keys ?? 0, own.keys)
+    if (own.paced === true) allows.paced = true
+    for (const [name, most] of Object.entries(own.keys ?? {})) {
+      allows.keys = { ...allows.keys, [name]: Math.max(allows.keys?.[name] ?? 0, most) }
+    }
     if (described.takesTime === true) isTimed = false
   }
   return {

@@ -1,7 +1,7 @@
 /**
  * Runs a program against a stack of policies, in the order its seed chooses, and notes what callers and models see.
  */
-import { Clock, Context, Effect, Exit, Fiber, Metric, Option, Scope, Stream, Tracer } from "effect"
+import { Clock, Context, Effect, Exit, Fiber, Logger, Metric, Option, Scope, Stream, Tracer } from "effect"
 import { type AiError, IdGenerator, type LanguageModel, Prompt, type Response } from "effect/ai"
 import * as Attempt from "../core/Attempt.ts"
 import * as Caller from "../core/Caller.ts"
@@ -124,7 +124,7 @@ class Stage {
       yield* Scope.close(this.scope, Exit.void)
       this.closed = this.left
     })
-  )
+  ).pipe(Effect.provideService(Logger.CurrentLoggers, new Set()))
 
   trace(ending: string, run: Pick<Trace, "isLate" | "order" | "steps">): Trace {
     const attempts = this.attempts.map((attempt): AttemptSeen => {
