@@ -46,7 +46,8 @@ export class Learner {
   /** A call of a round has succeeded, or a stream has brought its first content. */
   answered(kind: Gradient.Kind, round: number, millis: number, now: number): void {
     if (round !== this.round) return
-    this.latencies[kind].push(millis)
+    // Less than the clock can tell is not nothing, by which no latency could be divided.
+    this.latencies[kind].push(Math.max(1, millis))
     this.look(now)
   }
 
