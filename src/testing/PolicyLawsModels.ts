@@ -4,6 +4,7 @@
 import { Clock, Context, Effect, type Fiber, Stream } from "effect"
 import type { LanguageModel, Response } from "effect/ai"
 import * as Attempt from "../core/Attempt.ts"
+import * as CallTrail from "../core/CallTrail.ts"
 import * as Content from "../core/Content.ts"
 import * as Deadline from "../core/Deadline.ts"
 import * as RetryBudget from "../policy/RetryBudget.ts"
@@ -25,8 +26,11 @@ interface Attending extends Open<AttemptSeen> {
   pulledAt: number | undefined
 }
 
-/** The call for which an attempt is made. */
-export const CurrentCall = Context.Reference<number>("holdfast/testing/PolicyLaws/Call", { defaultValue: () => -1 })
+/** The call for which an attempt is made, and its trail. */
+export const CurrentCall = Context.Reference<{ readonly number: number; readonly recorder?: CallTrail.Recorder }>(
+  "holdfast/testing/PolicyLaws/Call",
+  { defaultValue: () => ({ number: -1 }) }
+)
 
 export class Models {
   /** From now on all answer at once and without a fault. */
@@ -133,9 +137,11 @@ export class Models {
     request: Request
   ): Attending {
     this.lastBegin = this.clock.currentTimeMillisUnsafe()
+    const { number, recorder } = fiber.getRef(CurrentCall)
     const attempt: Attending = {
       number: this.attempts.length,
-      call: fiber.getRef(CurrentCall),
+      call: number,
+      isBehind: fiber.getRef(CallTrail.Current) !== recorder,
       model,
       method,
       origin: fiber.getRef(Attempt.CurrentOrigin),

@@ -21,8 +21,7 @@ export const sentOnceAndUnchanged: Law = {
   name: "sentOnceAndUnchanged",
   breaches: (trace) =>
     trace.calls.flatMap((call) => {
-      // What is fetched anew behind a call is not for it.
-      const made = attemptsOf(trace, call).filter(({ origin }) => origin !== "refresh")
+      const made = attemptsOf(trace, call)
       const [first] = made
       if (first === undefined || !isAtOnce(first) || first.startMillis !== call.startMillis || trace.isLate) return []
       // Whether an answer without content will do is for policies to say.

@@ -10,9 +10,9 @@ import type { AttemptSeen, CallSeen, Trace } from "./PolicyLawsTrace.ts"
 /** Times are sums of fractions of milliseconds, and so are not exact. */
 const grain = 1e-6
 
-/** The attempts made for a call, in the order in which they began. */
-export const attemptsOf = ({ attempts }: Trace, call: CallSeen): ReadonlyArray<AttemptSeen> =>
-  attempts.filter((attempt) => attempt.call === call.number)
+/** The attempts made for a call, or behind it, in the order in which they began. */
+export const attemptsOf = ({ attempts }: Trace, call: CallSeen, behind = false): ReadonlyArray<AttemptSeen> =>
+  attempts.filter((attempt) => attempt.call === call.number && attempt.isBehind === behind)
 
 /** Whether calls may share attempts, or get answers that others had before. */
 export const isSharing = ({ settled }: Trace): boolean =>
@@ -26,7 +26,7 @@ export const interruptionLeavesNothing: Law = {
   name: "interruptionLeavesNothing",
   breaches: (trace) =>
     trace.calls.flatMap(({ ended, fibers, number, orphans }) => {
-      const left = orphans.filter((orphan) => trace.attempts[orphan]?.origin !== "refresh")
+      const left = orphans.filter((orphan) => trace.attempts[orphan]?.isBehind === false)
       return [
         ...(left.length > 0 ? [`call ${number} ${ended} and left attempt ${left.join(", ")} open`] : []),
         ...(fibers > 0 && !isSharing(trace) ? [`call ${number} ${ended} and left ${fibers} fiber(s)`] : [])
@@ -38,12 +38,14 @@ export const interruptionLeavesNothing: Law = {
 export const attemptsAreBounded: Law = {
   name: "attemptsAreBounded",
   breaches: (trace, allows) => {
-    const ofCalls = trace.calls.flatMap((call) => {
-      const made = attemptsOf(trace, call)
-      const granted = 1 + Math.max(0, ...made.map((attempt) => attempt.granted))
-      const most = Math.min(granted, allows.attempts ?? Infinity)
-      return made.length <= most ? [] : [`call ${call.number} made ${made.length} attempts, ${most} are allowed`]
-    })
+    const ofCalls = trace.calls.flatMap((call) =>
+      [false, true].flatMap((behind) => {
+        const made = attemptsOf(trace, call, behind)
+        const granted = 1 + Math.max(0, ...made.map((attempt) => attempt.granted))
+        const most = Math.min(granted, allows.attempts ?? Infinity)
+        return made.length <= most ? [] : [`call ${call.number} made ${made.length} attempts, ${most} are allowed`]
+      })
+    )
     if (allows.retries === undefined) return ofCalls
     const { ratio, reserve } = allows.retries
     const { calls } = trace

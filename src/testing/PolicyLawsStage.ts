@@ -17,7 +17,7 @@ import * as SeededScheduler from "./SeededScheduler.ts"
 import { endingOf } from "./SupervisorLawsTrace.ts"
 
 /** How long nothing may happen before whoever still waits is taken to wait for ever, in milliseconds: longer than any wait. */
-const patience = 45_000
+const patience = 70_000
 
 /** When the last caller is interrupted, whatever happens. */
 const latest = 1_200_000
@@ -179,7 +179,7 @@ class Stage {
     const { counter, number, parts, plan, recorder, startMillis } = calling
     const { deadline, method, pause = 0, priority = 0, prompt, take, tenant } = plan
     const request = requestOf(prompt)
-    const context = Context.make(CurrentCall, number).pipe(
+    const context = Context.make(CurrentCall, { number, recorder }).pipe(
       Context.add(IdGenerator.IdGenerator, IdGenerator.defaultIdGenerator),
       Context.add(CallTrail.Current, recorder),
       Context.add(Metric.FiberRuntimeMetrics, counter),

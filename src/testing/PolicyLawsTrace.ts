@@ -17,6 +17,8 @@ export interface AttemptSeen {
   readonly number: number
   /** The call it was made for; of several that share it, the one that was first. */
   readonly call: number
+  /** Whether it was made behind that call, which has its answer already: its trail does not know of it. */
+  readonly isBehind: boolean
   /** The model's index. */
   readonly model: number
   readonly method: Call["method"]

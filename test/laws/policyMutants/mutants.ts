@@ -90,6 +90,14 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     replace: "if (told.untilMillis === Infinity) return undefined"
   },
   {
+    fault: "a rate limiter lets calls through after half of the time the provider asked for",
+    breaks: "neverTooEarly",
+    kind: "RateLimit",
+    file: "policy/RateLimitState.ts",
+    search: "const asked = Math.max(retryAfterMillis ?? 0,",
+    replace: "const asked = Math.max((retryAfterMillis ?? 0) / 2,"
+  },
+  {
     fault: "a stream begins anew without a word",
     breaks: "oneWellFormedStream",
     kind: "Fallback",
@@ -134,8 +142,16 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     breaks: "cachesOnlyWholeAnswers",
     kind: "SingleFlight",
     file: "policy/RequestKey.ts",
-    search: "[name, model, tenant, task, settings]",
-    replace: `[name, model, tenant === "" ? tenant : "", task, settings]`
+    search: "[name, model, tenant ?? null, task ?? null, settings]",
+    replace: "[name, model, task ?? null, settings]"
+  },
+  {
+    fault: "a piece of a stream is not kept",
+    breaks: "cachesOnlyWholeAnswers",
+    kind: "ResponseCache",
+    file: "policy/CacheEntry.ts",
+    search: "chunks: answer.chunks.map((chunk) => chunk.map(withoutTraces))",
+    replace: "chunks: answer.chunks.toSpliced(2, 1).map((chunk) => chunk.map(withoutTraces))"
   },
   {
     fault: "the permit of a call that failed is not given back",
