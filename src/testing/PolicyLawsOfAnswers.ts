@@ -23,7 +23,8 @@ export const sentOnceAndUnchanged: Law = {
     trace.calls.flatMap((call) => {
       const made = attemptsOf(trace, call)
       const [first] = made
-      if (first === undefined || !isAtOnce(first) || first.startMillis !== call.startMillis || trace.isLate) return []
+      if (trace.isLate || first?.origin !== "call" || !isAtOnce(first) || first.startMillis !== call.startMillis)
+        return []
       // Whether an answer without content will do is for policies to say.
       if (contentOf(first.chunks.flat()) === contentOf([]) || made.some(({ origin }) => origin === "race")) return []
       if (made.length > 1) return [`call ${call.number} was answered at once and sent ${made.length} times`]

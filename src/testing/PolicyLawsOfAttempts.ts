@@ -73,7 +73,7 @@ export const neverTooEarly: Law = {
       return made.flatMap((failed, index) => tooEarly(failed, made.slice(index + 1)))
     }),
     ...sameWaits(trace),
-    ...(paced === true ? trace.attempts.flatMap((failed) => outOfPace(failed, trace)) : [])
+    ...(paced === true && !trace.isLate ? trace.attempts.flatMap((failed) => outOfPace(failed, trace)) : [])
   ]
 }
 

@@ -50,7 +50,7 @@ export const generate = (seed: number): Program => {
   const isCrowd = chance.onceIn(400)
   // In most programs callers have nothing in common, in some everything.
   const prompts = chance.oneOf([1, 2, 100])
-  const clients = Array.from({ length: 1 + chance.below(3) }, () =>
+  const clients = Array.from({ length: chance.oneOf([1, 1, 2, 2, 3]) }, () =>
     Array.from({ length: chance.oneOf([1, 1, 2]) }, () => callOf(chance, prompts))
   )
   return {

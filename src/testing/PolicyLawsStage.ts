@@ -87,7 +87,7 @@ class Stage {
         Effect.forkDetach(Effect.forEach(calls, (call) => this.call(provider, call), { discard: true }))
       )
       yield* this.awaitAll(clients)
-      yield* pass(rest)
+      yield* pass(rest, 4)
       const health = yield* Effect.all(this.registry)
       this.settled = { ...this.left, health }
       models.isWell = true
@@ -223,13 +223,11 @@ class Stage {
 }
 
 /** Lets time pass, step by step: on a busy machine one step may be over before anything was done in it. */
-const pass = (millis: number): Effect.Effect<void> =>
-  Effect.forEach(Array.from({ length: passSteps }), () => Effect.sleep(millis / passSteps), { discard: true })
-
-const passSteps = 12
+const pass = (millis: number, steps: number): Effect.Effect<void> =>
+  Effect.forEach(Array.from({ length: steps }), () => Effect.sleep(millis / steps), { discard: true })
 
 const inTime = (ended: Effect.Effect<unknown>): Effect.Effect<void> =>
-  Effect.asVoid(Effect.raceFirst(ended, pass(patience)))
+  Effect.asVoid(Effect.raceFirst(ended, pass(patience, 12)))
 
 const nothing: Left = { fibers: 0, sleepers: 0, attempts: 0 }
 

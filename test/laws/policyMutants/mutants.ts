@@ -4,15 +4,15 @@
 import type { Mutant } from "../mutants/mutants.ts"
 
 export interface PolicyMutant extends Mutant {
-  /** A kind of policy that must be in a stack for it to show. Default: any stack will do. */
-  readonly kind?: string
+  /** Kinds of policies that must be in a stack for it to show. */
+  readonly kinds: ReadonlyArray<string>
 }
 
 export const mutants: ReadonlyArray<PolicyMutant> = [
   {
     fault: "a call is sent once more, to warm the connection up",
     breaks: "sentOnceAndUnchanged",
-    kind: "Retry",
+    kinds: ["Retry"],
     file: "policy/Retry.ts",
     search: "return Effect.andThen(RetryBudget.count(key), attempt(self, 0))",
     replace: "return Effect.andThen(Effect.exit(self), attempt(self, 0))"
@@ -20,7 +20,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
   {
     fault: "a stream is passed on without its frame",
     breaks: "sentOnceAndUnchanged",
-    kind: "AdaptiveLimit",
+    kinds: ["AdaptiveLimit"],
     file: "policy/AdaptiveLimit.ts",
     search: "return Stream.mapArray(next.streamText(request), (parts) => {",
     replace: `return Stream.mapArray(Stream.filter(next.streamText(request), (part) => part.type !== "response-metadata"), (parts) => {`
@@ -28,7 +28,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
   {
     fault: "the last one to leave a shared request lets it go on",
     breaks: "interruptionLeavesNothing",
-    kind: "SingleFlight",
+    kinds: ["SingleFlight"],
     file: "policy/Flight.ts",
     search: "return this.run === undefined ? Effect.void : Fiber.interrupt(this.run)",
     replace: "return Effect.void"
@@ -36,7 +36,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
   {
     fault: "attempts that lost are ended in the background",
     breaks: "interruptionLeavesNothing",
-    kind: "Race",
+    kinds: ["Race"],
     file: "policy/FirstSuccess.ts",
     search: "(scope) => Scope.close(scope, Exit.void)",
     replace: "(scope) => Effect.asVoid(Effect.forkDetach(Effect.delay(Scope.close(scope, Exit.void), 1)))"
@@ -44,7 +44,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
   {
     fault: "one attempt more than all policies allow together",
     breaks: "attemptsAreBounded",
-    kind: "Retry",
+    kinds: ["Retry"],
     file: "policy/RetryBudget.ts",
     search: "if (this.taken >= this.granted ||",
     replace: "if (this.taken > this.granted ||"
@@ -52,7 +52,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
   {
     fault: "hedges do not draw on the budget",
     breaks: "attemptsAreBounded",
-    kind: "Hedge.afterDelay",
+    kinds: ["Hedge.afterDelay"],
     file: "policy/Hedge.ts",
     search: `      if (!(yield* RetryBudget.take(budget))) return "budget"\n`,
     replace: ""
@@ -60,7 +60,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
   {
     fault: "retries are granted without a look at the share",
     breaks: "attemptsAreBounded",
-    kind: "RetryBudget",
+    kinds: ["RetryBudget"],
     file: "policy/RetryBudget.ts",
     search: "(key !== undefined && this.share?.take(key, now) === false)",
     replace: "(key !== undefined && this.share === null)"
@@ -68,7 +68,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
   {
     fault: "callers who failed together come back together",
     breaks: "neverTooEarly",
-    kind: "Retry",
+    kinds: ["Retry"],
     file: "policy/Retry.ts",
     search: "const wait = atLeast + draw * Math.min",
     replace: "const wait = atLeast + 0.5 * Math.min"
@@ -76,7 +76,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
   {
     fault: "the time a provider asked to wait for is forgotten when another one fails later",
     breaks: "neverTooEarly",
-    kind: "Fallback",
+    kinds: ["Retry", "Fallback"],
     file: "core/Refusals.ts",
     search: "if (told === undefined || now >= told.untilMillis) return undefined",
     replace: "if (told?.untilMillis !== Infinity) return undefined"
@@ -84,7 +84,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
   {
     fault: "a provider that refused the request for good is asked again",
     breaks: "neverTooEarly",
-    kind: "Hedge.afterDelay",
+    kinds: ["Retry", "Hedge.afterDelay"],
     file: "core/Refusals.ts",
     search: "if (told.untilMillis === Infinity) return told.error",
     replace: "if (told.untilMillis === Infinity) return undefined"
@@ -92,7 +92,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
   {
     fault: "a rate limiter lets calls through after half of the time the provider asked for",
     breaks: "neverTooEarly",
-    kind: "RateLimit",
+    kinds: ["RateLimit"],
     file: "policy/RateLimitState.ts",
     search: "const asked = Math.max(retryAfterMillis ?? 0,",
     replace: "const asked = Math.max((retryAfterMillis ?? 0) / 2,"
@@ -100,7 +100,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
   {
     fault: "a stream begins anew without a word",
     breaks: "oneWellFormedStream",
-    kind: "Fallback",
+    kinds: ["Fallback"],
     file: "policy/Fallback.ts",
     search: "[...tracker.close(), restartMark(mark)]",
     replace: "[...tracker.close()]"
@@ -108,7 +108,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
   {
     fault: "a stream that goes on says again what was said",
     breaks: "oneWellFormedStream",
-    kind: "Fallback",
+    kinds: ["Fallback"],
     file: "policy/MidStream.ts",
     search: "let said: string | undefined = tracker.text",
     replace: "let said: string | undefined = undefined"
@@ -116,7 +116,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
   {
     fault: "the blocks of a broken stream stay open",
     breaks: "oneWellFormedStream",
-    kind: "Fallback",
+    kinds: ["Fallback"],
     file: "policy/MidStream.ts",
     search: "return Array.from(this.open, ([id, type]) => ({ type, id })).filter(({ id }) => id !== except)",
     replace: "return except === undefined ? [] : []"
@@ -124,7 +124,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
   {
     fault: "a time limit gives what is inside more time than what is outside has",
     breaks: "deadlineShrinks",
-    kind: "Timeout.overall",
+    kinds: ["Timeout.overall"],
     file: "core/Deadline.ts",
     search: "outer === undefined ? at : Math.min(outer, at)",
     replace: "outer === undefined ? at : Math.max(outer, at)"
@@ -132,7 +132,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
   {
     fault: "empty deltas count as content",
     breaks: "deadlineShrinks",
-    kind: "Timeout.perAttempt",
+    kinds: ["Timeout.perAttempt"],
     file: "policy/Timeout.ts",
     search: "      if (!Content.isContent(part)) continue\n",
     replace: ""
@@ -140,7 +140,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
   {
     fault: "tenants share an answer",
     breaks: "cachesOnlyWholeAnswers",
-    kind: "SingleFlight",
+    kinds: ["SingleFlight"],
     file: "policy/RequestKey.ts",
     search: "[name, model, tenant ?? null, task ?? null, settings]",
     replace: "[name, model, task ?? null, settings]"
@@ -148,7 +148,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
   {
     fault: "a piece of a stream is not kept",
     breaks: "cachesOnlyWholeAnswers",
-    kind: "ResponseCache",
+    kinds: ["ResponseCache"],
     file: "policy/CacheEntry.ts",
     search: "chunks: answer.chunks.map((chunk) => chunk.map(withoutTraces))",
     replace: "chunks: answer.chunks.toSpliced(2, 1).map((chunk) => chunk.map(withoutTraces))"
@@ -156,7 +156,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
   {
     fault: "the permit of a call that failed is not given back",
     breaks: "stateIsBounded",
-    kind: "Bulkhead",
+    kinds: ["Bulkhead"],
     file: "policy/Gate.ts",
     search: "      this.inFlight--\n",
     replace: "      if (Exit.isSuccess(exit)) this.inFlight--\n"
@@ -164,7 +164,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
   {
     fault: "a caller that leaves the line is still counted there",
     breaks: "stateIsBounded",
-    kind: "Bulkhead",
+    kinds: ["Bulkhead"],
     file: "policy/Gate.ts",
     search: `if (visit.state === "waiting") this.withdraw(visit)`,
     replace: `if (visit.state === "waiting") visit.state = "gone"`
@@ -172,7 +172,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
   {
     fault: "circuits of tenants are never forgotten",
     breaks: "stateIsBounded",
-    kind: "CircuitBreaker",
+    kinds: ["CircuitBreaker"],
     file: "policy/CircuitBreaker.ts",
     search: "if (known.size <= maxKeys) break",
     replace: "if (known.size <= maxKeys || oldest !== undefined) break"
@@ -180,7 +180,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
   {
     fault: "a reader that comes to wait just after a piece came waits for the next one",
     breaks: "everyCallEnds",
-    kind: "SingleFlight",
+    kinds: ["SingleFlight"],
     file: "policy/Flight.ts",
     search: "    // Something may have come since this was decided on.\n    this.wake()\n",
     replace: ""
@@ -188,7 +188,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
   {
     fault: "who is let in is not told",
     breaks: "everyCallEnds",
-    kind: "AdaptiveLimit",
+    kinds: ["AdaptiveLimit"],
     file: "policy/Gate.ts",
     search: "      visit.wake?.()\n",
     replace: ""
