@@ -45,6 +45,7 @@ export const limit = <R>(
       const clocks = start(now())
       let pulledAt: number | undefined = now()
       let expired: AiError.AiError | undefined
+      let finished = false
 
       // A watcher that looks early looks again; only one that would look too late is replaced.
       let watcher: Fiber.Fiber<void> | undefined
@@ -71,6 +72,7 @@ export const limit = <R>(
       const timed = Stream.transformPull(self, (pull) => {
         const read = Effect.map(pull, (parts) => {
           clocks.arrived(parts, pulledAt ?? now(), now())
+          finished = parts.at(-1)?.type === "finish"
           pulledAt = undefined
           return parts
         })
@@ -84,7 +86,8 @@ export const limit = <R>(
       const pump = yield* Stream.runForEachArray(timed, (parts) => Queue.offerAll(queue, parts)).pipe(
         provide,
         Effect.onExit((exit) => {
-          if (expired !== undefined) return Queue.fail(queue, expired)
+          // An answer that is complete is no failure, although what brought it did not close in time.
+          if (expired !== undefined) return finished ? Queue.end(queue) : Queue.fail(queue, expired)
           return Exit.isSuccess(exit) ? Queue.end(queue) : Queue.failCause(queue, exit.cause)
         }),
         Effect.forkIn(scope)

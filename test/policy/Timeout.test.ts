@@ -54,6 +54,19 @@ describe("Timeout", () => {
     }).pipe(ids)
   )
 
+  it.effect("does not fail an answer that is complete, although its stream is not closed in time", () =>
+    Effect.gen(function* () {
+      const provider = {
+        ...scripted([{}]).provider,
+        streamText: () => Stream.concat(Stream.make(...text("x")), Stream.never)
+      }
+      const limited = yield* Timeout.perAttempt({ attempt: "9 seconds", idle: "3 seconds" })(provider)
+      const fiber = yield* Effect.forkChild(Stream.runCollect(limited.streamText(yield* request)))
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(yield* Fiber.join(fiber), text("x"))
+    }).pipe(ids)
+  )
+
   it.effect("of an attempt is retried, inside of Retry", () =>
     Effect.gen(function* () {
       const { provider, seen } = scripted([{ delay: 60_000 }, {}])
