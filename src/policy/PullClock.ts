@@ -72,7 +72,6 @@ export const limit = <R>(
       const timed = Stream.transformPull(self, (pull) => {
         const read = Effect.map(pull, (parts) => {
           clocks.arrived(parts, pulledAt ?? now(), now())
-          finished = parts.at(-1)?.type === "finish"
           pulledAt = undefined
           return parts
         })
@@ -86,13 +85,21 @@ export const limit = <R>(
       const pump = yield* Stream.runForEachArray(timed, (parts) => Queue.offerAll(queue, parts)).pipe(
         provide,
         Effect.onExit((exit) => {
-          // An answer that is complete is no failure, although what brought it did not close in time.
-          if (expired !== undefined) return finished ? Queue.end(queue) : Queue.fail(queue, expired)
+          if (expired !== undefined) return Queue.fail(queue, expired)
           return Exit.isSuccess(exit) ? Queue.end(queue) : Queue.failCause(queue, exit.cause)
         }),
         Effect.forkIn(scope)
       )
       yield* watchInTime
-      return Stream.fromQueue(queue)
+      const read = Stream.mapArray(Stream.fromQueue(queue), (parts) => {
+        finished = parts.at(-1)?.type === "finish"
+        return parts
+      })
+      // An answer that is complete is no failure, although what brought it was not closed in time.
+      return Stream.catchIf(
+        read,
+        (error) => finished && error === expired,
+        () => Stream.empty
+      )
     })
   )

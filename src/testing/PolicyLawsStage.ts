@@ -2,17 +2,14 @@
  * Runs a program against a stack of policies, in the order its seed chooses, and notes what callers and models see.
  */
 import { Clock, Context, Effect, Exit, Fiber, Logger, Metric, Option, Scope, Stream, Tracer } from "effect"
-import { type AiError, IdGenerator, type LanguageModel, Prompt, type Response } from "effect/ai"
-import * as Attempt from "../core/Attempt.ts"
+import { type AiError, IdGenerator, Prompt, type Response } from "effect/ai"
 import * as Caller from "../core/Caller.ts"
 import * as CallTrail from "../core/CallTrail.ts"
-import * as Content from "../core/Content.ts"
 import * as Deadline from "../core/Deadline.ts"
 import * as PolicyHealth from "../core/PolicyHealth.ts"
-import * as RetryBudget from "../policy/RetryBudget.ts"
 import type { ModelProvider } from "../provider/ModelProvider.ts"
-import * as FaultyModel from "./FaultyModel.ts"
-import type { Answer, Call, Program } from "./PolicyLawsProgram.ts"
+import { CurrentCall, Models, type Open, type Request } from "./PolicyLawsModels.ts"
+import type { Call, Program } from "./PolicyLawsProgram.ts"
 import type { Stack } from "./PolicyLawsStack.ts"
 import type { AttemptSeen, CallSeen, Ending, Left, Part, Trace } from "./PolicyLawsTrace.ts"
 import { SeededClock } from "./SeededClock.ts"
@@ -31,18 +28,6 @@ const rest = 24 * 3_600_000
 /** Turns and operations after which a program is taken to go on for ever. One takes about two thousand. */
 const maxSteps = 2_000_000
 
-type Request = LanguageModel.ProviderOptions
-
-type Open<A> = { -readonly [Name in keyof A]: A[Name] }
-
-/** An attempt that goes on. */
-interface Attending extends Open<AttemptSeen> {
-  readonly request: Request
-  readonly chunks: Array<ReadonlyArray<Part>>
-  waited: number
-  pulledAt: number | undefined
-}
-
 /** A call that goes on. */
 interface Calling extends Open<CallSeen> {
   readonly parts: Array<Part>
@@ -57,9 +42,6 @@ export const rehearse = (stack: Stack, program: Program): Trace => {
   const run = SeededScheduler.run(stage.play, { seed: program.order, maxSteps })
   return stage.trace(endingOf(run.exit), run)
 }
-
-/** The call for which an attempt is made. */
-const CurrentCall = Context.Reference<number>("holdfast/testing/PolicyLaws/Call", { defaultValue: () => -1 })
 
 class FiberCounter implements Metric.FiberRuntimeMetricsService {
   live = 0
@@ -76,15 +58,12 @@ class Stage {
   private readonly program: Program
   private readonly scope = Scope.makeUnsafe()
   private readonly calls: Array<Calling> = []
-  private readonly attempts: Array<Attending> = []
-  private readonly byRequest = new WeakMap<object, Attending>()
-  private readonly models: Array<FaultyModel.FaultyModel> = []
   private readonly registry: Array<Effect.Effect<PolicyHealth.PolicyHealth>> = []
   private readonly building = new FiberCounter()
   /** The first call that is a probe. */
   private firstProbe = Infinity
   private clock: Clock.Clock = Clock.Clock.defaultValue()
-  private isWell = false
+  private models: Models | undefined
   private lastEvent = 0
   private settled: Trace["settled"] = { ...nothing, health: [] }
   private closed: Left = nothing
@@ -97,13 +76,8 @@ class Stage {
   readonly play: Effect.Effect<void> = Effect.suspend(() =>
     Effect.gen({ self: this }, function* () {
       this.clock = yield* Clock.Clock
-      const { models } = this.program
-      for (let index = 0; index <= this.stack.others; index++) {
-        const answers = models[index % models.length] ?? []
-        const script: FaultyModel.Script<Request> = (call) => (this.isWell ? {} : this.answer(answers, index, call))
-        this.models.push(yield* FaultyModel.make({ name: `model ${index}`, script }))
-      }
-      const [first, ...others] = this.models.map((model, index) => this.watched(model, index))
+      const models = (this.models = yield* Models.make(this.program, 1 + this.stack.others))
+      const [first, ...others] = models.providers
       if (first === undefined) return
       const provider = yield* Scope.provide(this.stack.build(first, others), this.scope).pipe(
         Effect.provideService(PolicyHealth.Registry, this.registry),
@@ -116,7 +90,7 @@ class Stage {
       yield* pass(rest)
       const health = yield* Effect.all(this.registry)
       this.settled = { ...this.left, health }
-      this.isWell = true
+      models.isWell = true
       this.firstProbe = this.calls.length
       yield* this.probe(provider, 1)
       const { concurrency = 1 } = this.stack.allows
@@ -127,19 +101,7 @@ class Stage {
   ).pipe(Effect.provideService(Logger.CurrentLoggers, new Set()))
 
   trace(ending: string, run: Pick<Trace, "isLate" | "order" | "steps">): Trace {
-    const attempts = this.attempts.map((attempt): AttemptSeen => {
-      const entry = this.models[attempt.model]?.seen.log.find(({ request }) => request === attempt.request)
-      // Without an entry its caller had left before the model was reached.
-      const endMillis = entry === undefined ? attempt.startMillis : (entry.endMillis ?? Infinity)
-      const silence = attempt.waited + (attempt.pulledAt === undefined ? 0 : Math.max(0, endMillis - attempt.pulledAt))
-      return {
-        ...attempt,
-        longestSilence: Math.max(attempt.longestSilence, silence),
-        ended: entry === undefined ? "interrupted" : entry.ended,
-        endMillis,
-        error: entry?.error
-      }
-    })
+    const attempts = this.models?.seen ?? []
     const all = this.calls.map((call) => ({ ...call, decisions: call.recorder.trail.decisions }))
     const [calls, probes] = [all.slice(0, this.firstProbe), all.slice(this.firstProbe)]
     const { closed, program, settled } = this
@@ -154,19 +116,13 @@ class Stage {
       for (;;) {
         yield* inTime(Fiber.awaitAll(clients))
         if (clients.every((client) => client.pollUnsafe() !== undefined)) return
-        if (now() >= latest || now() - this.lastSeen >= patience) break
+        if (now() >= latest || now() - Math.max(this.lastEvent, this.models?.lastEvent ?? 0) >= patience) break
       }
       const open = this.calls.filter(({ isOpen }) => isOpen)
       for (const call of open) call.ended = "never"
       yield* Fiber.interruptAll(clients)
       for (const call of open) call.fibers = call.counter.live
     })
-  }
-
-  /** When something happened last: a call or an attempt began or ended. */
-  private get lastSeen(): number {
-    const ends = this.models.flatMap(({ seen }) => seen.log.map(({ endMillis = 0 }) => endMillis))
-    return Math.max(this.lastEvent, ...ends)
   }
 
   private probe(provider: ModelProvider, count: number): Effect.Effect<void> {
@@ -252,15 +208,8 @@ class Stage {
     if (Exit.isFailure(exit)) call.error = errorOf(exit)
   }
 
-  private get open(): ReadonlyArray<Attending> {
-    return this.models.flatMap(({ seen }) =>
-      seen.open === 0
-        ? []
-        : seen.log.flatMap(({ ended, request }) => {
-            const attempt = ended === undefined ? this.byRequest.get(request) : undefined
-            return attempt === undefined ? [] : [attempt]
-          })
-    )
+  private get open(): ReadonlyArray<AttemptSeen> {
+    return this.models?.open ?? []
   }
 
   private get left(): Left {
@@ -269,95 +218,6 @@ class Stage {
       fibers: this.building.live + ofCalls,
       sleepers: this.clock instanceof SeededClock ? this.clock.asleep : 0,
       attempts: this.open.length
-    }
-  }
-
-  /** A model whose attempts are noted. */
-  private watched({ provider }: FaultyModel.FaultyModel, model: number): ModelProvider {
-    return {
-      ...provider,
-      generateText: (request) =>
-        Effect.withFiber((fiber) => {
-          const attempt = this.attend(fiber, model, "generateText", request)
-          return Effect.map(provider.generateText(attempt.request), (parts) => {
-            attempt.chunks.push(parts)
-            return parts
-          })
-        }),
-      streamText: (request) =>
-        Stream.unwrap(
-          Effect.withFiber((fiber) => {
-            const attempt = this.attend(fiber, model, "streamText", request)
-            return Effect.succeed(
-              Stream.transformPull(provider.streamText(attempt.request), (pull) =>
-                Effect.succeed(
-                  Effect.suspend(() => {
-                    attempt.pulledAt = this.clock.currentTimeMillisUnsafe()
-                    return Effect.map(pull, (parts) => this.brought(attempt, parts))
-                  })
-                )
-              )
-            )
-          })
-        )
-    }
-  }
-
-  private attend(
-    fiber: Fiber.Fiber<unknown, unknown>,
-    model: number,
-    method: Call["method"],
-    request: Request
-  ): Attending {
-    this.lastEvent = this.clock.currentTimeMillisUnsafe()
-    const attempt: Attending = {
-      number: this.attempts.length,
-      call: fiber.getRef(CurrentCall),
-      model,
-      method,
-      origin: fiber.getRef(Attempt.CurrentOrigin),
-      deadline: fiber.getRef(Deadline.Current),
-      granted: fiber.getRef(RetryBudget.Current)?.granted ?? 0,
-      startMillis: this.lastEvent,
-      chunks: [],
-      longestSilence: 0,
-      ended: undefined,
-      endMillis: 0,
-      error: undefined,
-      request: { ...request },
-      waited: 0,
-      pulledAt: undefined
-    }
-    this.attempts.push(attempt)
-    this.byRequest.set(attempt.request, attempt)
-    return attempt
-  }
-
-  private brought<Parts extends ReadonlyArray<Response.StreamPartEncoded>>(attempt: Attending, parts: Parts): Parts {
-    const now = this.clock.currentTimeMillisUnsafe()
-    attempt.waited += now - (attempt.pulledAt ?? now)
-    attempt.pulledAt = undefined
-    attempt.longestSilence = Math.max(attempt.longestSilence, attempt.waited)
-    if (parts.some(Content.isContent)) attempt.waited = 0
-    attempt.chunks.push(parts)
-    return parts
-  }
-
-  /** What a model is told to do, with texts that only this attempt has. */
-  private answer(
-    answers: ReadonlyArray<Answer>,
-    model: number,
-    call: FaultyModel.Call<Request>
-  ): FaultyModel.Behaviour {
-    const { repeats, ...behaviour } = answers[(call.number - 1) % answers.length] ?? {}
-    const content = behaviour.content ?? [{ text: "" }]
-    const said = repeats === true ? saidBefore(call.request) : ""
-    let blocks = 0
-    return {
-      ...behaviour,
-      content: content.map((each) =>
-        "text" in each ? { ...each, text: `${blocks++ === 0 ? said : ""}<${model}.${call.number} held on>` } : each
-      )
     }
   }
 }
@@ -407,28 +267,12 @@ const span = new Tracer.NativeSpan({
   sampled: false
 })
 
-const requests = new Map<number, Request>()
-
-/** The request for a prompt, the same one each time. */
-const requestOf = (prompt: number): Request => {
-  let request = requests.get(prompt)
-  if (request === undefined) {
-    request = {
-      prompt: Prompt.make(`question ${prompt}`),
-      tools: [],
-      responseFormat: { type: "text" },
-      toolChoice: "auto",
-      span,
-      previousResponseId: undefined,
-      incrementalPrompt: undefined
-    }
-    requests.set(prompt, request)
-  }
-  return request
-}
-
-const saidBefore = ({ prompt }: Request): string => {
-  const last = prompt.content.at(-1)
-  if (last?.role !== "assistant") return ""
-  return last.content.map((part) => (part.type === "text" ? part.text : "")).join("")
-}
+const requestOf = (prompt: number): Request => ({
+  prompt: Prompt.make(`question ${prompt}`),
+  tools: [],
+  responseFormat: { type: "text" },
+  toolChoice: "auto",
+  span,
+  previousResponseId: undefined,
+  incrementalPrompt: undefined
+})
