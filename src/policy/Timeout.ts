@@ -119,16 +119,14 @@ const within = <A, E, R, E2>(
       const exit = work.pollUnsafe()
       if (exit !== undefined) return exit
       return Effect.flatMap(Effect.forkChild(Effect.sleep(millis), { startImmediately: true }), (timer) => {
-        const end = Effect.andThen(Fiber.interrupt(timer), Fiber.interrupt(work))
-        return restore(
-          Effect.callback<A, E | E2>((resume) => {
-            work.addObserver((ended) => resume(Effect.uninterruptible(Effect.andThen(Fiber.interrupt(timer), ended))))
-            timer.addObserver((ended) => {
-              if (Exit.isSuccess(ended)) resume(Effect.uninterruptible(Effect.andThen(Fiber.interrupt(work), orElse())))
-            })
-            return end
+        const first = Effect.callback<A, E | E2>((resume) => {
+          work.addObserver((ended) => resume(Effect.uninterruptible(Effect.andThen(Fiber.interrupt(timer), ended))))
+          timer.addObserver((ended) => {
+            if (Exit.isSuccess(ended)) resume(Effect.uninterruptible(Effect.andThen(Fiber.interrupt(work), orElse())))
           })
-        )
+        })
+        // Outside of what can be interrupted: also a call that was interrupted before it waited leaves nothing.
+        return Effect.onInterrupt(restore(first), () => Effect.andThen(Fiber.interrupt(timer), Fiber.interrupt(work)))
       })
     })
   )
