@@ -1,8 +1,8 @@
-/** Servers on 127.0.0.1 for as long as a scope is open, and the connections the kernel is still making to them. */
-import { readFileSync } from "node:fs"
+/** Servers on 127.0.0.1 for as long as a scope is open. */
 import { connect, type Server } from "node:net"
 import { Worker } from "node:worker_threads"
 import { Effect } from "effect"
+import { connecting } from "./connecting.ts"
 
 /** Listens on a free port. Connections that clients keep idle are cut at the end. */
 export const listening = (server: Server & { closeAllConnections?: () => void }) =>
@@ -54,11 +54,3 @@ export const neverAccepting = Effect.gen(function* () {
   }
   return yield* Effect.die("the queue of the listener never filled")
 })
-
-/** The addresses that were asked for a connection on this port and have not answered (SYN_SENT), by the kernel's table. */
-export const connecting = (port: number): ReadonlyArray<string> => {
-  const remote = new RegExp(`^ *\\d+: \\S+ (\\S{8}):${port.toString(16).toUpperCase().padStart(4, "0")} 02 `, "gm")
-  return Array.from(readFileSync("/proc/net/tcp", "latin1").matchAll(remote), ([, address = ""]) =>
-    Buffer.from(address, "hex").toReversed().join(".")
-  )
-}
