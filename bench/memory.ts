@@ -205,7 +205,7 @@ export const run = async ([calls = "1000000"]: ReadonlyArray<string>): Promise<R
     if (left > 0) problems.push(`${left} fibers are left when the model's layer has closed`)
     return rows
   })
-  const rows = await Effect.runPromise(Effect.provide(program, Logger.layer([])))
+  const rows = await Effect.runPromise(Effect.scoped(Effect.provide(program, Logger.layer([]))))
   if (problems.length > 0) throw new Error(problems.join("\n"))
   return rows
 }
