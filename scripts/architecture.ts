@@ -88,12 +88,12 @@ export const testViolations = (files: ReadonlyArray<SourceFile>): ReadonlyArray<
   files.flatMap(({ path, source }) =>
     withoutComments(source)
       .split("\n")
-      .flatMap((line, index) => {
+      .flatMap((line, index, lines) => {
         const off = offSwitches.map((pattern) => pattern.exec(line)?.[1]).find((word) => word !== undefined)
         const conditional = /\.(skipIf|runIf)\(/.exec(line)?.[1]
         const at = `${path}:${index + 1}`
         if (off !== undefined) return [`${at} uses ${off}`]
-        return conditional !== undefined && !/\(needs [^)]+\)/.test(line)
+        return conditional !== undefined && !/\(needs [^)]+\)/.test(line + (lines[index + 1] ?? ""))
           ? [`${at} uses ${conditional} without "(needs …)" in the name`]
           : []
       })

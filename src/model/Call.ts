@@ -6,6 +6,7 @@ import { AiError, type Response } from "effect/ai"
 import * as CallTrail from "../core/CallTrail.ts"
 import * as FinishMark from "../core/FinishMark.ts"
 import * as PolicyReason from "../core/PolicyReason.ts"
+import * as Refusals from "../core/Refusals.ts"
 import * as RetryBudget from "../policy/RetryBudget.ts"
 import type { ModelProvider } from "../provider/ModelProvider.ts"
 import * as Job from "../supervisor/Job.ts"
@@ -53,12 +54,13 @@ export const supervised = (next: ModelProvider, supervisor: Supervisor["Service"
   }
 }
 
-/** What every call has in its context: a trail, and an allowance of attempts. */
+/** What every call has in its context: a trail, an allowance of attempts, and what providers told it. */
 const within = <A, E, R>(call: Effect.Effect<A, E, R>, recorder: CallTrail.Recorder): Effect.Effect<A, E, R> =>
   Effect.updateContext(call, (context: Context.Context<R>) =>
     context.pipe(
       Context.add(CallTrail.Current, recorder),
-      Context.add(RetryBudget.Current, new RetryBudget.Allowance())
+      Context.add(RetryBudget.Current, new RetryBudget.Allowance()),
+      Context.add(Refusals.Current, new Refusals.Refusals())
     )
   )
 

@@ -6,6 +6,7 @@ import type { AiError, IdGenerator, LanguageModel, Response } from "effect/ai"
 import { CurrentOrigin } from "../core/Attempt.ts"
 import * as CallTrail from "../core/CallTrail.ts"
 import * as Deadline from "../core/Deadline.ts"
+import * as Refusals from "../core/Refusals.ts"
 import * as ResponseHeaders from "../core/ResponseHeaders.ts"
 import type { ModelProvider } from "../provider/ModelProvider.ts"
 import * as CacheEntry from "./CacheEntry.ts"
@@ -196,6 +197,7 @@ export class CachedCalls {
       Effect.provideService(CallTrail.Current, undefined),
       Effect.provideService(Deadline.Current, undefined),
       Effect.provideService(RetryBudget.Current, undefined),
+      Effect.provideService(Refusals.Current, undefined),
       Effect.provideService(ResponseHeaders.Listener, undefined),
       Effect.catchCause((cause) => {
         if (Cause.hasInterruptsOnly(cause)) return Effect.void

@@ -4,7 +4,7 @@
  * Until the first content of an answer nobody notices. After it, an application has to choose what it prefers to an
  * error: see {@link Options.midStream}.
  */
-import { Effect, Option, Predicate, Stream } from "effect"
+import { Effect, Option, Stream } from "effect"
 import { type AiError, type IdGenerator, type LanguageModel, Prompt, type Response } from "effect/ai"
 import { CurrentOrigin } from "../core/Attempt.ts"
 import * as CallTrail from "../core/CallTrail.ts"
@@ -17,6 +17,8 @@ import * as Attempts from "../provider/Attempts.ts"
 import * as FirstContent from "./FirstContent.ts"
 import * as MidStream from "./MidStream.ts"
 import * as RetryBudget from "./RetryBudget.ts"
+
+export { isRestart } from "./MidStream.ts"
 
 export interface Options {
   /** Which errors are worth another provider. Default: {@link isProvidersDoing}. */
@@ -108,12 +110,6 @@ const notAsked: ReadonlySet<string> = new Set<PolicyReason.PolicyReason["_tag"]>
   "QueueFull",
   "RateLimited"
 ])
-
-/** Whether a part of a stream says that all content before it is void, and another provider answers anew. */
-export const isRestart = (part: { readonly type: string; readonly metadata?: object | undefined }): boolean =>
-  part.type === "response-metadata" &&
-  Predicate.hasProperty(part.metadata, "holdfast") &&
-  Predicate.hasProperty(part.metadata.holdfast, "restarted")
 
 interface Step {
   readonly provider: ModelProvider
@@ -217,7 +213,9 @@ const goOn = (
   tracker: MidStream.Tracker
 ): PartStream => {
   const isRestart = settings.midStream === "restart"
-  if (tracker.called !== undefined && !(isRestart && tracker.called === "provider's")) return Stream.fail(error)
+  if (tracker.isFinished || (tracker.called !== undefined && !(isRestart && tracker.called === "provider's"))) {
+    return Stream.fail(error)
+  }
   const how = isRestart ? "restarted" : "continued"
   return Stream.unwrap(
     Effect.map(after(settings, failed.provider, failed.at, error, how), (to) => {
@@ -225,7 +223,9 @@ const goOn = (
       const frame: ReadonlyArray<Part> = isRestart
         ? [...tracker.close(), restartMark(mark)]
         : tracker.close(tracker.openText)
-      const asked = isRestart ? anew(request) : settings.continueFrom(anew(request), tracker.text)
+      // Where there is no text to go on from, which may be void by now, it is asked anew too.
+      const isAnew = isRestart || tracker.text === ""
+      const asked = isAnew ? anew(request) : settings.continueFrom(anew(request), tracker.text)
       frame.forEach((part) => tracker.see(part))
       const fit = isRestart ? restarting(tracker, mark) : MidStream.continuing(tracker, { continued: mark })
       return Stream.concat(

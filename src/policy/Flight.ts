@@ -137,6 +137,8 @@ export class Flight<A, E> {
   }
 
   private readonly untilWanted: Effect.Effect<void> = Effect.callback((resume) => {
+    // A member may have come to wait since this was decided on.
+    if (this.waiting > 0) return resume(Effect.void)
     this.proceed = () => {
       this.proceed = undefined
       resume(Effect.void)
@@ -221,6 +223,8 @@ export class Member<A, E> {
   private readonly more: Effect.Effect<A, E> = Effect.callback((resume) => {
     this.resume = resume
     this.flight.wanted()
+    // Something may have come since this was decided on.
+    this.wake()
     return Effect.sync(() => this.stopWaiting())
   })
 

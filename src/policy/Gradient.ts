@@ -68,6 +68,9 @@ const backOff = 0.8
 /** The share of faults that counts as a refusal. */
 const tooManyFaults = 0.1
 
+/** What a clock cannot tell apart: latencies that differ by so many milliseconds are the same. */
+const tick = 1
+
 /** The limit to begin with. Its first window already measures the baseline. */
 export const initial = (limit: number): State => ({
   limit,
@@ -109,7 +112,7 @@ export const next = (settings: Settings, state: State, window: Window): State =>
     const { kind, millis } = latency
     return { ...seen, limit: half, probing: { limit: state.limit, kind, latencyMillis: millis } }
   }
-  const gradient = Math.max(0.5, Math.min(1, (settings.tolerance * baseline) / latency.millis))
+  const gradient = Math.max(0.5, Math.min(1, (settings.tolerance * baseline + tick) / latency.millis))
   const queue = Math.max(1, Math.min(seen.calm, state.limit / 10))
   const target = within(settings, state.limit * gradient + queue)
   const limit = isSaturated && !window.paused ? target : Math.min(state.limit, target)
@@ -125,7 +128,8 @@ const probed = (seen: State, before: NonNullable<State["probing"]>, latency: Non
     sinceProbe: 0,
     probing: undefined
   }
-  if (kind === before.kind && millis <= before.latencyMillis * queued) return { ...measured, sinceProbe: Infinity }
+  if (kind === before.kind && millis + tick <= before.latencyMillis * queued)
+    return { ...measured, sinceProbe: Infinity }
   return { ...measured, limit: before.limit }
 }
 

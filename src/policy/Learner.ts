@@ -46,7 +46,7 @@ export class Learner {
   /** A call of a round has succeeded, or a stream has brought its first content. */
   answered(kind: Gradient.Kind, round: number, millis: number, now: number): void {
     if (round !== this.round) return
-    this.latencies[kind].push(millis)
+    this.latencies[kind].push(Math.max(0, millis))
     this.look(now)
   }
 

@@ -4,7 +4,7 @@
  * A {@link Tracker} sees each part that has been passed on: which blocks are open, which ids are taken, what text was
  * said. From that follow the parts that close what a failed provider left open, and how the next one's parts fit in.
  */
-import { Stream } from "effect"
+import { Predicate, Stream } from "effect"
 import type { Response } from "effect/ai"
 import * as FinishMark from "../core/FinishMark.ts"
 
@@ -17,14 +17,22 @@ const ends = {
   "tool-params-start": "tool-params-end"
 } as const
 
+/** Whether a part of a stream says that all content before it is void, and another provider answers anew. */
+export const isRestart = (part: { readonly type: string; readonly metadata?: object | undefined }): boolean =>
+  part.type === "response-metadata" &&
+  Predicate.hasProperty(part.metadata, "holdfast") &&
+  Predicate.hasProperty(part.metadata.holdfast, "restarted")
+
 /** What has been passed on of a stream. */
 export class Tracker {
   private readonly open = new Map<string, (typeof ends)[keyof typeof ends]>()
   private readonly taken = new Set<string>()
-  /** All text that was passed on. */
+  /** All text that was passed on, since a restart if there was one. */
   text = ""
   /** Whose tools were called: the application's, if any of them was, else the provider's own. */
   called: "application's" | "provider's" | undefined
+  /** Whether the answer is complete. */
+  isFinished = false
 
   see(part: Part): void {
     switch (part.type) {
@@ -46,6 +54,14 @@ export class Tracker {
         if (part.providerExecuted !== true) this.called = "application's"
         else this.called ??= "provider's"
         this.taken.add(part.id)
+        break
+      case "finish":
+        this.isFinished = true
+        break
+      case "response-metadata":
+        if (!isRestart(part)) break
+        this.text = ""
+        if (this.called === "provider's") this.called = undefined
         break
     }
   }
@@ -122,8 +138,10 @@ export const continuing = (tracker: Tracker, mark: object): ((part: Part) => Par
     said = undefined
     return rest
   }
-  // Text that ends before it could be told is not taken for a repetition: rather something twice than something lost.
+  // Text that ends before it could be told is not taken for a repetition: rather something twice than something lost. A
+  // block without text tells nothing.
   const undecided = (): string => {
+    if (pending === "") return ""
     const rest = said === undefined ? "" : pending
     said = undefined
     return rest

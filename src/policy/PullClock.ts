@@ -45,6 +45,7 @@ export const limit = <R>(
       const clocks = start(now())
       let pulledAt: number | undefined = now()
       let expired: AiError.AiError | undefined
+      let finished = false
 
       // A watcher that looks early looks again; only one that would look too late is replaced.
       let watcher: Fiber.Fiber<void> | undefined
@@ -90,6 +91,15 @@ export const limit = <R>(
         Effect.forkIn(scope)
       )
       yield* watchInTime
-      return Stream.fromQueue(queue)
+      const read = Stream.mapArray(Stream.fromQueue(queue), (parts) => {
+        finished = parts.at(-1)?.type === "finish"
+        return parts
+      })
+      // An answer that is complete is no failure, although what brought it was not closed in time.
+      return Stream.catchIf(
+        read,
+        (error) => finished && error === expired,
+        () => Stream.empty
+      )
     })
   )

@@ -13,6 +13,7 @@
  */
 import { Clock, Context, Duration, Effect, Stream } from "effect"
 import * as PolicyHealth from "../core/PolicyHealth.ts"
+import * as Refusals from "../core/Refusals.ts"
 import type { ModelProvider, Policy } from "../provider/ModelProvider.ts"
 
 export interface Options {
@@ -52,7 +53,8 @@ export const shared = (options: Options = {}): Policy => {
 
 /** What is left for one call. Made by the model, or else by the outermost policy that needs it; shared by all inside. */
 export class Allowance {
-  private extra = 0
+  private allowed = 0
+  private taken = 0
   private readonly contributors = new Set<object>()
   private readonly counted = new Set<string>()
   private maxExtra = Infinity
@@ -69,7 +71,12 @@ export class Allowance {
   contribute(policy: object, extra: number): void {
     if (this.contributors.has(policy)) return
     this.contributors.add(policy)
-    this.extra = Math.min(this.maxExtra, this.extra + extra)
+    this.allowed += extra
+  }
+
+  /** Further attempts the call may make in all: those it has made, and those that are left. */
+  get granted(): number {
+    return Math.min(this.maxExtra, this.allowed)
   }
 
   /** Tells the shared budget of this call to a provider. Once for each provider, however often it is tried. */
@@ -81,8 +88,8 @@ export class Allowance {
 
   /** Takes one further attempt, if there is one left. A fallback passes no key: it is the next provider's first. */
   take(key: string | undefined, now: number): boolean {
-    if (this.extra < 1 || (key !== undefined && this.share?.take(key, now) === false)) return false
-    this.extra--
+    if (this.taken >= this.granted || (key !== undefined && this.share?.take(key, now) === false)) return false
+    this.taken++
     return true
   }
 }
@@ -134,7 +141,7 @@ const withAllowance = (next: ModelProvider, change: (allowance: Allowance) => vo
       const allowance = outer ?? new Allowance()
       change(allowance)
       const answer = next.generateText(request)
-      return outer === undefined ? Effect.provideService(answer, Current, allowance) : answer
+      return outer === undefined ? Effect.provideContext(answer, ofCall(allowance)) : answer
     }),
   streamText: (request) =>
     Stream.unwrap(
@@ -142,10 +149,14 @@ const withAllowance = (next: ModelProvider, change: (allowance: Allowance) => vo
         const allowance = outer ?? new Allowance()
         change(allowance)
         const parts = next.streamText(request)
-        return outer === undefined ? Stream.provideService(parts, Current, allowance) : parts
+        return outer === undefined ? Stream.provideContext(parts, ofCall(allowance)) : parts
       })
     )
 })
+
+/** What every call has in its context: an allowance of attempts, and what providers told it. */
+const ofCall = (allowance: Allowance): Context.Context<never> =>
+  Context.make(Current, allowance).pipe(Context.add(Refusals.Current, new Refusals.Refusals()))
 
 /** The counts of one provider: a ring of slices of the window. */
 interface Counts {

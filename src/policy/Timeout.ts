@@ -5,7 +5,7 @@
  * whole call. The work is interrupted and its finalizers have run when the error arrives: the socket is closed, permits
  * are back.
  */
-import { Clock, Duration, Effect, Stream } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, Stream } from "effect"
 import * as Content from "../core/Content.ts"
 import * as Deadline from "../core/Deadline.ts"
 import * as PolicyReason from "../core/PolicyReason.ts"
@@ -42,11 +42,12 @@ export const overall = (limit: Duration.Input): Policy => {
       ...next,
       generateText: (request) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) =>
-          Effect.timeoutOrElse(
+          within(
             Effect.updateService(next.generateText(request), Deadline.Current, (outer) =>
               Deadline.earlier(outer, now + millis)
             ),
-            { duration: millis, orElse }
+            millis,
+            orElse
           )
         ),
       streamText: (request) =>
@@ -85,7 +86,7 @@ export const perAttempt = (limits: Duration.Input | AttemptLimits): Policy => {
       generateText: (request) =>
         settings.attempt === Infinity
           ? next.generateText(request)
-          : Effect.timeoutOrElse(next.generateText(request), { duration: settings.attempt, orElse }),
+          : within(next.generateText(request), settings.attempt, orElse),
       streamText: (request) =>
         Stream.suspend(() => {
           const clocks = new AttemptClocks(settings)
@@ -106,6 +107,29 @@ export const perAttempt = (limits: Duration.Input | AttemptLimits): Policy => {
  * Fails with Effect's `TimeoutError` after `limit`, when the effect has been interrupted and has ended.
  */
 export const effect = (limit: Duration.Input) => Effect.timeout(limit)
+
+/** As `Effect.timeoutOrElse`, but what is answered at once, as from a cache, costs no timer. */
+const within = <A, E, R, E2>(
+  self: Effect.Effect<A, E, R>,
+  millis: number,
+  orElse: () => Effect.Effect<never, E2>
+): Effect.Effect<A, E | E2, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.forkChild(restore(self), { startImmediately: true }), (work) => {
+      const exit = work.pollUnsafe()
+      if (exit !== undefined) return exit
+      return Effect.flatMap(Effect.forkChild(Effect.sleep(millis), { startImmediately: true }), (timer) => {
+        const first = Effect.callback<A, E | E2>((resume) => {
+          work.addObserver((ended) => resume(Effect.uninterruptible(Effect.andThen(Fiber.interrupt(timer), ended))))
+          timer.addObserver((ended) => {
+            if (Exit.isSuccess(ended)) resume(Effect.uninterruptible(Effect.andThen(Fiber.interrupt(work), orElse())))
+          })
+        })
+        // Outside of what can be interrupted: also a call that was interrupted before it waited leaves nothing.
+        return Effect.onInterrupt(restore(first), () => Effect.andThen(Fiber.interrupt(timer), Fiber.interrupt(work)))
+      })
+    })
+  )
 
 type ClockName = (typeof PolicyReason.TimedOut.Type)["clock"]
 

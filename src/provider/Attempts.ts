@@ -1,32 +1,42 @@
 /**
- * Writes each request to a provider into the trail of its call: to whom, why, how long it took and how it ended.
+ * Writes each request to a provider into the trail of its call: to whom, why, how long it took and how it ended; and sends
+ * none that the provider told this call not to send.
  */
 import { Cause, Clock, Effect, Exit, Stream } from "effect"
 import type { AiError } from "effect/ai"
 import * as Attempt from "../core/Attempt.ts"
 import * as CallTrail from "../core/CallTrail.ts"
 import * as Content from "../core/Content.ts"
+import * as Refusals from "../core/Refusals.ts"
 import type { ModelProvider } from "./ModelProvider.ts"
 
 // Kept by policies, which copy what they do not change: a stack around a recorded provider is not recorded again.
 const isRecorded = Symbol("holdfast/provider/Attempts")
 
 /**
- * Records the calls of a provider as attempts. Models and policies that are given providers apply it to each of them;
- * applying it again changes nothing.
+ * Records the calls of a provider as attempts, and keeps those from it that it told their call not to make: after an
+ * error nothing changes, or before the time it asked to wait for (see `Refusals`).
+ *
+ * Models and policies that are given providers apply it to each of them; applying it again changes nothing.
  */
 export const recorded = (provider: ModelProvider): ModelProvider => {
   if (isRecorded in provider) return provider
   const { model, name } = provider
+  const key = `${name}/${model}`
   const finished = (
-    recorder: CallTrail.Recorder,
+    recorder: CallTrail.Recorder | undefined,
+    refusals: Refusals.Refusals | undefined,
     origin: Attempt.Origin,
     startedAtMillis: number,
     now: number,
     firstContentAt: number | undefined,
     exit: Exit.Exit<unknown, AiError.AiError>
-  ): void =>
-    recorder.attempt({
+  ): void => {
+    if (refusals !== undefined && Exit.isFailure(exit)) {
+      const error = Cause.findErrorOption(exit.cause)
+      if (error._tag === "Some") refusals.heard(provider, error.value, now)
+    }
+    recorder?.attempt({
       provider: name,
       model,
       origin,
@@ -35,36 +45,44 @@ export const recorded = (provider: ModelProvider): ModelProvider => {
       ...(firstContentAt === undefined ? {} : { firstContentMillis: firstContentAt - startedAtMillis }),
       outcome: outcomeOf(exit)
     })
+  }
   const attempt: ModelProvider & { readonly [isRecorded]: true } = {
     ...provider,
     [isRecorded]: true,
     generateText: (request) =>
       Effect.withFiber((fiber) => {
         const recorder = fiber.getRef(CallTrail.Current)
-        const sent = provider.generateText(request)
-        if (recorder === undefined) return sent
+        const refusals = fiber.getRef(Refusals.Current)
+        if (recorder === undefined && refusals === undefined) return provider.generateText(request)
         const origin = fiber.getRef(Attempt.CurrentOrigin)
         const clock = fiber.getRef(Clock.Clock)
         const start = clock.currentTimeMillisUnsafe()
-        return Effect.onExit(sent, (exit) =>
-          Effect.sync(() => finished(recorder, origin, start, clock.currentTimeMillisUnsafe(), undefined, exit))
+        const refused = refusals?.refusal(provider, key, start)
+        if (refused !== undefined) return Effect.fail(refused)
+        return Effect.onExit(provider.generateText(request), (exit) =>
+          Effect.sync(() =>
+            finished(recorder, refusals, origin, start, clock.currentTimeMillisUnsafe(), undefined, exit)
+          )
         )
       }),
     streamText: (request) =>
       Stream.unwrap(
         Effect.withFiber((fiber) => {
           const recorder = fiber.getRef(CallTrail.Current)
+          const refusals = fiber.getRef(Refusals.Current)
           const sent = provider.streamText(request)
-          if (recorder === undefined) return Effect.succeed(sent)
+          if (recorder === undefined && refusals === undefined) return Effect.succeed(sent)
           const origin = fiber.getRef(Attempt.CurrentOrigin)
           const clock = fiber.getRef(Clock.Clock)
           const start = clock.currentTimeMillisUnsafe()
+          const refused = refusals?.refusal(provider, key, start)
+          if (refused !== undefined) return Effect.fail(refused)
           let firstContentAt: number | undefined
           let ended = false
           const end = (exit: Exit.Exit<unknown, AiError.AiError>): void => {
             if (ended) return
             ended = true
-            finished(recorder, origin, start, clock.currentTimeMillisUnsafe(), firstContentAt, exit)
+            finished(recorder, refusals, origin, start, clock.currentTimeMillisUnsafe(), firstContentAt, exit)
           }
           const watched = Stream.mapArray(sent, (parts) => {
             if (firstContentAt === undefined && parts.some(Content.isContent)) {

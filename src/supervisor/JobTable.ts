@@ -131,7 +131,9 @@ export class JobTable {
     // A round that went well is one of very many.
     if (kind === "periodic" && state === "completed" && record.parent !== undefined)
       return void this.known.delete(jobId)
-    this.results?.push(record)
+    // What a call answered went to its callers, who let go of it, and nobody asks for it by id.
+    if (kind !== "call") this.results?.push(record)
+    else if (!record.runners) this.known.set(jobId, record.withoutResult())
     this.records.push(jobId)
     this.prune(nowMillis)
   }

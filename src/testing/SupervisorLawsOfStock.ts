@@ -38,9 +38,14 @@ export const theLatestAreKept: Law = {
         at
       )
       const both = new Set(Array.from(results.sure).filter((id) => records.sure.has(id)))
+      // What a call answered is there until its callers have taken it.
+      const possible = new Set([
+        ...results.possible,
+        ...ended.flatMap(({ jobId, kind }) => (kind === "call" ? [jobId] : []))
+      ])
       return [
         ...mistakes("records", note.records, records.sure, records.possible),
-        ...mistakes("results", note.results, both, results.possible)
+        ...mistakes("results", note.results, both, possible)
       ]
     })
   }

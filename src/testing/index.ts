@@ -1,6 +1,7 @@
 export * as FaultyModel from "./FaultyModel.ts"
 export * as FaultyServer from "./FaultyServer.ts"
 export * as LeakDetector from "./LeakDetector.ts"
+export * as PolicyLaws from "./PolicyLaws.ts"
 export * as ProviderContract from "./ProviderContract.ts"
 export * as ProviderScript from "./ProviderScript.ts"
 export * as SeededScheduler from "./SeededScheduler.ts"

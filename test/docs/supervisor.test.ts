@@ -118,7 +118,7 @@ describe("the page of the supervisor", () => {
     const [errors = "", events = ""] = under("## What you see").split("**Events.**")
     const reasons = JobError.Reason.members.map((reason) => reason.identifier)
     assert.sameMembers(Object.keys(rows(errors)), reasons)
-    const tags = Array.from(read("src/core/JobEvent.ts").matchAll(/extends Base<"(\w+)">/g), ([, tag]) => tag)
+    const tags = Array.from(read("src/core/JobEvent.ts").matchAll(/extends (?:Base|Ended)<"(\w+)">/g), ([, tag]) => tag)
     assert.isAbove(tags.length, 5)
     assert.sameMembers(Object.keys(rows(events)), tags)
   })

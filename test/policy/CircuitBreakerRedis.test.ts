@@ -1,41 +1,20 @@
-import { spawn, spawnSync } from "node:child_process"
-import { createServer } from "node:net"
 import { NodeRedis } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Layer, Option, References, Schedule } from "effect"
+import { Effect, Layer, Option, References, Schedule } from "effect"
 import { AiError, IdGenerator } from "effect/ai"
 import { CircuitBreaker as Circuits } from "effect/persistence"
 import { PolicyReason } from "holdfast/core"
 import { CircuitBreaker } from "holdfast/policy"
+import * as threadClock from "../sockets/threadClock.ts"
+import * as RedisServer from "./redisServer.ts"
 import { type Answer, failure, request, scripted } from "./scripted.ts"
 
-const hasRedis = spawnSync("redis-server", ["--version"]).status === 0
-
-const freePort = Effect.callback<number>((resume) => {
-  const server = createServer().listen(0, "127.0.0.1", () => {
-    const address = server.address()
-    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
-  })
-})
-
 /** A Redis server of our own, and the layer that reaches it. */
-const redis = Effect.gen(function* () {
-  const port = yield* freePort
-  const start = () =>
-    spawn("redis-server", ["--port", String(port), "--save", "", "--appendonly", "no"], { stdio: "ignore" })
-  let server = start()
-  yield* Effect.addFinalizer(() => Effect.sync(() => server.kill("SIGKILL")))
-  const fails = {
-    gone: () => void server.kill("SIGKILL"),
-    frozen: () => void server.kill("SIGSTOP")
-  }
-  const comesBack = {
-    gone: () => void (server = start()),
-    frozen: () => void server.kill("SIGCONT")
-  }
-  const store = Circuits.layerStoreRedis().pipe(Layer.provide(NodeRedis.layer({ url: `redis://127.0.0.1:${port}` })))
-  return { store, fails, comesBack }
-})
+const redis = Effect.map(RedisServer.start, (server) => ({
+  store: Circuits.layerStoreRedis().pipe(Layer.provide(NodeRedis.layer({ url: server.url }))),
+  fails: { gone: server.stop, frozen: server.freeze },
+  comesBack: { gone: server.restart, frozen: server.thaw }
+}))
 
 /** What one process has: a connection and a breaker of its own. */
 const processOf = Effect.fnUntraced(function* <E>(store: Layer.Layer<Circuits.CircuitBreakerStore, E>) {
@@ -63,7 +42,7 @@ const quietly = Effect.provideService(References.MinimumLogLevel, "None")
 
 const down = failure(new AiError.InternalProviderError({ description: "down" }))
 
-describe.skipIf(!hasRedis)("CircuitBreaker.shared over Redis (needs redis-server)", () => {
+describe.skipIf(!RedisServer.isInstalled)("CircuitBreaker.shared over Redis (needs redis-server)", () => {
   it.live("opens for all processes when one opens, and lets one call of all probe", () =>
     Effect.gen(function* () {
       const { store } = yield* redis
@@ -88,17 +67,17 @@ describe.skipIf(!hasRedis)("CircuitBreaker.shared over Redis (needs redis-server
       const first = yield* processOf(store)
       const second = yield* processOf(store)
       assert.strictEqual(yield* first.generate, "ok")
-      fails[how]()
-      const [took, outcome] = yield* Effect.timed(first.generate)
+      yield* fails[how]
+      const [took, outcome] = yield* threadClock.timed(first.generate)
       assert.strictEqual(outcome, "ok")
-      assert.isBelow(Duration.toMillis(took), 100)
+      assert.isBelow(took, 100)
       first.answers({ error: down })
       assert.deepStrictEqual(
         [yield* first.generate, yield* first.generate, yield* first.generate],
         ["failed", "failed", "CircuitOpen"]
       )
       assert.strictEqual(yield* second.generate, "ok")
-      comesBack[how]()
+      yield* comesBack[how]
       yield* Effect.sleep("3 seconds")
       second.answers({ error: down })
       assert.deepStrictEqual([yield* second.generate, yield* second.generate], ["failed", "failed"])

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, flow, Option, Stream } from "effect"
-import { type AiError, IdGenerator, type LanguageModel, type Prompt, type Response } from "effect/ai"
+import { AiError, IdGenerator, type LanguageModel, type Prompt, type Response } from "effect/ai"
 import { CallTrail } from "holdfast/core"
 import { Fallback } from "holdfast/policy"
 import { FaultyModel, StreamShape } from "holdfast/testing"
@@ -18,6 +18,12 @@ const saying = (...texts: ReadonlyArray<string>): FaultyModel.Behaviour => ({
 const breaking = (text: string, after: number): FaultyModel.Behaviour => ({
   content: [{ text, chunks: text.length }],
   fault: { is: "cut", at: { after } }
+})
+
+const lost = AiError.make({
+  module: "test",
+  method: "call",
+  reason: new AiError.InternalProviderError({ description: "lost" })
 })
 
 const made = (name: string, ...script: ReadonlyArray<FaultyModel.Behaviour>) => FaultyModel.make({ name, script })
@@ -178,6 +184,15 @@ describe("Fallback, mid-stream", () => {
     }).pipe(ids)
   )
 
+  it.effect("knows a repetition also after a block that said nothing", () =>
+    Effect.gen(function* () {
+      const next = { ...saying("Hello, you"), flood: { at: "content", count: 2 } } as const
+      const { parts } = yield* after(breaking("Hello", 3), next, { midStream: "continue" })
+      wellFormed(parts)
+      assert.strictEqual(textOf(parts), "Hello, you")
+    }).pipe(ids)
+  )
+
   it.effect("keeps what only begins like a repetition", () =>
     Effect.gen(function* () {
       const { parts } = yield* after(breaking("Hello", 3), saying("He said", " so"), { midStream: "continue" })
@@ -187,6 +202,37 @@ describe("Fallback, mid-stream", () => {
       wellFormed(ended.parts)
       assert.strictEqual(textOf(ended.parts), "HelHe")
     }).pipe(ids)
+  )
+
+  it.effect.each(["restart", "continue"] as const)("adds nothing to an answer that is complete (%s)", (midStream) =>
+    Effect.gen(function* () {
+      const [whole, spare] = [yield* made("a", saying("Hello")), yield* made("b", saying("you"))]
+      const failing: typeof whole.provider = {
+        ...whole.provider,
+        streamText: (options) => Stream.concat(whole.provider.streamText(options), Stream.fail(lost))
+      }
+      const stack = yield* Fallback.to(spare.provider, { midStream })(failing)
+      const { parts } = yield* read(stack.streamText(yield* request))
+      wellFormed(parts)
+      assert.strictEqual(spare.seen.calls, 0)
+    }).pipe(Effect.scoped, ids)
+  )
+
+  it.effect("goes on from nothing after a restart that came to nothing", () =>
+    Effect.gen(function* () {
+      const models = yield* Effect.all([
+        made("a", breaking("Hello", 3)),
+        made("b", refusing("overloaded")),
+        made("c", saying("Hello, you"))
+      ])
+      const [a, b, c] = models
+      const inner = yield* Fallback.to(b.provider, { midStream: "restart" })(a.provider)
+      const outer = yield* Fallback.to(c.provider, { midStream: "continue" })(inner)
+      const { parts } = yield* read(outer.streamText(yield* request))
+      wellFormed(parts)
+      assert.strictEqual(textOf(parts.slice(parts.findIndex(Fallback.isRestart))), "Hello, you")
+      assert.strictEqual(c.seen.log[0]?.request.prompt.content.at(-1)?.role, "user")
+    }).pipe(Effect.scoped, ids)
   )
 
   it.effect("goes on through several providers that break", () =>

@@ -4,6 +4,7 @@ import { AiError, IdGenerator, Prompt, type Response, Tool } from "effect/ai"
 import { TestClock } from "effect/testing"
 import { Caller, CallTrail, Deadline, PolicyHealth, PolicyReason, ResponseHeaders } from "holdfast/core"
 import { Retry, SingleFlight, Timeout } from "holdfast/policy"
+import { SeededScheduler } from "holdfast/testing"
 import { failure, request, scripted, text, type Answer, type Parts } from "./scripted.ts"
 
 const ids = Effect.provideService(IdGenerator.IdGenerator, IdGenerator.defaultIdGenerator)
@@ -383,6 +384,19 @@ describe("SingleFlight", () => {
         [2, 2],
         [1, 3]
       ])
+    })
+  )
+
+  it.effect("wakes its readers in every order of the fibers", () =>
+    Effect.gen(function* () {
+      const options = yield* request
+      const program = Effect.gen(function* () {
+        const { provider } = scripted([{ parts: text("shared"), delay: 1 }])
+        const shared = yield* SingleFlight.identical()(provider)
+        const read = Stream.runDrain(shared.streamText(options))
+        yield* Effect.all([read, read, shared.generateText(options)], { concurrency: "unbounded" })
+      }).pipe(Effect.scoped, ids)
+      assert.deepStrictEqual(SeededScheduler.explore(program, { runs: 500 }).failures, [])
     })
   )
 

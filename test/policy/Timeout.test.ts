@@ -25,6 +25,19 @@ describe("Timeout", () => {
     }).pipe(ids)
   )
 
+  it.effect("interrupted at any step leaves nothing open", () =>
+    Effect.gen(function* () {
+      for (let steps = 0; steps < 12; steps++) {
+        const { provider, seen } = scripted([{ delay: 10_000 }])
+        const limited = yield* Timeout.overall("9 seconds")(yield* Timeout.perAttempt("5 seconds")(provider))
+        const fiber = yield* Effect.forkChild(limited.generateText(yield* request), { startImmediately: true })
+        for (let step = 0; step < steps; step++) yield* Effect.yieldNow
+        yield* Fiber.interrupt(fiber)
+        assert.strictEqual(seen.open, 0, `${steps}`)
+      }
+    }).pipe(ids)
+  )
+
   it.effect("leaves a call alone that ends in time", () =>
     Effect.gen(function* () {
       const { provider } = scripted([{ delay: 8_000 }])
@@ -51,6 +64,19 @@ describe("Timeout", () => {
       const reason = PolicyReason.of(yield* Fiber.join(fiber))
       assert.deepStrictEqual(reason, Option.some({ _tag: "TimedOut", clock: "attempt", afterMillis: 9000 } as const))
       assert.strictEqual(seen.open, 0)
+    }).pipe(ids)
+  )
+
+  it.effect("does not fail an answer that is complete, although its stream is not closed in time", () =>
+    Effect.gen(function* () {
+      const provider = {
+        ...scripted([{}]).provider,
+        streamText: () => Stream.concat(Stream.make(...text("x")), Stream.never)
+      }
+      const limited = yield* Timeout.perAttempt({ attempt: "9 seconds", idle: "3 seconds" })(provider)
+      const fiber = yield* Effect.forkChild(Stream.runCollect(limited.streamText(yield* request)))
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(yield* Fiber.join(fiber), text("x"))
     }).pipe(ids)
   )
 

@@ -1,3 +1,5 @@
+import { Effect } from "effect"
+
 /**
  * A clock that stands still while the machine gives this thread no processor, which on a shared machine happens for
  * tens of milliseconds. Time in which the thread itself computes counts: of a gap only what it did not use is left out.
@@ -20,3 +22,12 @@ export const now = (): number => {
 export const lost = (): number => lostMillis
 
 setInterval(now, 1).unref()
+
+/** Runs an effect and tells how many milliseconds it took, without those that were lost. */
+export const timed = <A, E, R>(
+  self: Effect.Effect<A, E, R>
+): Effect.Effect<readonly [millis: number, answer: A], E, R> =>
+  Effect.suspend(() => {
+    const start = now()
+    return Effect.map(self, (answer) => [now() - start, answer] as const)
+  })

@@ -18,19 +18,33 @@ export interface Copy {
 
 /** Makes a copy, changed when there is a mutant. Throws when the mutant's text is not there exactly once. */
 export const makeCopy = async (name: string, mutant?: Mutant): Promise<Copy> => {
-  const target = join(root, ".test-output", "mutants", name)
+  const load = copySources(join("mutants", name), ["core", "supervisor", "testing"], mutant, "supervisor")
+  const [supervisor, laws] = await Promise.all([
+    load<typeof Supervisor>("supervisor/Supervisor.ts"),
+    load<typeof SupervisorLaws>("testing/SupervisorLaws.ts")
+  ])
+  return { make: supervisor.make, laws }
+}
+
+/**
+ * Copies folders of the sources to below .test-output, with a mutant's text replaced; its file is looked for in `within`.
+ * Gives what imports a file of the copy.
+ */
+export const copySources = (
+  name: string,
+  folders: ReadonlyArray<string>,
+  mutant: Mutant | undefined,
+  within = ""
+): (<Module>(file: string) => Promise<Module>) => {
+  const target = join(root, ".test-output", name)
   rmSync(target, { recursive: true, force: true })
   mkdirSync(target, { recursive: true })
-  for (const folder of ["core", "supervisor", "testing"]) {
-    cpSync(join(root, "src", folder), join(target, folder), { recursive: true })
-  }
+  for (const folder of folders) cpSync(join(root, "src", folder), join(target, folder), { recursive: true })
   if (mutant !== undefined) {
-    const file = join(target, "supervisor", mutant.file)
+    const file = join(target, within, mutant.file)
     writeFileSync(file, mutate(readFileSync(file, "utf8"), mutant))
   }
-  const load = (file: string) => import(pathToFileURL(join(target, file)).href)
-  const [supervisor, laws] = await Promise.all([load("supervisor/Supervisor.ts"), load("testing/SupervisorLaws.ts")])
-  return { make: supervisor.make, laws }
+  return (file) => import(pathToFileURL(join(target, file)).href)
 }
 
 /** Replaces a mutant's text. Throws when it is not there exactly once: the mutant has to be brought up to date then. */

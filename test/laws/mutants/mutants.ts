@@ -180,8 +180,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     fault: "whoever leaves a shared run cancels it for the others",
     breaks: "oneTerminalState",
     file: "Submit.ts",
-    search: "record.runners === undefined || --record.runners > 0 ||",
-    replace: "record.runners === undefined ||"
+    search: "record.runners === undefined || --record.runners > 0) return",
+    replace: "record.runners === undefined) return"
   },
   {
     fault: "a run that joins what somebody submitted may cancel it",
@@ -221,7 +221,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     fault: "of equals the last to come goes first",
     breaks: "whoeverIsDueGoesNext",
-    file: "WaitingLine.ts",
+    file: "../core/WaitingLine.ts",
     search: "a.order < b.order :",
     replace: "a.order > b.order :"
   },
@@ -235,7 +235,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     fault: "keys take no turns",
     breaks: "whoeverIsDueGoesNext",
-    file: "WaitingLine.ts",
+    file: "../core/WaitingLine.ts",
     search: "    key.turn++\n",
     replace: ""
   },
@@ -250,15 +250,15 @@ export const mutants: ReadonlyArray<Mutant> = [
     fault: "no record or result is too old",
     breaks: "theLatestAreKept",
     file: "JobTable.ts",
-    search: "(first.endedAtMillis ?? 0) + forMillis > nowMillis",
+    search: "(this.endedAtMillis(first) ?? 0) + forMillis > nowMillis",
     replace: "forMillis > 0"
   },
   {
     fault: "results are kept for as long as their records",
     breaks: "theLatestAreKept",
     file: "JobTable.ts",
-    search: "if (this.known.get(old.id) === old) ",
-    replace: "if (this.known.get(old.id) !== old) "
+    search: "if (this.known.get(jobId) === old) ",
+    replace: "if (this.known.get(jobId) !== old) "
   },
   {
     fault: "what waits longest is what came last",
@@ -300,6 +300,6 @@ export const mutants: ReadonlyArray<Mutant> = [
     breaks: "childrenEndWithTheirParent",
     file: "Lending.ts",
     search: "if (waiter === undefined) return wait\n",
-    replace: 'if (waiter?.submission.kind !== "job") return wait\n'
+    replace: 'if (waiter?.kind !== "job") return wait\n'
   }
 ]
