@@ -172,8 +172,8 @@ const measure = (count: number, detector: LeakDetector.LeakDetector, seen: Fault
       problems.push(`the heap grows by ${bytes.toFixed(1)} bytes a call, more than ${mayGrow}`)
     return [
       ...rows,
-      { calls: "heap bytes a call", "heap MiB": bytes },
-      ...Array.from(exits, ([how, times]) => ({ calls: how, fibers: times }))
+      { calls: "heap, bytes a call", number: bytes },
+      ...Array.from(exits, ([how, times]) => ({ calls: how, number: times }))
     ]
   })
 
