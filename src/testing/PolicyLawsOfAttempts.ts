@@ -8,7 +8,7 @@ import type { Call } from "./PolicyLawsProgram.ts"
 import type { AttemptSeen, CallSeen, Trace } from "./PolicyLawsTrace.ts"
 
 /** Times are sums of fractions of milliseconds, and so are not exact. */
-const grain = 1e-6
+const grain = 1e-3
 
 /** The attempts made for a call, or behind it, in the order in which they began. */
 export const attemptsOf = ({ attempts }: Trace, call: CallSeen, behind = false): ReadonlyArray<AttemptSeen> =>
