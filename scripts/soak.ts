@@ -8,6 +8,7 @@
 import { parseArgs } from "node:util"
 import { Effect, Exit, Fiber, Logger, Metric, Scope } from "effect"
 import { Job, Supervisor } from "holdfast/supervisor"
+import { slope } from "../bench/Slope.ts"
 import { Chance } from "../src/testing/Chance.ts"
 
 const { values } = parseArgs({
@@ -71,17 +72,6 @@ const handles = () => {
   for (const kind of process.getActiveResourcesInfo()) counts.set(kind, (counts.get(kind) ?? 0) + 1)
   counts.delete("Immediate")
   return JSON.stringify(Object.fromEntries([...counts].toSorted()))
-}
-
-/** Bytes for each job, by linear regression of the heap against the jobs so far. */
-const slope = (points: ReadonlyArray<readonly [jobs: number, bytes: number]>): number => {
-  const mean = (at: 0 | 1) => points.reduce((sum, point) => sum + point[at], 0) / points.length
-  const [x, y] = [mean(0), mean(1)]
-  const [products, squares] = points.reduce(
-    ([xy, xx], point) => [xy + (point[0] - x) * (point[1] - y), xx + (point[0] - x) ** 2] as const,
-    [0, 0] as const
-  )
-  return products / squares
 }
 
 const problems: Array<string> = []

@@ -49,11 +49,14 @@ interface Account {
   inFlightMoney: number
 }
 
-/** Keys of which accounts are kept. Beyond it, those go that spent nothing in this window, then the oldest. */
+/** Keys of which accounts are kept. Beyond it, the one not used for longest goes. */
 const maxKeys = 100_000
 
 export class Book {
+  // Those that have calls in flight or have spent something; the one used last is at the end.
   private readonly accounts = new Map<string, Account>()
+  // At the one not used for longest. A new iterator would pass by all that were deleted lately.
+  private oldest = this.accounts.entries()
   private readonly limits: Limits
   private readonly windowMillis: number
 
@@ -79,6 +82,7 @@ export class Book {
 
   begin(key: string, now: number, expected: Limits): void {
     const account = this.account(key, now)
+    this.keep(key, account)
     account.inFlight++
     account.inFlightTokens += expected.tokens
     account.inFlightMoney += expected.money
@@ -89,10 +93,12 @@ export class Book {
     account.inFlight--
     account.inFlightTokens -= expected.tokens
     account.inFlightMoney -= expected.money
-    if (booked === undefined) return
-    account.tokens += booked.tokens
-    account.money += booked.money
-    if (booked.estimated) account.estimatedTokens += booked.tokens
+    if (booked !== undefined) {
+      account.tokens += booked.tokens
+      account.money += booked.money
+      if (booked.estimated) account.estimatedTokens += booked.tokens
+    }
+    if (account.inFlight === 0 && account.tokens === 0) this.accounts.delete(key)
   }
 
   health(now: number): PolicyHealth.SpendHealth {
@@ -115,20 +121,29 @@ export class Book {
 
   private account(key: string, now: number): Account {
     const window = Math.floor(now / this.windowMillis)
-    let account = this.accounts.get(key)
-    if (account === undefined) {
-      if (this.accounts.size >= maxKeys) this.makeRoom(window)
-      account = { window, tokens: 0, money: 0, estimatedTokens: 0, inFlight: 0, inFlightTokens: 0, inFlightMoney: 0 }
-      this.accounts.set(key, account)
-    }
-    if (account.window < window) Object.assign(account, { window, tokens: 0, money: 0, estimatedTokens: 0 })
-    return account
+    const spent = { tokens: 0, money: 0, estimatedTokens: 0 }
+    const account = this.accounts.get(key)
+    if (account === undefined) return { window, ...spent, inFlight: 0, inFlightTokens: 0, inFlightMoney: 0 }
+    return account.window < window ? Object.assign(account, { window, ...spent }) : account
   }
 
-  private makeRoom(window: number): void {
-    const idle = Array.from(this.accounts).filter(([, account]) => account.inFlight === 0)
-    const past = idle.filter(([, account]) => account.window < window || account.tokens === 0)
-    for (const [key] of past.length > 0 ? past : idle.slice(0, 1)) this.accounts.delete(key)
+  /** Puts an account at the end, where the latest are. */
+  private keep(key: string, account: Account): void {
+    if (!this.accounts.delete(key) && this.accounts.size >= maxKeys) this.makeRoom()
+    this.accounts.set(key, account)
+  }
+
+  private makeRoom(): void {
+    for (let looked = 0; looked < maxKeys; looked++) {
+      const next = this.oldest.next()
+      if (next.done === true) this.oldest = this.accounts.entries()
+      else {
+        const [key, account] = next.value
+        this.accounts.delete(key)
+        if (account.inFlight === 0) return
+        this.accounts.set(key, account)
+      }
+    }
   }
 }
 

@@ -118,9 +118,10 @@ describe.skipIf(isLeftOut)("RateLimit.shared over Redis (needs redis-server)", (
   it.live("keeps one limit for all processes, and paces them together", () =>
     Effect.gen(function* () {
       const { url } = yield* Redis.start
+      const patient = { ...perSecond(20, 5), storeTimeout: "5 seconds" } as const
       const [a, b] = [
-        yield* processOn(yield* connected(url), perSecond(20, 5)),
-        yield* processOn(yield* connected(url), perSecond(20, 5))
+        yield* processOn(yield* connected(url), patient),
+        yield* processOn(yield* connected(url), patient)
       ]
       yield* Effect.all([many(a.call, 15), many(b.call, 15)], { concurrency: 2 })
       const sent = [...a.sent, ...b.sent].toSorted((x, y) => x - y)
