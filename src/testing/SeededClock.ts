@@ -50,8 +50,7 @@ export class SeededClock implements TestClock.TestClock {
     if (millis <= 0) return Effect.yieldNow
     if (!Number.isFinite(millis)) return Effect.never
     return Effect.callback<void>((resume) => {
-      // Time passes in every sleep, also in one too short to make a difference to a sum.
-      const sleeper = { at: this.now + Math.max(millis, 1e-6), wake: () => resume(Effect.void) }
+      const sleeper = { at: this.now + millis, wake: () => resume(Effect.void) }
       // The earliest is last, where it is cheap to take; of equals, the one that came first.
       let place = this.sleepers.length
       while (place > 0 && (this.sleepers[place - 1]?.at ?? Infinity) <= sleeper.at) place--
