@@ -33,7 +33,7 @@ const cancellations = 10_000
 const seed = Number(process.env["HOLDFAST_SEED"] ?? 1)
 const limitMillis = 50
 /** Calls at the same time. */
-const concurrency = 20
+const concurrency = 12
 /** The first calls load and compile the AI SDK's code, which blocks everything; they come first, unmeasured. */
 const warmUps = 4 * concurrency
 
