@@ -95,7 +95,7 @@ Supervisor.layer({ concurrency: "1" })
     expect(await typeCheck(`import { nothing } from "holdfast/supervisor"\nvoid nothing`)).toEqual([
       expect.stringContaining("has no exported member 'nothing'")
     ])
-  })
+  }, 90_000)
 
   it("puts an executable holdfast command on the path of npx", async () => {
     expect(statSync(join(folder, "node_modules/holdfast/dist/cli/main.js")).mode & 0o111).toBe(0o111)

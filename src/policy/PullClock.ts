@@ -21,6 +21,9 @@ export interface Clocks {
   readonly expired: (pulledAt: number | undefined, now: number) => AiError.AiError
 }
 
+/** What is left when sums of fractions of milliseconds were not exact: too little to sleep for. */
+const microsecond = 0.001
+
 /** Parts that may wait for a slow reader; when they do, nothing is asked of the stream. */
 const readAhead = 16
 
@@ -54,7 +57,7 @@ export const limit = <R>(
         looksAt = clocks.until(pulledAt)
         if (looksAt === Infinity) return Effect.void
         const left = looksAt - now()
-        if (left > 0) return Effect.andThen(Effect.sleep(left), watch)
+        if (left > microsecond) return Effect.andThen(Effect.sleep(left), watch)
         expired = clocks.expired(pulledAt, now())
         return Fiber.interrupt(pump)
       })

@@ -1,7 +1,7 @@
 /**
  * Lets calls through by key, and learns from how they end: the part of a rate limit that acts.
  */
-import { type Clock, Duration, Effect, type Exit, Random } from "effect"
+import { type Clock, Duration, Effect, Exit, Random } from "effect"
 import * as Caller from "../core/Caller.ts"
 import * as CallTrail from "../core/CallTrail.ts"
 import * as Deadline from "../core/Deadline.ts"
@@ -88,9 +88,12 @@ export class Limiter {
         deadline
       }
       const { shared } = this
-      return Effect.flatMap(line.enter(asking, restore), (ticket) => {
+      const turn = line.enter(asking, restore)
+      // Who goes at once has not waited, also when the clock has moved on.
+      const goesAtOnce = Exit.isExit(turn)
+      return Effect.flatMap(turn, (ticket) => {
         const passage: Passage = { line, ticket, arrivedAt, hasHeard: false }
-        if (shared === undefined) return this.entered(passage, came)
+        if (shared === undefined) return goesAtOnce ? Effect.succeed(passage) : this.entered(passage, came)
         const confirmed = shared.confirm(line, ticket, deadline, this.settings.maxWaitMillis, restore)
         return Effect.flatMap(confirmed, () => this.entered(passage, came))
       })

@@ -8,7 +8,7 @@ import type { Call } from "./PolicyLawsProgram.ts"
 import type { AttemptSeen, CallSeen, Trace } from "./PolicyLawsTrace.ts"
 
 /** Times are sums of fractions of milliseconds, and so are not exact. */
-const grain = 1e-6
+const grain = 1e-3
 
 /** The attempts made for a call, or behind it, in the order in which they began. */
 export const attemptsOf = ({ attempts }: Trace, call: CallSeen, behind = false): ReadonlyArray<AttemptSeen> =>
@@ -136,7 +136,8 @@ export const deadlineShrinks: Law = {
       const made = attemptsOf(trace, call).filter(({ deadline }) => !shares || deadline !== undefined)
       return [
         ...grown(shares ? { ...call.plan, deadline: undefined } : call.plan, call.startMillis, made),
-        ...(trace.isLate ? [] : made.flatMap(begunTooLate))
+        // What a reader takes its time over may be over by then.
+        ...(trace.isLate || call.plan.pause !== undefined ? [] : made.flatMap(begunTooLate))
       ]
     })
     // A busy machine is late with everything.

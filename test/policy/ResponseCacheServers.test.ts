@@ -78,7 +78,7 @@ const suite = <E>(backing: Effect.Effect<Layer.Layer<Persistence.BackingPersiste
       const other = yield* processOf(layer, [{}], options)
       const call = yield* request
       const failing = yield* Effect.forkChild(one.cached.generateText(call))
-      yield* Effect.sleep("50 millis")
+      yield* Effect.repeat(Effect.sleep("5 millis"), { until: () => one.seen.calls === 1 })
       yield* other.cached.generateText(call)
       assert.isTrue(Exit.isFailure(yield* Fiber.await(failing)))
       assert.deepStrictEqual([one.seen.calls, other.seen.calls], [1, 1])

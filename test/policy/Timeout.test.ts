@@ -5,6 +5,7 @@ import { TestClock } from "effect/testing"
 import { Deadline, PolicyReason, ResponseHeaders } from "holdfast/core"
 import { Retry, Timeout } from "holdfast/policy"
 import type { ModelProvider } from "holdfast/provider"
+import { FaultyModel, SeededScheduler } from "holdfast/testing"
 import { request, scripted, text } from "./scripted.ts"
 
 const ids = Effect.provideService(IdGenerator.IdGenerator, IdGenerator.defaultIdGenerator)
@@ -78,6 +79,24 @@ describe("Timeout", () => {
       yield* TestClock.adjust("3 seconds")
       assert.deepStrictEqual(yield* Fiber.join(fiber), text("x"))
     }).pipe(ids)
+  )
+
+  it.effect("ends a stream also when fractions of milliseconds do not add up", () =>
+    Effect.gen(function* () {
+      const options = yield* request
+      const fault = { is: "stall", at: { after: 1 }, keepAlive: { every: 1_500 } } as const
+      const from = (start: number) =>
+        Effect.gen(function* () {
+          const { provider } = yield* FaultyModel.make({ script: [{ fault }] })
+          const limited = yield* Timeout.perAttempt({ idle: "3 seconds" })(provider)
+          yield* Effect.sleep(start)
+          return yield* Effect.flip(Stream.runDrain(limited.streamText(options)))
+        }).pipe(Effect.scoped, ids)
+      for (let start = 0; start < 500; start += 1.358409) {
+        const { exit } = SeededScheduler.run(from(start), { maxSteps: 1_000 })
+        assert.isTrue(Exit.isSuccess(exit), `from ${start}: ${exit}`)
+      }
+    })
   )
 
   it.effect("of an attempt is retried, inside of Retry", () =>

@@ -35,7 +35,7 @@ const limitMillis = 50
 /** Calls at the same time. */
 const concurrency = 12
 /** The first calls load and compile the AI SDK's code, which blocks everything; they come first, unmeasured. */
-const warmUps = 2 * concurrency
+const warmUps = 4 * concurrency
 
 /** What a call does until it is cancelled. */
 interface Stage {
