@@ -2,6 +2,7 @@
  * Names, in past tense, what policies decide about a call on its way, apart from ending it.
  */
 import { Schema } from "effect"
+import * as PolicyReason from "./PolicyReason.ts"
 
 /** A failed attempt is to be followed by another after `waitMillis`. */
 export const RetryScheduled = Schema.TaggedStruct("RetryScheduled", {
@@ -86,6 +87,9 @@ export const SpendRecorded = Schema.TaggedStruct("SpendRecorded", {
 })
 
 export const Decision = Schema.Union([
+  // What ended an attempt, or the whole call, by its time.
+  PolicyReason.TimedOut,
+  PolicyReason.TooSlow,
   RetryScheduled,
   RetryRefused,
   Waited,

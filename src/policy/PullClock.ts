@@ -8,6 +8,8 @@ import { Clock, Effect, Exit, Fiber, Queue, Stream } from "effect"
 import type { Cause } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import type { AiError, Response } from "effect/ai"
+import * as CallTrail from "../core/CallTrail.ts"
+import * as PolicyReason from "../core/PolicyReason.ts"
 
 export type Parts = NonEmptyReadonlyArray<Response.StreamPartEncoded>
 
@@ -18,7 +20,10 @@ export interface Clocks {
   /** Hears of what was brought. */
   readonly arrived: (parts: Parts, pulledAt: number, now: number) => void
   /** What to fail with when the time is up. */
-  readonly expired: (pulledAt: number | undefined, now: number) => AiError.AiError
+  readonly expired: (
+    pulledAt: number | undefined,
+    now: number
+  ) => typeof PolicyReason.TimedOut.Type | typeof PolicyReason.TooSlow.Type
 }
 
 /** What is left when sums of fractions of milliseconds were not exact: too little to sleep for. */
@@ -58,8 +63,9 @@ export const limit = <R>(
         if (looksAt === Infinity) return Effect.void
         const left = looksAt - now()
         if (left > microsecond) return Effect.andThen(Effect.sleep(left), watch)
-        expired = clocks.expired(pulledAt, now())
-        return Fiber.interrupt(pump)
+        const reason = clocks.expired(pulledAt, now())
+        expired = PolicyReason.toAiError("Timeout", reason)
+        return Effect.andThen(CallTrail.record(reason), Fiber.interrupt(pump))
       })
       const watchInTime: Effect.Effect<void> = Effect.suspend(() => {
         const until = clocks.until(pulledAt)

@@ -6,6 +6,7 @@
  * are back.
  */
 import { Clock, Duration, Effect, Exit, Fiber, Stream } from "effect"
+import * as CallTrail from "../core/CallTrail.ts"
 import * as Content from "../core/Content.ts"
 import * as Deadline from "../core/Deadline.ts"
 import * as PolicyReason from "../core/PolicyReason.ts"
@@ -134,8 +135,11 @@ const within = <A, E, R, E2>(
 type ClockName = (typeof PolicyReason.TimedOut.Type)["clock"]
 
 const failures = (clock: ClockName, afterMillis: number) => {
-  const expired = () => PolicyReason.toAiError("Timeout", { _tag: "TimedOut", clock, afterMillis })
-  return { expired, orElse: () => Effect.fail(expired()) }
+  const reason = { _tag: "TimedOut", clock, afterMillis } as const
+  return {
+    expired: () => reason,
+    orElse: () => Effect.andThen(CallTrail.record(reason), Effect.fail(PolicyReason.toAiError("Timeout", reason)))
+  }
 }
 
 const isLimits = (limits: Duration.Input | AttemptLimits): limits is AttemptLimits =>
@@ -205,11 +209,11 @@ class AttemptClocks implements PullClock.Clocks {
     const { clock } = this.earliest(pulledAt)
     if (clock !== "tokensPerSecond") return failures(clock, this.settings[clock]).expired()
     const seconds = (this.flowMillis + now - (pulledAt ?? now)) / 1000
-    return PolicyReason.toAiError("Timeout", {
+    return {
       _tag: "TooSlow",
       tokensPerSecond: this.characters / charactersPerToken / seconds,
       atLeast: this.settings.tokensPerSecond
-    })
+    } as const
   }
 
   arrived(parts: PullClock.Parts, pulledAt: number, now: number): void {

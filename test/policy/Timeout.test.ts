@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Option, Stream } from "effect"
 import { IdGenerator, type Response } from "effect/ai"
 import { TestClock } from "effect/testing"
-import { Deadline, PolicyReason, ResponseHeaders } from "holdfast/core"
+import { CallTrail, Deadline, PolicyReason, ResponseHeaders } from "holdfast/core"
 import { Retry, Timeout } from "holdfast/policy"
 import type { ModelProvider } from "holdfast/provider"
 import { FaultyModel, SeededScheduler } from "holdfast/testing"
@@ -23,6 +23,30 @@ describe("Timeout", () => {
         Option.some({ _tag: "TimedOut", clock: "overall", afterMillis: 9000 } as const)
       )
       assert.deepStrictEqual([error.isRetryable, seen.open], [false, 0])
+    }).pipe(ids)
+  )
+
+  it.effect.each(["generateText", "streamText"] as const)("says on the trail of %s which clock it was", (method) =>
+    Effect.gen(function* () {
+      const { provider } = scripted([{ delay: 60_000 }])
+      const limited = yield* Timeout.perAttempt({ firstToken: "5 seconds", attempt: "7 seconds" })(provider)
+      const options = yield* request
+      const recorder = new CallTrail.Recorder()
+      const call =
+        method === "generateText" ? limited.generateText(options) : Stream.runDrain(limited.streamText(options))
+      const fiber = yield* Effect.asVoid(call).pipe(
+        Effect.flip,
+        Effect.provideService(CallTrail.Current, recorder),
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("7 seconds")
+      yield* Fiber.join(fiber)
+      const [clock, afterMillis] =
+        method === "generateText" ? (["attempt", 7_000] as const) : (["firstToken", 5_000] as const)
+      assert.deepStrictEqual(
+        recorder.trail.decisions.map(({ decision }) => decision),
+        [{ _tag: "TimedOut", clock, afterMillis }]
+      )
     }).pipe(ids)
   )
 

@@ -155,15 +155,22 @@ const toolCalls = (parts: ReadonlyArray<Part>) =>
 const assertWellFormed = (parts: ReadonlyArray<Part>) =>
   assert.strictEqual(StreamShape.malformation(parts as ReadonlyArray<Response.StreamPartEncoded>), undefined)
 
-/** What the trail says, without times. */
-const told = ({ trail }: Outcome) => [
+/** What the trail says, without times; that a time limit ended an attempt, with the attempt. */
+const told = ({ trail }: Outcome) => {
+  const limits = trail.decisions.filter(({ decision }) => decision._tag === "TimedOut").length
+  const interrupted = trail.attempts.filter(({ outcome }) => outcome._tag === "Interrupted").length
+  assert.strictEqual(limits, interrupted)
+  return facts(trail)
+}
+
+const facts = (trail: CallTrail.CallTrail) => [
   ...trail.attempts.map(({ origin, outcome, provider }) => {
     const ended = outcome._tag === "Failed" ? outcome.reason : outcome._tag
     return `${provider}, ${origin}: ${ended}`
   }),
-  ...trail.decisions.map(({ decision }) => {
+  ...trail.decisions.flatMap(({ decision }) => {
     const { _tag, waitMillis: _, ...facts } = { waitMillis: 0, ...decision }
-    return { [_tag]: facts }
+    return _tag === "TimedOut" ? [] : [{ [_tag]: facts }]
   })
 ]
 
