@@ -7,11 +7,12 @@
 import { NodeRedis } from "@effect/platform-node"
 import { type LanguageModelMiddleware, wrapLanguageModel } from "ai"
 import { Context, Effect, Layer, Stream } from "effect"
-import { IdGenerator, LanguageModel, type Response } from "effect/ai"
+import { IdGenerator, type Response } from "effect/ai"
 import { Persistence, Redis } from "effect/persistence"
 import { ResponseCache } from "holdfast/policy"
 import { AiSdk, type ModelProvider } from "holdfast/provider"
 import * as RedisServer from "../test/policy/redisServer.ts"
+import { asking } from "../test/policy/scripted.ts"
 import type { Row } from "./Table.ts"
 
 const rounds = 9
@@ -43,15 +44,7 @@ const source: ModelProvider.ModelProvider = {
 }
 
 /** A request as a model makes it, for the n-th of many prompts. */
-const request = Effect.fnUntraced(function* (n: number) {
-  let prepared: LanguageModel.ProviderOptions | undefined
-  const model = yield* LanguageModel.make({
-    generateText: (options) => Effect.sync(() => ((prepared = options), [])),
-    streamText: () => Stream.empty
-  })
-  yield* model.generateText({ prompt: `${n} ${prompt}` })
-  return prepared ?? (yield* Effect.die("no call was prepared"))
-})
+const request = (n: number) => asking(`${n} ${prompt}`)
 
 type Subject = Effect.Effect<unknown, unknown, IdGenerator.IdGenerator>
 

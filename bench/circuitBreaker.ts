@@ -4,10 +4,11 @@
  */
 import { type CircuitBreakerPolicy, ConsecutiveBreaker, circuitBreaker, handleAll } from "cockatiel"
 import { Effect, Layer, Stream } from "effect"
-import { AiError, IdGenerator, LanguageModel, type Response } from "effect/ai"
+import { AiError, IdGenerator, type Response } from "effect/ai"
 import { CircuitBreaker as Circuits } from "effect/persistence"
 import { CircuitBreaker } from "../src/policy/index.ts"
 import type { ModelProvider } from "../src/provider/ModelProvider.ts"
+import { asking } from "../test/policy/scripted.ts"
 import type { Row } from "./Table.ts"
 
 const calls = 100_000
@@ -52,19 +53,6 @@ const measured = (name: string, effect: Effect.Effect<unknown, unknown, IdGenera
     return row
   })
 
-const prompt = Effect.gen(function* () {
-  let prepared: LanguageModel.ProviderOptions | undefined
-  const model = yield* LanguageModel.make({
-    generateText: (options) => {
-      prepared = options
-      return Effect.succeed([])
-    },
-    streamText: () => Stream.empty
-  })
-  yield* model.generateText({ prompt: "hello" })
-  return prepared ?? (yield* Effect.die("nothing prepared"))
-})
-
 const cockatiel = async (breaker: CircuitBreakerPolicy | undefined) => {
   const work = async () => [finish]
   const round = async () => {
@@ -82,7 +70,7 @@ const cockatiel = async (breaker: CircuitBreakerPolicy | undefined) => {
 }
 
 export const run: Effect.Effect<ReadonlyArray<Row>, unknown> = Effect.gen(function* () {
-  const request = yield* prompt
+  const request = yield* asking("hello")
   const guarded = yield* CircuitBreaker.perModel()(well)
   const open = yield* CircuitBreaker.perModel()(answering(() => Effect.fail(noQuota)))
   yield* Effect.ignore(open.generateText(request))

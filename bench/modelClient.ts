@@ -1,8 +1,9 @@
 /** Reaches a bench's model server through our provider, and asks it what it has seen. */
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible"
-import { Effect, Exit, Scope, Stream } from "effect"
-import { IdGenerator, LanguageModel } from "effect/ai"
+import { Effect, Exit, Scope } from "effect"
+import { IdGenerator } from "effect/ai"
 import { AiSdk, type ModelProvider } from "holdfast/provider"
+import { asking } from "../test/policy/scripted.ts"
 import type { Seen } from "./modelServer.ts"
 
 export const seenBy = async (url: string): Promise<Seen> => (await fetch(`${url}/seen`)).json() as Promise<Seen>
@@ -17,19 +18,6 @@ export const open = async (url: string, policy: ModelProvider.Policy | undefined
   )
   const scope = await Effect.runPromise(Scope.make())
   const provider = policy === undefined ? next : await Effect.runPromise(Scope.provide(policy(next), scope))
-  const options = await run(request)
+  const options = await run(asking("hello"))
   return { provider, options, close: () => Effect.runPromise(Scope.close(scope, Exit.void)) }
 }
-
-const request = Effect.gen(function* () {
-  let prepared: LanguageModel.ProviderOptions | undefined
-  const model = yield* LanguageModel.make({
-    generateText: (options) => {
-      prepared = options
-      return Effect.succeed([])
-    },
-    streamText: () => Stream.empty
-  })
-  yield* model.generateText({ prompt: "hello" })
-  return prepared ?? (yield* Effect.die("nothing prepared"))
-})
