@@ -1,9 +1,8 @@
-import { rmSync } from "node:fs"
-import { join } from "node:path"
 import { Effect, Result } from "effect"
-import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { makeCopy, mutate, type Copy } from "./mutants/copy.ts"
+import { afterAll, assert, describe, it } from "vitest"
+import { makeCopy, mutate, removeCopies, type Copy } from "./mutants/copy.ts"
 import { mutants } from "./mutants/mutants.ts"
+import { withoutStackTraces } from "./stackTraces.ts"
 
 /** Runs the laws named, until one is broken. Gives which. */
 const brokenLaw = async ({ laws, make }: Copy, names: ReadonlyArray<string>, repeatEvery = 1) => {
@@ -18,15 +17,8 @@ const brokenLaw = async ({ laws, make }: Copy, names: ReadonlyArray<string>, rep
 }
 
 describe("the laws", () => {
-  let stackTraceLimit = 0
-  beforeAll(() => {
-    stackTraceLimit = Error.stackTraceLimit
-    Error.stackTraceLimit = 0
-  })
-  afterAll(() => {
-    Error.stackTraceLimit = stackTraceLimit
-    rmSync(join(import.meta.dirname, "../../.test-output/mutants"), { recursive: true, force: true })
-  })
+  withoutStackTraces()
+  afterAll(() => removeCopies("mutants"))
 
   it.each(mutants.map((mutant, index) => ({ ...mutant, index })))(
     "$breaks catches: $fault",

@@ -1,23 +1,17 @@
 import { Effect, type Scope } from "effect"
+import * as policies from "holdfast/policy"
 import { Bulkhead, Fallback, Retry, Timeout } from "holdfast/policy"
 import { type ModelProvider } from "holdfast/provider"
 import { Model } from "holdfast/model"
 import { PolicyLaws } from "holdfast/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { afterAll, beforeAll } from "vitest"
+import { withoutStackTraces } from "./stackTraces.ts"
 
 // The same ones every time, so that what is green stays so; `npm run explore:policies` takes new ones.
 const seed = Number(process.env["HOLDFAST_SEED"] ?? 20_261_121)
 const runs = 20_000
 
-let stackTraceLimit = 0
-beforeAll(() => {
-  stackTraceLimit = Error.stackTraceLimit
-  Error.stackTraceLimit = 0
-})
-afterAll(() => {
-  Error.stackTraceLimit = stackTraceLimit
-})
+withoutStackTraces()
 
 describe("policies alone, and in random stacks, under generated programs", () => {
   it.live(
@@ -29,6 +23,12 @@ describe("policies alone, and in random stacks, under generated programs", () =>
         const { system, user } = process.cpuUsage(before)
         console.log(report, `${Math.round((user + system) / 1e6)} s of CPU`)
         assert.strictEqual(report.runs, runs)
+        // All policies there are; `Pipeline` is made of others.
+        const tried = new Set(Object.keys(report.policies).map((kind) => kind.split(".")[0]))
+        assert.sameMembers(
+          [...tried],
+          Object.keys(policies).filter((name) => name !== "Pipeline")
+        )
         // Each policy is tried often, and what can become of a call becomes of many.
         for (const count of Object.values(report.policies)) assert.isAtLeast(count, runs / 10)
         for (const ending of ["succeeded", "failed", "interrupted", "left", "never", "died"]) {

@@ -1,10 +1,10 @@
-import { rmSync } from "node:fs"
 import { join } from "node:path"
 import { Effect, Result } from "effect"
 import type { PolicyLaws } from "holdfast/testing"
-import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { copySources } from "./mutants/copy.ts"
+import { afterAll, assert, describe, it } from "vitest"
+import { copySources, removeCopies } from "./mutants/copy.ts"
 import { mutants, type PolicyMutant } from "./policyMutants/mutants.ts"
+import { withoutStackTraces } from "./stackTraces.ts"
 
 const folders = ["core", "supervisor", "provider", "policy", "model", "testing"]
 const output = "policyMutants"
@@ -34,15 +34,8 @@ const brokenLaw = async (
 }
 
 describe("the laws of policies", () => {
-  let stackTraceLimit = 0
-  beforeAll(() => {
-    stackTraceLimit = Error.stackTraceLimit
-    Error.stackTraceLimit = 0
-  })
-  afterAll(() => {
-    Error.stackTraceLimit = stackTraceLimit
-    rmSync(join(import.meta.dirname, "../../.test-output", output), { recursive: true, force: true })
-  })
+  withoutStackTraces()
+  afterAll(() => removeCopies(output))
 
   it.each(mutants.map((mutant, index) => ({ ...mutant, index })))(
     "$breaks catches: $fault",

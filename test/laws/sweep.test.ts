@@ -2,14 +2,14 @@ import { Effect } from "effect"
 import { Supervisor } from "holdfast/supervisor"
 import { SupervisorLaws } from "holdfast/testing"
 import { assert, describe, it } from "vitest"
+import { withoutStackTraces } from "./stackTraces.ts"
+
+withoutStackTraces()
 
 // With the generated programs beside this file, the suite tries at least 100,000 interleavings.
 describe("a supervisor that is preempted at the operations of its public calls", () => {
   it("keeps its promises, whatever another client does meanwhile", { timeout: 300_000 }, async () => {
-    const { stackTraceLimit } = Error
-    Error.stackTraceLimit = 0
     const report = await Effect.runPromise(SupervisorLaws.sweep(Supervisor.make, { share: 7 }))
-    Error.stackTraceLimit = stackTraceLimit
     console.log(report)
     assert.isAtLeast(report.runs, 64_000)
     assert.isAtLeast(report.orders, 0.95 * report.runs)

@@ -9,6 +9,7 @@ import type { SupervisorLaws } from "holdfast/testing"
 import type { Mutant } from "./mutants.ts"
 
 const root = join(import.meta.dirname, "../../..")
+const copies = join(root, ".test-output")
 
 /** A copy's supervisor, and the laws that belong to it. */
 export interface Copy {
@@ -36,7 +37,7 @@ export const copySources = (
   mutant: Mutant | undefined,
   within = ""
 ): (<Module>(file: string) => Promise<Module>) => {
-  const target = join(root, ".test-output", name)
+  const target = join(copies, name)
   rmSync(target, { recursive: true, force: true })
   mkdirSync(target, { recursive: true })
   for (const folder of folders) cpSync(join(root, "src", folder), join(target, folder), { recursive: true })
@@ -46,6 +47,9 @@ export const copySources = (
   }
   return (file) => import(pathToFileURL(join(target, file)).href)
 }
+
+/** Removes copies: all below this name. */
+export const removeCopies = (name: string): void => rmSync(join(copies, name), { recursive: true, force: true })
 
 /** Replaces a mutant's text. Throws when it is not there exactly once: the mutant has to be brought up to date then. */
 export const mutate = (source: string, { fault, file, replace, search }: Mutant): string => {
