@@ -9,6 +9,7 @@
 import { createServer } from "node:http"
 import { setTimeout as sleep } from "node:timers/promises"
 import { parseArgs } from "node:util"
+import { completion } from "../test/sockets/openaiWire.ts"
 
 const { values } = parseArgs({
   options: {
@@ -29,6 +30,8 @@ const fresh = () => ({
   accepted: new Array<number>()
 })
 let state = fresh()
+
+const answer = completion("ok")
 
 const admit = (): boolean => {
   const now = performance.now()
@@ -54,15 +57,6 @@ const told = () =>
         "x-ratelimit-reset-requests": `${Math.ceil(((state.burst - state.level) * 1_000) / state.rate)}ms`
       }
     : {}
-
-const answer = JSON.stringify({
-  id: "r",
-  object: "chat.completion",
-  created: 1,
-  model: "m",
-  choices: [{ index: 0, message: { role: "assistant", content: "ok" }, finish_reason: "stop" }],
-  usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 }
-})
 
 /** The most requests that arrived within any 20 milliseconds. */
 const worstBurst = (arrivals: ReadonlyArray<number>): number => {

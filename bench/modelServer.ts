@@ -9,6 +9,7 @@ import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import { parseArgs } from "node:util"
+import { chunk, done } from "../test/sockets/openaiWire.ts"
 
 export interface Seen {
   readonly requests: number
@@ -48,15 +49,7 @@ const draw = (): number => {
 
 const seen = { requests: 0, open: 0, tokens: 0, lastCutAtMillis: 0 }
 
-const event = (delta: object, reason: string | null = null) =>
-  `data: ${JSON.stringify({
-    id: "c",
-    object: "chat.completion.chunk",
-    created: 0,
-    model: "m",
-    choices: [{ index: 0, delta, finish_reason: reason }]
-  })}\n\n`
-const tokenEvent = event({ content: "kelp " })
+const tokenEvent = chunk({ content: "kelp " })
 
 const server = createServer(async (request, response) => {
   request.resume()
@@ -69,14 +62,14 @@ const server = createServer(async (request, response) => {
     if (!response.writableFinished) seen.lastCutAtMillis = performance.timeOrigin + performance.now()
   })
   response.writeHead(200, { "content-type": "text/event-stream" })
-  response.write(event({ role: "assistant", content: "" }))
+  response.write(chunk({ role: "assistant", content: "" }))
   await sleep(draw() < slowShare ? slowMillis : firstMillis)
   for (let sent = 0; sent < tokens && !response.destroyed; sent++) {
     response.write(tokenEvent)
     seen.tokens++
     if (tokenMillis > 0) await sleep(tokenMillis)
   }
-  response.end(`${event({}, "stop")}data: [DONE]\n\n`)
+  response.end(done)
 })
 server.listen({ port: 0, host: "127.0.0.1", backlog: 4_096 }, () => {
   const { port } = server.address() as AddressInfo

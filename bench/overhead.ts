@@ -13,6 +13,7 @@ import { Pipeline } from "holdfast/policy"
 import type { ModelProvider } from "holdfast/provider"
 import { Supervisor } from "holdfast/supervisor"
 import OpenAI from "openai"
+import { chunk, completion, done } from "../test/sockets/openaiWire.ts"
 import type { Row } from "./Table.ts"
 
 const rounds = 9
@@ -80,30 +81,20 @@ const ofLanguageModel = (context: Context.Context<LanguageModel.LanguageModel>):
 const modelOf = (policies: ReadonlyArray<ModelProvider.Policy>) =>
   built(Layer.provide(Model.layer({ provider: instant, policies }), Supervisor.layer({ retain: 1_000 })))
 
-const event = (delta: object, reason: string | null = null) =>
-  `data: ${JSON.stringify({ id: "c", object: "chat.completion.chunk", created: 0, model: "m", choices: [{ index: 0, delta, finish_reason: reason }] })}\n\n`
-const completion = JSON.stringify({
-  id: "c",
-  object: "chat.completion",
-  created: 0,
-  model: "m",
-  choices: [{ index: 0, message: { role: "assistant", content: "hello" }, finish_reason: "stop" }],
-  usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 }
-})
-
 const openai = (): Subject => {
+  const answer = completion("hello")
   let asked = chunks
   const encoder = new TextEncoder()
   const client = new OpenAI({
     apiKey: "none",
     fetch: async (_, init) => {
       const isStream = typeof init?.body === "string" && init.body.includes('"stream":true')
-      if (!isStream) return new globalThis.Response(completion, { headers: { "content-type": "application/json" } })
+      if (!isStream) return new globalThis.Response(answer, { headers: { "content-type": "application/json" } })
       let sent = 0
       const body = new ReadableStream({
         pull: (controller) => {
-          if (sent++ < asked) return controller.enqueue(encoder.encode(event({ content: "kelp " })))
-          controller.enqueue(encoder.encode(`${event({}, "stop")}data: [DONE]\n\n`))
+          if (sent++ < asked) return controller.enqueue(encoder.encode(chunk({ content: "kelp " })))
+          controller.enqueue(encoder.encode(done))
           controller.close()
         }
       })

@@ -6,7 +6,7 @@ import { subscribe, unsubscribe } from "node:diagnostics_channel"
 import type { ClientRequest, IncomingMessage, ServerResponse } from "node:http"
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, ManagedRuntime, Option, Scope } from "effect"
+import { Effect, Exit, Layer, ManagedRuntime, Scope } from "effect"
 import { Model } from "holdfast/model"
 import {
   AdaptiveLimit,
@@ -27,7 +27,8 @@ import * as Cancelling from "../sockets/cancelling.ts"
 import { watchConnecting } from "../sockets/connecting.ts"
 import { neverAccepting } from "../sockets/listening.ts"
 import * as ThreadClock from "../sockets/threadClock.ts"
-import { chunk, summary, type Watched, watching } from "../sockets/watching.ts"
+import { chunk } from "../sockets/openaiWire.ts"
+import { summary, type Watched, watching } from "../sockets/watching.ts"
 
 const cancellations = 10_000
 const seed = Number(process.env["HOLDFAST_SEED"] ?? 1)
@@ -188,33 +189,16 @@ const callSockets = Effect.acquireRelease(
 
 const requestCreated = "http.client.request.created"
 
-interface Reading {
-  readonly reached: Effect.Effect<void>
-  /** When nothing of the call was open any more. */
-  readonly closed: Effect.Effect<number>
-}
-
-/** Cancels one call, and tells for how long it lived on, here or at the server. */
+/** Makes one call and cancels it, and tells for how long it lived on. */
 const cancel = (
   plan: Cancelling.Plan,
   runtime: ManagedRuntime.ManagedRuntime<Cancelling.Services, never>,
-  { closed, reached }: Reading,
+  sight: Cancelling.Sight,
   onText?: () => void
 ) =>
-  Effect.gen(function* () {
-    const cancelling = yield* Cancelling.start(plan, runtime, onText)
-    yield* Effect.timeout(reached, "10 seconds")
-    yield* Effect.sleep(plan.waitMillis)
-    const toldAt = yield* cancelling()
-    const endedAt = ThreadClock.now()
-    const closedAt = yield* Effect.timeoutOption(closed, "2 seconds")
-    return (
-      Math.max(
-        endedAt,
-        Option.getOrElse(closedAt, () => Infinity)
-      ) - toldAt
-    )
-  })
+  Effect.flatMap(Cancelling.start(plan, runtime, onText), (cancel) =>
+    Cancelling.outlived(sight, plan.waitMillis, cancel)
+  )
 
 /** Cancels many calls at a stage, and sees to it that all were closed in time and nothing of them is left. */
 const prove = (

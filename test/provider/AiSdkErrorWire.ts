@@ -7,6 +7,7 @@ import type { LanguageModelV4, LanguageModelV4CallOptions } from "@ai-sdk/provid
 import { Context, Effect, Layer } from "effect"
 import type { AiError } from "effect/ai"
 import { AiSdkError } from "holdfast/provider"
+import { listening } from "../sockets/listening.ts"
 import type { Recorded } from "./recorded-errors.ts"
 
 export type Via = Recorded["via"]
@@ -28,18 +29,7 @@ export class Wire extends Context.Service<
         request.resume()
         replies[Number(request.url?.split("/")[1])]?.(request, response)
       })
-      yield* Effect.acquireRelease(
-        Effect.callback<void>((resume) => {
-          server.listen(0, "127.0.0.1", () => resume(Effect.void))
-        }),
-        () =>
-          Effect.callback<void>((resume) => {
-            server.close(() => resume(Effect.void))
-            server.closeAllConnections()
-          })
-      )
-      const address = server.address()
-      const port = typeof address === "object" && address !== null ? address.port : 0
+      const port = yield* listening(server)
       const url = (reply: Reply) => `http://127.0.0.1:${port}/${replies.push(reply) - 1}`
       return { url, failureOf: (via, stream, reply) => failureOf(model(via, url(reply)), stream) }
     })

@@ -9,6 +9,7 @@ import { AiSdk } from "holdfast/provider"
 import { WireTap } from "holdfast/testing"
 import { request } from "../../src/testing/ProviderContractStage.ts"
 import { server } from "../contracts/aimock.ts"
+import { chunk } from "../sockets/openaiWire.ts"
 
 const providerAt = (origin: string) =>
   AiSdk.provider(createOpenAICompatible({ name: "mine", baseURL: `${origin}/v1`, apiKey: "not-a-secret" })("model-x"))
@@ -17,9 +18,6 @@ const anthropicAt = (origin: string) =>
   AiSdk.provider(createAnthropic({ baseURL: `${origin}/v1`, apiKey: "not-a-secret" })("claude-sonnet-4-5"))
 
 const withIds = Effect.provideService(IdGenerator.IdGenerator, IdGenerator.defaultIdGenerator)
-
-const chunk = (content: string) =>
-  `data: ${JSON.stringify({ id: "c", object: "chat.completion.chunk", created: 1, model: "m", choices: [{ index: 0, delta: { content }, finish_reason: null }] })}\n\n`
 
 /** A server that takes 2 ms to answer, then sends a word every millisecond and never ends; it knows its open sockets. */
 const endless = Effect.acquireRelease(
@@ -31,7 +29,7 @@ const endless = Effect.acquireRelease(
       requests.push(incoming.url)
       const start = setTimeout(() => {
         response.writeHead(200, { "content-type": "text/event-stream" })
-        const talk = setInterval(() => response.write(chunk("word ")), 1)
+        const talk = setInterval(() => response.write(chunk({ content: "word " })), 1)
         response.on("close", () => clearInterval(talk))
       }, 2)
       response.on("close", () => clearTimeout(start))

@@ -3,6 +3,7 @@ import { gzipSync } from "node:zlib"
 import { assert, layer } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import { Fetch } from "holdfast/provider"
+import { listening } from "../sockets/listening.ts"
 
 type Reply = (request: IncomingMessage, response: ServerResponse, body: string) => void
 
@@ -21,18 +22,7 @@ class Web extends Context.Service<
         request.on("end", () => replies[Number(request.url?.split("/")[1])]?.(request, response, body))
       })
       server.on("connection", () => connections++)
-      yield* Effect.acquireRelease(
-        Effect.callback<void>((resume) => {
-          server.listen(0, "127.0.0.1", () => resume(Effect.void))
-        }),
-        () =>
-          Effect.callback<void>((resume) => {
-            server.close(() => resume(Effect.void))
-            server.closeAllConnections()
-          })
-      )
-      const address = server.address()
-      const port = typeof address === "object" && address !== null ? address.port : 0
+      const port = yield* listening(server)
       return { url: (reply) => `http://127.0.0.1:${port}/${replies.push(reply) - 1}`, connections: () => connections }
     })
   )

@@ -4,45 +4,34 @@ import { createAnthropic } from "@ai-sdk/anthropic"
 import { createOpenAI } from "@ai-sdk/openai"
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Option, Random, type Scope, Stream } from "effect"
+import { Deferred, Effect, Layer, Random, type Scope, Stream } from "effect"
 import { LanguageModel } from "effect/ai"
 import { Model } from "holdfast/model"
 import { Bulkhead, Retry, Timeout } from "holdfast/policy"
 import { AiSdk, Fetch } from "holdfast/provider"
 import { Supervisor } from "holdfast/supervisor"
 import { LeakDetector } from "holdfast/testing"
+import * as Cancelling from "../sockets/cancelling.ts"
 import { listening } from "../sockets/listening.ts"
 import * as ThreadClock from "../sockets/threadClock.ts"
-import { chunk, summary, watching } from "../sockets/watching.ts"
+import { chunk } from "../sockets/openaiWire.ts"
+import { summary, watching } from "../sockets/watching.ts"
 
 const runs = 200
 const limitMillis = 50
 /** The first calls of each kind load and compile the AI SDK's code, which blocks everything; they come first, unmeasured. */
 const warmUps = 24
 
-/** One call to interrupt: what it does, when it is where it should be interrupted, and when its socket was gone. */
-interface Call {
+/** One call to interrupt: what it does, and what is seen of it. */
+interface Call extends Cancelling.Sight {
   readonly run: Effect.Effect<void>
-  readonly reached: Effect.Effect<void>
-  readonly closed: Effect.Effect<number>
 }
 
 /** Interrupts one call up to 10 ms after it has reached its stage, and tells for how long it, or its socket, lived on. */
-const interrupt = ({ closed, reached, run }: Call) =>
+const interrupt = ({ run, ...sight }: Call) =>
   Effect.gen(function* () {
     const fiber = yield* Effect.forkChild(run)
-    yield* Effect.timeout(reached, "5 seconds")
-    yield* Effect.sleep(yield* Random.nextBetween(0, 10))
-    const start = ThreadClock.now()
-    yield* Fiber.interrupt(fiber)
-    const endedAt = ThreadClock.now()
-    const closedAt = yield* Effect.timeoutOption(closed, "2 seconds")
-    return (
-      Math.max(
-        endedAt,
-        Option.getOrElse(closedAt, () => Infinity)
-      ) - start
-    )
+    return yield* Cancelling.outlived(sight, yield* Random.nextBetween(0, 10), Cancelling.interrupting(fiber))
   })
 
 /** Interrupts 200 calls and asserts that every socket was closed in time, and that nothing at all is left. */

@@ -1,5 +1,5 @@
 /** Model calls, and the ways in which they are cancelled. */
-import { type Context, Effect, Exit, Fiber, type ManagedRuntime, Schema, Scope, Stream } from "effect"
+import { type Context, Effect, Exit, Fiber, type ManagedRuntime, Option, Schema, Scope, Stream } from "effect"
 import { LanguageModel, Tool, Toolkit } from "effect/ai"
 import { AiSdk } from "holdfast/provider"
 import type { Chance } from "../../src/testing/Chance.ts"
@@ -64,7 +64,7 @@ export const start = (
     switch (way) {
       case "interruption": {
         const fiber = yield* Effect.forkChild(Effect.provideContext(call, context))
-        return () => Effect.tap(now, Fiber.interrupt(fiber))
+        return interrupting(fiber)
       }
       case "AbortSignal": {
         const { abort, signal } = abortable()
@@ -93,6 +93,36 @@ export const start = (
   })
 
 const now = Effect.sync(ThreadClock.now)
+
+/** Interrupts the fiber of a call. */
+export const interrupting =
+  (fiber: Fiber.Fiber<unknown, unknown>): Cancel =>
+  () =>
+    Effect.tap(now, Fiber.interrupt(fiber))
+
+/** What is seen of a call from outside. */
+export interface Sight {
+  /** It is where it should be cancelled. */
+  readonly reached: Effect.Effect<void>
+  /** Nothing of it is open any more; gives since when, by the thread's clock. */
+  readonly closed: Effect.Effect<number>
+}
+
+/** Cancels a call so long after it has got where it should be, and tells for how many milliseconds it, or its socket, lived on. */
+export const outlived = ({ closed, reached }: Sight, waitMillis: number, cancel: Cancel) =>
+  Effect.gen(function* () {
+    yield* Effect.timeout(reached, "10 seconds")
+    yield* Effect.sleep(waitMillis)
+    const toldAt = yield* cancel()
+    const endedAt = ThreadClock.now()
+    const closedAt = yield* Effect.timeoutOption(closed, "2 seconds")
+    return (
+      Math.max(
+        endedAt,
+        Option.getOrElse(closedAt, () => Infinity)
+      ) - toldAt
+    )
+  })
 
 const abortable = () => {
   const controller = new AbortController()

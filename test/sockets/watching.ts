@@ -61,10 +61,6 @@ export const watching = (
     }
   })
 
-/** One chunk of a streamed chat completion. */
-export const chunk = (delta: object, finishReason: string | null = null): string =>
-  `data: ${JSON.stringify({ id: "c", object: "chat.completion.chunk", created: 1, model: "m", choices: [{ index: 0, delta, finish_reason: finishReason }] })}\n\n`
-
 /** How long things took, in milliseconds. */
 export const summary = (millis: ReadonlyArray<number>) => {
   const sorted = millis.toSorted((a, b) => a - b)
