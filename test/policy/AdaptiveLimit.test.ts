@@ -6,7 +6,6 @@ import { Deadline, PolicyHealth, PolicyReason } from "holdfast/core"
 import { AdaptiveLimit } from "holdfast/policy"
 import type { ModelProvider } from "holdfast/provider"
 import * as Gradient from "../../src/policy/Gradient.ts"
-import { Learner } from "../../src/policy/Learner.ts"
 import { failure, request, scripted, text } from "./scripted.ts"
 
 const ids = Effect.provideService(IdGenerator.IdGenerator, IdGenerator.defaultIdGenerator)
@@ -115,27 +114,6 @@ describe("the rule of the limit", () => {
       state = Gradient.next(settings, state, window)
     }
     assert.strictEqual(lasting(state), 200)
-  })
-})
-
-describe("the rounds in which it learns", () => {
-  it("last until twice as many calls have ended as fly together: the fastest do not speak for all", () => {
-    const learner = new Learner({ min: 1, max: 200, tolerance: 1.5, windowMillis: 1_000 }, 30)
-    const round = learner.started(30, 0)
-    for (let n = 0; n < 59; n++) learner.answered("answer", round, 100, 2_000)
-    assert.strictEqual(learner.started(30, 2_000), round)
-    learner.answered("answer", round, 100, 2_000)
-    assert.strictEqual(learner.started(30, 2_000), round + 1)
-  })
-
-  it("last for 10 calls, and as long as the window, at least", () => {
-    const learner = new Learner({ min: 1, max: 200, tolerance: 1.5, windowMillis: 1_000 }, 1)
-    const round = learner.started(1, 0)
-    for (let n = 0; n < 9; n++) learner.answered("answer", round, 10, 1_000)
-    learner.answered("answer", round, 10, 999)
-    assert.strictEqual(learner.started(1, 999), round)
-    learner.answered("answer", round, 10, 1_000)
-    assert.strictEqual(learner.started(1, 1_000), round + 1)
   })
 })
 
