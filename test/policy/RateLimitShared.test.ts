@@ -103,12 +103,7 @@ describe("RateLimit.shared", () => {
   )
 })
 
-if (!Redis.isInstalled) console.warn("RateLimit over Redis is not tested: there is no redis-server")
-
-// Where everything must be tested, there must be one.
-const isLeftOut = !Redis.isInstalled && process.env["CI"] === undefined
-
-describe.skipIf(isLeftOut)("RateLimit.shared over Redis (needs redis-server)", () => {
+describe.skipIf(Redis.isLeftOut)("RateLimit.shared over Redis (needs redis-server)", () => {
   const connected = (url: string) => {
     const store = RateLimiter.layerStoreRedis({ prefix: "test:" }).pipe(Layer.provide(NodeRedis.layer({ url })))
     return Effect.flatMap(Layer.build(Layer.fresh(store)), (context) =>

@@ -5,6 +5,7 @@ import { TestClock } from "effect/testing"
 import { Attempt, Caller, CallTrail, Deadline, PolicyHealth } from "holdfast/core"
 import { ResponseCache } from "holdfast/policy"
 import { AiSdk, type ModelProvider } from "holdfast/provider"
+import { cacheMark } from "./cacheMark.ts"
 import { asking, failure, request, scripted, text } from "./scripted.ts"
 
 const ids = Effect.provideService(IdGenerator.IdGenerator, IdGenerator.defaultIdGenerator)
@@ -35,13 +36,6 @@ const counting = (
 const textOf = (parts: ReadonlyArray<Response.PartEncoded>) =>
   parts.map((part) => (part.type === "text" ? part.text : "")).join("")
 
-/** What a cached answer says about itself; `undefined` for one that the model gave. */
-const markOf = (parts: ReadonlyArray<Response.PartEncoded | Response.StreamPartEncoded>) => {
-  const last = parts.at(-1)
-  const notes = last?.type === "finish" ? last.metadata?.["holdfast"] : undefined
-  return notes !== null && typeof notes === "object" && "cache" in notes ? notes["cache"] : undefined
-}
-
 const hour = { timeToLive: "1 hour" } as const
 
 describe("ResponseCache", () => {
@@ -54,7 +48,7 @@ describe("ResponseCache", () => {
       const second = yield* cached.generateText(yield* asking("hello"))
       assert.deepStrictEqual([textOf(first), textOf(second), seen.calls], ["answer 1", "answer 1", 1])
       assert.deepStrictEqual(
-        [markOf(first), markOf(second)],
+        [cacheMark(first), cacheMark(second)],
         [undefined, { ageMillis: 600_000, tier: "memory", stale: false }]
       )
     }).pipe(Effect.scoped, ids)
@@ -202,7 +196,7 @@ describe("ResponseCache", () => {
         Effect.map(request, (options) => ({ ...options, tools: [Tool.make("T")] })),
         Effect.map(request, (options) => ({ ...options, tools: [Tool.make("T").annotate(Tool.Readonly, true)] }))
       ],
-      ["the priority", Effect.map(request, (options) => options), request]
+      ["the priority", request, request]
     ] as const)("%s", ([, one, other]) =>
       Effect.gen(function* () {
         const { provider, seen } = counting()
@@ -413,7 +407,7 @@ describe("streams in ResponseCache", () => {
         [2, 1, 2]
       )
       assert.strictEqual(last?.type, "finish")
-      assert.deepStrictEqual(markOf(second.flat()), { ageMillis: 0, tier: "memory", stale: false })
+      assert.deepStrictEqual(cacheMark(second.flat()), { ageMillis: 0, tier: "memory", stale: false })
     }).pipe(Effect.scoped, ids)
   )
 
@@ -584,11 +578,11 @@ describe("stale answers of ResponseCache", () => {
         { concurrency: "unbounded" }
       )
       for (const answer of answers) {
-        assert.deepStrictEqual(markOf(answer), { ageMillis: 120_000, tier: "memory", stale: true })
+        assert.deepStrictEqual(cacheMark(answer), { ageMillis: 120_000, tier: "memory", stale: true })
       }
       yield* TestClock.adjust("1 second")
       assert.strictEqual(seen.calls, 2)
-      assert.deepStrictEqual(markOf(yield* cached.generateText(options)), {
+      assert.deepStrictEqual(cacheMark(yield* cached.generateText(options)), {
         ageMillis: 500,
         tier: "memory",
         stale: false
@@ -664,7 +658,7 @@ describe("stale answers of ResponseCache", () => {
       const cached = yield* ResponseCache.exact(stale)(provider)
       yield* cached.generateText(yield* request)
       yield* TestClock.adjust("61 minutes")
-      assert.isUndefined(markOf(yield* cached.generateText(yield* request)))
+      assert.isUndefined(cacheMark(yield* cached.generateText(yield* request)))
     }).pipe(Effect.scoped, ids)
   )
 

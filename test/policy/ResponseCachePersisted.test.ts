@@ -1,12 +1,13 @@
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, FileSystem, Latch, Layer, Logger, Stream } from "effect"
-import { AiError, IdGenerator, type Response } from "effect/ai"
+import { AiError, IdGenerator } from "effect/ai"
 import { Persistence } from "effect/persistence"
 import { TestClock } from "effect/testing"
 import { CallTrail } from "holdfast/core"
 import { ResponseCache } from "holdfast/policy"
 import { LeakDetector } from "holdfast/testing"
+import { cacheMark } from "./cacheMark.ts"
 import { asking, failure, request, scripted, text } from "./scripted.ts"
 
 const ids = Effect.provideService(IdGenerator.IdGenerator, IdGenerator.defaultIdGenerator)
@@ -14,12 +15,6 @@ const memoryStore = Effect.provide(Persistence.layerBackingMemory)
 const quiet = Logger.layer([])
 
 const hour = { timeToLive: "1 hour" } as const
-
-const markOf = (parts: ReadonlyArray<Response.PartEncoded | Response.StreamPartEncoded>) => {
-  const last = parts.at(-1)
-  const notes = last?.type === "finish" ? last.metadata?.["holdfast"] : undefined
-  return notes !== null && typeof notes === "object" && "cache" in notes ? notes["cache"] : undefined
-}
 
 /** Moves time in small steps, so that everything due happens on its way. */
 const pass = (millis: number) => Effect.replicateEffect(TestClock.adjust("5 millis"), millis / 5)
@@ -66,7 +61,7 @@ describe("ResponseCache.persisted", () => {
       const second = yield* cached.generateText(options)
       assert.deepStrictEqual([one.seen.calls, other.seen.calls], [1, 0])
       assert.deepStrictEqual(
-        [markOf(first), markOf(second)],
+        [cacheMark(first), cacheMark(second)],
         [
           { ageMillis: 40, tier: "shared", stale: false },
           { ageMillis: 40, tier: "memory", stale: false }
@@ -200,7 +195,7 @@ describe("ResponseCache.persisted", () => {
           ["CacheMissed", "CacheUnavailable"]
         )
         // From now on nobody pays for it, and memory serves.
-        assert.deepInclude(markOf(yield* cached.generateText(yield* request)), { tier: "memory" })
+        assert.deepInclude(cacheMark(yield* cached.generateText(yield* request)), { tier: "memory" })
         yield* cached.generateText(yield* asking("another"))
         assert.deepStrictEqual([seen.calls, mood.asked], [2, 1])
         mood.gone = false
@@ -210,7 +205,7 @@ describe("ResponseCache.persisted", () => {
         yield* pass(50)
         yield* Fiber.join(later)
         const stored = yield* Effect.provide(ResponseCache.persisted(hour)(scripted([]).provider), layer)
-        assert.deepInclude(markOf(yield* stored.generateText(yield* asking("later"))), { tier: "shared" })
+        assert.deepInclude(cacheMark(yield* stored.generateText(yield* asking("later"))), { tier: "shared" })
       }).pipe(Effect.scoped, memoryStore, ids, Effect.provide(quiet))
   )
 
@@ -253,12 +248,12 @@ describe("ResponseCache.persisted", () => {
       yield* Fiber.join(first)
       yield* other.generateText(options)
       yield* TestClock.adjust("2 minutes")
-      assert.deepInclude(markOf(yield* one.generateText(options)), { stale: true })
-      assert.deepInclude(markOf(yield* other.generateText(options)), { stale: true })
+      assert.deepInclude(cacheMark(yield* one.generateText(options)), { stale: true })
+      assert.deepInclude(cacheMark(yield* other.generateText(options)), { stale: true })
       yield* pass(2_000)
       assert.strictEqual(seen.calls, 2)
-      assert.deepInclude(markOf(yield* one.generateText(options)), { stale: false })
-      assert.deepInclude(markOf(yield* other.generateText(options)), { stale: false })
+      assert.deepInclude(cacheMark(yield* one.generateText(options)), { stale: false })
+      assert.deepInclude(cacheMark(yield* other.generateText(options)), { stale: false })
     }).pipe(Effect.scoped, memoryStore, ids)
   )
 })
@@ -315,7 +310,7 @@ describe("a snapshot of ResponseCache", () => {
       const cached = yield* cache.policy(scripted([{ parts: text("newer") }]).provider)
       yield* ResponseCache.refresh(cached.generateText(yield* asking("a")))
       assert.strictEqual(yield* cache.load(file), 0)
-      assert.deepInclude(markOf(yield* cached.generateText(yield* asking("a"))), { ageMillis: 0 })
+      assert.deepInclude(cacheMark(yield* cached.generateText(yield* asking("a"))), { ageMillis: 0 })
       yield* TestClock.adjust("1 hour")
       assert.strictEqual(yield* (yield* ResponseCache.make(hour)).load(file), 0)
     }).pipe(files)

@@ -3,10 +3,11 @@ import { NodeRedis } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Redacted, References, type Scope, Stream } from "effect"
-import { AiError, IdGenerator, type Response } from "effect/ai"
+import { AiError, IdGenerator } from "effect/ai"
 import { Persistence } from "effect/persistence"
 import { ResponseCache } from "holdfast/policy"
 import * as threadClock from "../sockets/threadClock.ts"
+import { cacheMark } from "./cacheMark.ts"
 import * as RedisServer from "./redisServer.ts"
 import { type Answer, asking, failure, request, scripted, text } from "./scripted.ts"
 
@@ -15,12 +16,6 @@ const ids = Effect.provideService(IdGenerator.IdGenerator, IdGenerator.defaultId
 const quietly = Effect.provideService(References.MinimumLogLevel, "None")
 
 const hour = { timeToLive: "1 hour" } as const
-
-const markOf = (parts: ReadonlyArray<Response.PartEncoded | Response.StreamPartEncoded>) => {
-  const last = parts.at(-1)
-  const notes = last?.type === "finish" ? last.metadata?.["holdfast"] : undefined
-  return notes !== null && typeof notes === "object" && "cache" in notes ? notes["cache"] : undefined
-}
 
 /** What one process has: a connection and a cache of its own, and a provider. */
 const processOf = Effect.fnUntraced(function* <E>(
@@ -46,7 +41,7 @@ const suite = <E>(backing: Effect.Effect<Layer.Layer<Persistence.BackingPersiste
       const other = yield* processOf(layer, [], options)
       yield* one.cached.generateText(yield* asking("whole"))
       yield* Stream.runDrain(one.cached.streamText(yield* asking("streamed")))
-      assert.deepInclude(markOf(yield* other.cached.generateText(yield* asking("whole"))), { tier: "shared" })
+      assert.deepInclude(cacheMark(yield* other.cached.generateText(yield* asking("whole"))), { tier: "shared" })
       const parts = yield* Stream.runCollect(other.cached.streamText(yield* asking("streamed")))
       assert.deepStrictEqual(parts.slice(0, -1), text("hi").slice(0, -1))
       assert.deepStrictEqual([one.seen.calls, other.seen.calls], [2, 0])
@@ -91,7 +86,7 @@ const redis = Effect.map(RedisServer.start, ({ url }) =>
   Persistence.layerBackingRedis.pipe(Layer.provideMerge(NodeRedis.layer({ url })))
 )
 
-describe.skipIf(!RedisServer.isInstalled && !process.env["CI"])("ResponseCache over Redis (needs redis-server)", () => {
+describe.skipIf(RedisServer.isLeftOut)("ResponseCache over Redis (needs redis-server)", () => {
   suite(Effect.orDie(redis))
 
   it.live("starts while Redis is away, and uses it when it is there", () =>
@@ -112,7 +107,7 @@ describe.skipIf(!RedisServer.isInstalled && !process.env["CI"])("ResponseCache o
       const other = yield* processOf(layer, [])
       // Each has its connection to wait for.
       yield* Effect.sleep("300 millis")
-      assert.deepInclude(markOf(yield* other.cached.generateText(yield* asking("b"))), { tier: "shared" })
+      assert.deepInclude(cacheMark(yield* other.cached.generateText(yield* asking("b"))), { tier: "shared" })
     }).pipe(Effect.scoped, Effect.timeout("15 seconds"), ids, quietly)
   )
 
@@ -137,13 +132,13 @@ describe.skipIf(!RedisServer.isInstalled && !process.env["CI"])("ResponseCache o
         assert.isBelow(firstTook, 150)
         const [nextTook] = yield* threadClock.timed(cached.generateText(yield* asking("b")))
         assert.isBelow(nextTook, 50)
-        assert.deepInclude(markOf(yield* cached.generateText(yield* asking("b"))), { tier: "memory" })
+        assert.deepInclude(cacheMark(yield* cached.generateText(yield* asking("b"))), { tier: "memory" })
         assert.deepStrictEqual([seen.calls, (yield* cache.stats).storeAvailable], [3, false])
 
         yield* comeBack
         yield* Effect.repeat(Effect.delay(cache.stats, "50 millis"), { until: ({ storeAvailable }) => storeAvailable })
         yield* cached.generateText(yield* asking("c"))
-        assert.deepInclude(markOf(yield* other.cached.generateText(yield* asking("c"))), { tier: "shared" })
+        assert.deepInclude(cacheMark(yield* other.cached.generateText(yield* asking("c"))), { tier: "shared" })
       }).pipe(Effect.scoped, Effect.timeout("15 seconds"), ids, quietly)
   )
 })
@@ -158,7 +153,7 @@ const hasPostgres = await new Promise<boolean>((resolve) => {
   })
 })
 
-describe.skipIf(!hasPostgres && !process.env["CI"])("ResponseCache over SQL (needs PostgreSQL)", () => {
+describe.skipIf(!hasPostgres && process.env["CI"] === undefined)("ResponseCache over SQL (needs PostgreSQL)", () => {
   const sql = Persistence.layerBackingSql.pipe(
     Layer.provide(PgClient.layer({ url: Redacted.make(database.href), maxConnections: 3 }))
   )
