@@ -2,9 +2,9 @@
  * What many calls through the whole standard pipeline leave behind: `npm run bench -- memory 1000000`.
  *
  * Of ten calls one is cancelled, one is out of time, one meets a rate limit and one a cut; two ask the same at the same
- * time. They come from 150,000 tenants, more than any policy keeps, and what policies keep by key is filled first. After each tenth of the calls nothing may be in flight
- * or waiting, live fibers and open handles must be what they were before the first call, and what policies keep by key
- * must be within its bounds. Fails when it is not.
+ * time. They come from 150,000 tenants, more than any policy keeps, and what policies keep by key is filled first. After
+ * each tenth of the calls nothing may be in flight or waiting, live fibers and open handles must be what they were before
+ * the first call, and what policies keep by key must be within its bounds. Fails when it is not.
  */
 import { Effect, Exit, Fiber, Layer, Logger, Option, Stream } from "effect"
 import { AiError, LanguageModel } from "effect/ai"

@@ -1,50 +1,11 @@
-import { readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { JobError, Supervisor } from "holdfast/supervisor"
 import * as Drain from "../../src/supervisor/Drain.ts"
 import { score } from "../../src/supervisor/Health.ts"
 import { maxQueued } from "../../src/supervisor/Periodic.ts"
+import { type Field, fieldsOf, read, rows, under, unquoted, written } from "./pages.ts"
 
-const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8")
 const page = read("docs/supervisor.md")
-
-/** What stands under a heading, up to the next one of its level or above. */
-const under = (heading: string): string => {
-  const [, marks = ""] = /^(#+) /.exec(heading) ?? []
-  const [, text] = page.split(`\n${heading}\n`)
-  assert(text !== undefined, `there is no "${heading}"`)
-  return text.split(new RegExp(`\n#{1,${marks.length}} `))[0] ?? ""
-}
-
-/** The first and the last cell of each row of a table. */
-const rows = (text: string) =>
-  Object.fromEntries(
-    Array.from(text.matchAll(/^\| `(\w+)` \|(?:.*\|)? ([^|]+) \|$/gm), ([, name, last]) => [
-      name ?? "",
-      unquoted(last ?? "")
-    ])
-  )
-
-interface Field {
-  readonly name: string
-  readonly isOptional: boolean
-  readonly comment: string
-}
-
-/** The fields of an interface as it stands in the source, each with its comment on one line. */
-const fieldsOf = (file: string, name: string): ReadonlyArray<Field> => {
-  const body = new RegExp(`export interface ${name}\\b[^{]*\\{\n(.*?)\n\\}`, "s").exec(read(file))?.[1]
-  assert(body !== undefined, `${file} has no interface ${name}`)
-  const found = body.matchAll(/(?:\/\*\*((?:(?!\*\/).)*)\*\/\s*)?readonly (\w+)(\??):/gs)
-  return Array.from(found, ([, comment = "", field = "", mark]) => ({
-    name: field,
-    isOptional: mark === "?",
-    comment: comment.replace(/\s*\n\s*\* ?/g, " ").trim()
-  }))
-}
-
-const unquoted = (text: string) => text.replaceAll("`", "")
-const written = (value: string | number) => (typeof value === "number" ? value.toLocaleString("en-US") : value)
 
 /** The default as the comment states it; an option without one defaults to nothing, which the page calls none. */
 const commented = ({ comment, isOptional }: Field): string =>
@@ -94,7 +55,7 @@ describe("the page of the supervisor", () => {
     const fields = sources.flatMap(([file, name]) => fieldsOf(`src/supervisor/${file}`, name))
     assert.isNotEmpty(fields)
     assert.deepStrictEqual(
-      rows(under(`### ${heading}`)),
+      rows(under(page, `### ${heading}`)),
       Object.fromEntries(fields.map((field) => [field.name, commented(field)]))
     )
     // What is said of a default is what holds.
@@ -106,16 +67,16 @@ describe("the page of the supervisor", () => {
   })
 
   it("names the levels of priority with their numbers", () => {
-    const text = under("### Supervisor.submit")
+    const text = under(page, "### Supervisor.submit")
     for (const [name, points] of Object.entries(Supervisor.priorities)) assert.include(text, `\`${name}\` (${points})`)
   })
 
   it("says how many rounds may wait", () => {
-    assert.include(under("### Something every ten seconds"), `at most ${maxQueued} wait`)
+    assert.include(under(page, "### Something every ten seconds"), `at most ${maxQueued} wait`)
   })
 
   it("lists every reason of a JobError and every event, and no other", () => {
-    const [errors = "", events = ""] = under("## What you see").split("**Events.**")
+    const [errors = "", events = ""] = under(page, "## What you see").split("**Events.**")
     const reasons = JobError.Reason.members.map((reason) => reason.identifier)
     assert.sameMembers(Object.keys(rows(errors)), reasons)
     const tags = Array.from(read("src/core/JobEvent.ts").matchAll(/extends (?:Base|Ended)<"(\w+)">/g), ([, tag]) => tag)
@@ -124,7 +85,7 @@ describe("the page of the supervisor", () => {
   })
 
   it("draws every state, from and to", () => {
-    const [diagram = ""] = /```mermaid\n.*?```/s.exec(under("## States")) ?? []
+    const [diagram = ""] = /```mermaid\n.*?```/s.exec(under(page, "## States")) ?? []
     const ends = ["completed", "failed", "cancelled"]
     const expected = [
       ["[*]", "pending"],
@@ -141,7 +102,7 @@ describe("the page of the supervisor", () => {
 
   it("works out the score as the code does", () => {
     const health = { ...well, waiting: 50, errorRatio: 0.25 }
-    const text = under("### Health and the status line")
+    const text = under(page, "### Health and the status line")
     assert.include(text, `With every fourth job failing and a queue that is half full it is ${score(health)}.`)
     const weights = Array.from(text.matchAll(/^ +- (\d+) /gm), ([, weight]) => Number(weight))
     const worst = {
