@@ -4,7 +4,7 @@ import { AiError, LanguageModel, Tool, Toolkit } from "effect/ai"
 import { TestClock } from "effect/testing"
 import { CallTrail, PolicyReason } from "holdfast/core"
 import { Model } from "holdfast/model"
-import { Retry, RetryBudget, Timeout } from "holdfast/policy"
+import { Bulkhead, CircuitBreaker, Retry, RetryBudget, Timeout } from "holdfast/policy"
 import type { ModelProvider } from "holdfast/provider"
 import { Job, Supervisor } from "holdfast/supervisor"
 import { failure, scripted, text, type Answer } from "../policy/scripted.ts"
@@ -264,6 +264,27 @@ describe("A call's trail", () => {
     }).pipe(Effect.provide(model([{ error: overloaded }, {}], retried).layer))
   )
 
+  it.effect("is in the event of a call that failed, and of one that was cancelled", () =>
+    Effect.gen(function* () {
+      yield* Effect.ignore(LanguageModel.generateText({ prompt: "hello" }))
+      const caller = yield* Effect.forkChild(LanguageModel.generateText({ prompt: "hello" }))
+      yield* settle
+      yield* Fiber.interrupt(caller)
+      const events = yield* Supervisor.events({ after: 0 }).pipe(Stream.take(6), Stream.runCollect)
+      assert.deepStrictEqual(
+        events.flatMap((event) =>
+          event._tag === "JobFailed" || event._tag === "JobCancelled"
+            ? [[event._tag, event.trail?.attempts.map(({ outcome }) => outcome._tag)]]
+            : []
+        ),
+        [
+          ["JobFailed", ["Failed"]],
+          ["JobCancelled", ["Interrupted"]]
+        ]
+      )
+    }).pipe(Effect.provide(model([{ error: failure(new AiError.QuotaExhaustedError({})) }, { delay: 60_000 }]).layer))
+  )
+
   it.effect("is on the call's span, with attempts that nobody waited for any more", () =>
     Effect.gen(function* () {
       const events: Array<readonly [string, unknown]> = []
@@ -298,5 +319,28 @@ describe("Model.health", () => {
       ])
       assert.deepStrictEqual([jobs.calls.completed, score], [1, 100])
     }).pipe(Effect.provide(model([{}], retried).layer))
+  )
+
+  it.effect("is as low as the lowest of them, for a call has to get past each", () =>
+    Effect.gen(function* () {
+      yield* Effect.ignore(LanguageModel.generateText({ prompt: "hello" }))
+      const { jobs, policies, score } = yield* Model.health
+      assert.deepStrictEqual(
+        policies.map(({ _tag, score }) => [_tag, score]),
+        [
+          ["Bulkhead", 100],
+          ["CircuitBreaker", 0]
+        ]
+      )
+      assert.isAbove(jobs.score, 0)
+      assert.strictEqual(score, 0)
+    }).pipe(
+      Effect.provide(
+        model(
+          [{ error: failure(new AiError.QuotaExhaustedError({})) }],
+          [CircuitBreaker.perModel(), Bulkhead.limit({ concurrency: 1 })]
+        ).layer
+      )
+    )
   )
 })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Schema, Stream } from "effect"
+import { Clock, Duration, Effect, Fiber, Schema, Stream } from "effect"
 import { AiError, IdGenerator } from "effect/ai"
 import { TestClock } from "effect/testing"
 import { Retry } from "holdfast/policy"
@@ -134,6 +134,49 @@ describe("Retry", () => {
       assert.isAtMost(wait, retryAfter + Math.min(30_000, base * 2 ** retries))
     }
   )
+
+  describe("of any effect", () => {
+    const describeError = (error: string) => ({
+      retryable: error !== "no",
+      retryAfter: error === "later" ? Duration.seconds(5) : undefined
+    })
+    const failing = (...errors: ReadonlyArray<string>) => {
+      const at: Array<number> = []
+      const effect = Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const error = errors[at.push(now) - 1]
+        return error === undefined ? Effect.succeed("done") : Effect.fail(error)
+      })
+      return { at, effect }
+    }
+
+    it.effect("tries again what its errors are said to be worth, never earlier than they ask for", () =>
+      Effect.gen(function* () {
+        const { at, effect } = failing("busy", "later")
+        assert.strictEqual(yield* afterAll(Retry.effect(describeError)(effect)), "done")
+        assert.strictEqual(at.length, 3)
+        assert.isAtLeast((at[2] ?? 0) - (at[1] ?? 0), 5_000)
+      })
+    )
+
+    it.effect("gives up on what cannot succeed, and when the attempts are used up", () =>
+      Effect.gen(function* () {
+        const hopeless = failing("no", "no")
+        assert.strictEqual(yield* Effect.flip(Retry.effect(describeError)(hopeless.effect)), "no")
+        const busy = failing("busy", "busy", "busy", "busy")
+        assert.strictEqual(yield* afterAll(Effect.flip(Retry.effect(describeError, { times: 2 })(busy.effect))), "busy")
+        assert.deepStrictEqual([hopeless.at.length, busy.at.length], [1, 3])
+      })
+    )
+
+    it.effect("adds up when nested, and never multiplies", () =>
+      Effect.gen(function* () {
+        const busy = failing(...Array.from({ length: 20 }, () => "busy"))
+        const twice = () => Retry.effect(describeError, { times: 2 })
+        yield* afterAll(Effect.flip(busy.effect.pipe(twice(), twice())))
+        assert.strictEqual(busy.at.length, 5)
+      })
+    )
+  })
 
   it("rejects a number of times that makes no sense", () => {
     assert.throws(() => Retry.transient({ times: -1 }), RangeError, "times")

@@ -277,6 +277,26 @@ describe("Timeout of an attempt's stream", () => {
   })
 })
 
+describe("Timeout of any effect", () => {
+  it.effect("fails at the limit, when the effect has been interrupted and has ended", () =>
+    Effect.gen(function* () {
+      let isOpen = true
+      const slow = Effect.onExit(Effect.never, () =>
+        Effect.andThen(
+          Effect.sleep("1 second"),
+          Effect.sync(() => (isOpen = false))
+        )
+      )
+      const fiber = yield* Effect.forkChild(Effect.flip(Timeout.effect("5 seconds")(slow)))
+      yield* TestClock.adjust("5999 millis")
+      assert.deepStrictEqual([fiber.pollUnsafe(), isOpen], [undefined, true])
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual([(yield* Fiber.join(fiber))._tag, isOpen], ["TimeoutError", false])
+      assert.strictEqual(yield* Timeout.effect("5 seconds")(Effect.succeed(1)), 1)
+    })
+  )
+})
+
 describe("Timeout of the whole call", () => {
   it.effect("tells what is left of it to everything inside, and the nearest of several", () =>
     Effect.gen(function* () {
