@@ -34,7 +34,7 @@ const read = (provider: ModelProvider.ModelProvider, options: LanguageModel.Prov
 const throughPolicy = (policy: ModelProvider.Policy | undefined) => async (url: string) => {
   const { close, options, provider } = await ModelClient.open(url, policy)
   const all = Array.from({ length: readers }, () => read(provider, options))
-  const counts = await ModelClient.run(Effect.all(all, { concurrency: "unbounded" }))
+  const counts = await ModelClient.runPromise(Effect.all(all, { concurrency: "unbounded" }))
   await close()
   return counts.reduce((sum, count) => sum + count, 0)
 }
@@ -88,7 +88,7 @@ const leaving = async (): Promise<Row> => {
   await using model = await server("--tokens", "1000", "--token-ms", "5")
   const { close, options, provider } = await ModelClient.open(model.url, SingleFlight.identical())
   const all = Array.from({ length: readers }, () => Effect.forkDetach(read(provider, options)))
-  const [last, ...others] = await ModelClient.run(Effect.all(all))
+  const [last, ...others] = await ModelClient.runPromise(Effect.all(all))
   if (last === undefined) throw new Error("nobody reads")
   await sleep(500)
   await Effect.runPromise(Fiber.interruptAll(others))

@@ -39,7 +39,7 @@ const holdfast =
         Effect.map(() => first)
       )
     })
-    return { call: () => ModelClient.run(call), end: close }
+    return { call: () => ModelClient.runPromise(call), end: close }
   }
 
 const openai: Client = async (url) => {

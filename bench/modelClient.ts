@@ -8,7 +8,7 @@ import type { Seen } from "./modelServer.ts"
 
 export const seenBy = async (url: string): Promise<Seen> => (await fetch(`${url}/seen`)).json() as Promise<Seen>
 
-export const run = <A>(program: Effect.Effect<A, unknown, IdGenerator.IdGenerator>): Promise<A> =>
+export const runPromise = <A>(program: Effect.Effect<A, unknown, IdGenerator.IdGenerator>): Promise<A> =>
   Effect.runPromise(Effect.provideService(program, IdGenerator.IdGenerator, IdGenerator.defaultIdGenerator))
 
 /** The provider with a policy around it, and the options of a call. */
@@ -18,6 +18,6 @@ export const open = async (url: string, policy: ModelProvider.Policy | undefined
   )
   const scope = await Effect.runPromise(Scope.make())
   const provider = policy === undefined ? next : await Effect.runPromise(Scope.provide(policy(next), scope))
-  const options = await run(asking("hello"))
+  const options = await runPromise(asking("hello"))
   return { provider, options, close: () => Effect.runPromise(Scope.close(scope, Exit.void)) }
 }
