@@ -138,8 +138,13 @@ export const relax = (pace: Pace, limit: number | undefined, now: number): Pace 
 // What is too little for one more call.
 const leftOver = 0.5
 
-const level = (pace: Pace, rate: number, now: number): number =>
-  Math.min(pace.kind === "starting" ? start.burst : 1 + lateness, pace.level + Math.max(0, now - pace.atMillis) * rate)
+const level = (pace: Pace, rate: number, now: number): number => {
+  const most = Math.max(pace.kind === "starting" ? start.burst : 1 + lateness, rate * tickMillis)
+  return Math.min(most, pace.level + Math.max(0, now - pace.atMillis) * rate)
+}
+
+// Who sleeps until the next call may go wakes up to two milliseconds later; what was granted meanwhile is not lost.
+const tickMillis = 2
 
 // A call that goes late by less than a turn does not delay those after it.
 const lateness = 0.9
