@@ -18,7 +18,7 @@ import type { ModelProvider, Policy } from "../provider/ModelProvider.ts"
 import * as Estimate from "./RateLimitEstimate.ts"
 import { Limiter, type Outcome } from "./RateLimiter.ts"
 import type { Refusal } from "./RateLimitLine.ts"
-import { defaults, type Options as Limits, positiveMillis, resolve, type Settings } from "./RateLimitSettings.ts"
+import { defaults, type Options as Limits, resolve, type Settings, storeTimeoutMillis } from "./RateLimitSettings.ts"
 import { SharedLimits } from "./RateLimitShared.ts"
 import * as RetryBudget from "./RetryBudget.ts"
 import * as TokenEstimate from "./TokenEstimate.ts"
@@ -85,13 +85,11 @@ export const shared = (
   } = {}
 ): Policy<RateLimiter.RateLimiterStore> => {
   const settings = resolve(options)
-  const storeTimeoutMillis = positiveMillis("storeTimeout", options.storeTimeout ?? defaults.storeTimeout)
+  const timeoutMillis = storeTimeoutMillis(options.storeTimeout)
   return (next) =>
     Effect.flatMap(RateLimiter.RateLimiterStore, (store) =>
       Effect.map(
-        Effect.flatMap(Effect.scope, (scope) =>
-          limiter(settings, true, new SharedLimits(store, storeTimeoutMillis, scope))
-        ),
+        Effect.flatMap(Effect.scope, (scope) => limiter(settings, true, new SharedLimits(store, timeoutMillis, scope))),
         around(next, options)
       )
     )

@@ -331,6 +331,7 @@ describe("Bulkhead", () => {
   )
 
   it("rejects limits that make no sense", () => {
+    assert.throws(() => Bulkhead.effect({ concurrency: 1, aging: Infinity }), RangeError, "aging")
     assert.throws(() => Bulkhead.effect({ concurrency: 1, keyConcurrency: 0 }), RangeError, "keyConcurrency")
     assert.throws(() => Bulkhead.effect({ concurrency: 1, aging: 0 }), RangeError, "aging")
     assert.throws(() => Bulkhead.effect({ concurrency: 1, maxWait: 0 }), RangeError, "maxWait")

@@ -309,6 +309,7 @@ describe("RateLimit.of", () => {
     assert.throws(() => RateLimit.adaptive({ maxWaiting: -1 }), RangeError, "maxWaiting")
     assert.throws(() => RateLimit.adaptive({ maxWait: "-1 seconds" }), RangeError, "maxWait")
     assert.throws(() => RateLimit.adaptive({ aging: 0 }), RangeError, "aging")
+    assert.throws(() => RateLimit.of({ requests: { limit: Infinity, window: second } }), RangeError, "requests.limit")
     assert.throws(() => RateLimit.shared({ storeTimeout: 0 }), RangeError, "storeTimeout")
   })
 })

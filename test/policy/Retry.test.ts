@@ -135,7 +135,15 @@ describe("Retry", () => {
     }
   )
 
-  it("rejects a number of times that makes no sense", () => {
+  it("rejects options that make no sense", () => {
     assert.throws(() => Retry.transient({ times: -1 }), RangeError, "times")
+    assert.throws(() => Retry.transient({ base: "-1 seconds" }), RangeError, "base")
+    assert.throws(() => Retry.transient({ base: Infinity }), RangeError, "base")
+    assert.throws(() => Retry.transient({ cap: -1 }), RangeError, "cap")
+    assert.throws(
+      () => Retry.effect(() => ({ retryable: true, retryAfter: undefined }), { maxRetryAfter: -1 }),
+      RangeError,
+      "maxRetryAfter"
+    )
   })
 })
