@@ -63,9 +63,14 @@ export const limit = <R>(
         if (looksAt === Infinity) return Effect.void
         const left = looksAt - now()
         if (left > microsecond) return Effect.andThen(Effect.sleep(left), watch)
+        // All was brought in time, and only the reader takes long.
+        if (pump.pollUnsafe() !== undefined) return Effect.void
         const reason = clocks.expired(pulledAt, now())
-        expired = PolicyReason.toAiError("Timeout", reason)
-        return Effect.andThen(CallTrail.record(reason), Fiber.interrupt(pump))
+        const error = PolicyReason.toAiError("Timeout", reason)
+        expired = error
+        // Interrupted before its first step, the pump does not say that it has ended.
+        const end = Effect.andThen(Fiber.interrupt(pump), Queue.fail(queue, error))
+        return Effect.uninterruptible(Effect.andThen(CallTrail.record(reason), end))
       })
       const watchInTime: Effect.Effect<void> = Effect.suspend(() => {
         const until = clocks.until(pulledAt)
@@ -94,7 +99,7 @@ export const limit = <R>(
       const pump = yield* Stream.runForEachArray(timed, (parts) => Queue.offerAll(queue, parts)).pipe(
         provide,
         Effect.onExit((exit) => {
-          if (expired !== undefined) return Queue.fail(queue, expired)
+          if (expired !== undefined) return Effect.void
           return Exit.isSuccess(exit) ? Queue.end(queue) : Queue.failCause(queue, exit.cause)
         }),
         Effect.forkIn(scope)
