@@ -215,8 +215,8 @@ const paceKnown = (buckets: ReadonlyArray<Bucket.Bucket>): number | undefined =>
   return least
 }
 
-// A limit of requests over more than a minute is a quota: nothing says how fast it may be used up.
-const isPace = ({ dimension, windowMillis }: Bucket.Bucket) => dimension === "requests" && windowMillis <= 60_000
+/** Says whether a limit tells a pace: over more than a minute it is a quota, which may be used up at any. */
+export const isPace = ({ dimension, windowMillis }: Bucket.Bucket) => dimension === "requests" && windowMillis <= 60_000
 
 /** Adds up what calls need. */
 export const add = (self: Need, that: Need): Need => ({

@@ -94,7 +94,8 @@ export class Limiter {
       return Effect.flatMap(turn, (ticket) => {
         const passage: Passage = { line, ticket, arrivedAt, hasHeard: false }
         if (shared === undefined) return goesAtOnce ? Effect.succeed(passage) : this.entered(passage, came)
-        const confirmed = shared.confirm(line, ticket, deadline, this.settings.maxWaitMillis, restore)
+        const left = Math.max(0, this.settings.maxWaitMillis - (this.clock.currentTimeMillisUnsafe() - came))
+        const confirmed = shared.confirm(line, ticket, deadline, left, restore)
         return Effect.flatMap(confirmed, () => this.entered(passage, came))
       })
     })
@@ -127,7 +128,13 @@ export class Limiter {
         const draw = fiber.getRef(Random.Random).nextDoubleUnsafe()
         const told = headers === undefined ? [] : this.told(headers)
         line.update((state, now) => State.reject(state, { retryAfterMillis, told, draw }, ticket, now))
-        return this.shared?.pause(line, line.state.pausedUntil - line.now) ?? Effect.void
+        const { shared } = this
+        if (shared === undefined) return Effect.void
+        // What it took stays taken of the requests, and nothing was used of the tokens.
+        return Effect.andThen(
+          shared.pause(line, line.state.pausedUntil - line.now),
+          shared.giveBack(line, line.state.buckets, { ...ticket.need, requests: 0 })
+        )
       }
       if (retryAfterMillis !== undefined) line.update((state, now) => State.pause(state, retryAfterMillis, now))
       if (ticket.need === State.oneRequest) return Effect.void
