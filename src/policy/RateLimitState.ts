@@ -21,6 +21,8 @@ export interface State {
   readonly rejected: number
   /** Rejections in a row with nothing let through between them. */
   readonly strikes: number
+  /** The most requests that may go at once, if that was given. */
+  readonly burst: number | undefined
 }
 
 /** A call that was let through. */
@@ -38,14 +40,15 @@ export const oneRequest: Need = { requests: 1, tokens: 0, inputTokens: 0, output
 const nothing: Need = { ...oneRequest, requests: 0 }
 
 /** `learns`: while no limit of requests is known, begin slowly. */
-export const make = (given: ReadonlyArray<Bucket.Bucket>, learns: boolean, now: number): State => ({
+export const make = (given: ReadonlyArray<Bucket.Bucket>, learns: boolean, now: number, burst?: number): State => ({
   buckets: given,
-  pace: Pace.make(learns && paceKnown(given) === undefined ? "starting" : "free", now),
+  pace: Pace.make(learns && paceKnown(given) === undefined ? "starting" : "free", now, burst),
   pausedUntil: 0,
   admitted: nothing,
   heard: 0,
   rejected: 0,
-  strikes: 0
+  strikes: 0,
+  burst
 })
 
 /** Whether tokens count, so that it is worth while to estimate them. */
@@ -131,7 +134,8 @@ export const learn = (state: State, told: ReadonlyArray<Told>, ticket: Ticket, n
     const isKnown = known !== undefined && known.windowMillis >= least && known.windowMillis <= most
     const windowMillis = isKnown ? known.windowMillis : one.windowMillis
     if (limit !== undefined && (known?.limit !== limit || known.windowMillis !== windowMillis)) {
-      const burst = state.buckets.find((given) => !given.learned && given.dimension === dimension)?.capacity
+      const given = state.buckets.find((bucket) => !bucket.learned && bucket.dimension === dimension)?.capacity
+      const burst = given ?? (dimension === "requests" ? state.burst : undefined)
       bucket = Bucket.make({ dimension, limit, windowMillis, burst, learned: true, now })
       const there = known === undefined ? bucket.capacity - since - ticket.need[dimension] : Bucket.level(known, now)
       bucket = Bucket.lower(bucket, Math.max(0, there), now)

@@ -190,7 +190,7 @@ export class Limiter {
       }
     }
     const now = this.clock.currentTimeMillisUnsafe()
-    const state = State.make(this.settings.buckets(now), this.learns, now)
+    const state = State.make(this.settings.buckets(now), this.learns, now, this.settings.burst)
     const line = new Line(key, state, this.settings, this.clock, this.shared !== undefined)
     this.lines.set(key, line)
     return line

@@ -324,6 +324,20 @@ describe("RateLimit.adaptive", () => {
     }
   }
 
+  it.effect("lets no more go at once than it is told, of limits it learns and while it knows none", () =>
+    Effect.gen(function* () {
+      for (const told of [headers(19), undefined]) {
+        const { provider, sent } = noting(() => ({ parts: [finish({}, told)] }))
+        const limited = yield* RateLimit.adaptive({ burst: 3 })(provider)
+        yield* limited.generateText(yield* request)
+        yield* TestClock.adjust("10 seconds")
+        yield* herd(limited, 8, "10 seconds")
+        const [, ...others] = sent
+        assert.strictEqual(others.filter((at) => at === others[0]).length, 3)
+      }
+    }).pipe(ids)
+  )
+
   it.effect("learns the limit from headers, told early or with the answer", () =>
     Effect.gen(function* () {
       for (const early of [true, false]) {
