@@ -165,7 +165,7 @@ const around = (next: ModelProvider, { estimate, perTenant = defaults.perTenant 
     if (output.total !== undefined) answers.observe(output.total)
     const cached = isCachedFree ? (input.cacheRead ?? 0) : 0
     return {
-      inputTokens: input.total === undefined ? undefined : input.total - cached,
+      inputTokens: input.total === undefined ? undefined : Math.max(0, input.total - cached),
       outputTokens: output.total,
       headers: finish.response?.headers
     }

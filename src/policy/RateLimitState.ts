@@ -37,7 +37,8 @@ export interface Ticket {
 /** What a call takes of which no tokens are counted. */
 export const oneRequest: Need = { requests: 1, tokens: 0, inputTokens: 0, outputTokens: 0 }
 
-const nothing: Need = { ...oneRequest, requests: 0 }
+/** What nobody takes. */
+export const nothing: Need = { ...oneRequest, requests: 0 }
 
 /** `learns`: while no limit of requests is known, begin slowly. */
 export const make = (given: ReadonlyArray<Bucket.Bucket>, learns: boolean, now: number, burst?: number): State => ({
@@ -60,17 +61,13 @@ export interface Wait {
   readonly dimension: Dimension
 }
 
-/** How long until a call that needs this may go; 0 when it may now. */
-export const wait = (state: State, need: Need, now: number): Wait => longest(state, need, now, Bucket.wait)
-
-/** How long until all of several calls will have gone. */
-export const waitForAll = (state: State, need: Need, now: number): Wait => longest(state, need, now, Bucket.waitForAll)
-
-const longest = (state: State, need: Need, now: number, of: typeof Bucket.wait): Wait => {
-  let millis = Math.max(0, state.pausedUntil - now, Pace.wait(state.pace, need.requests, now))
+/** How long until a call that needs this may go, 0 when it may now; `before` is what others need that go before it. */
+export const wait = (state: State, need: Need, now: number, before: Need = nothing): Wait => {
+  const requests = before.requests + need.requests
+  let millis = Math.max(0, state.pausedUntil - now, Pace.wait(state.pace, requests, now))
   let dimension: Dimension = "requests"
   for (const bucket of state.buckets) {
-    const other = of(bucket, need[bucket.dimension], now)
+    const other = Bucket.wait(bucket, need[bucket.dimension], now, before[bucket.dimension])
     if (other > millis) {
       millis = other
       dimension = bucket.dimension
@@ -79,9 +76,9 @@ const longest = (state: State, need: Need, now: number, of: typeof Bucket.wait):
   return { millis, dimension }
 }
 
-/** The limit that is far too small for this call, if there is one. Estimates may be wrong by half. */
+/** The limit of tokens that is far too small for this call, if there is one. Estimates may be wrong by half. */
 export const tooSmall = (state: State, need: Need): Bucket.Bucket | undefined =>
-  state.buckets.find((bucket) => need[bucket.dimension] > 2 * bucket.limit)
+  state.buckets.find(({ dimension, limit }) => dimension !== "requests" && need[dimension] > 2 * limit)
 
 /** Lets a call through. */
 export const take = (state: State, need: Need, now: number): readonly [State, Ticket] => {

@@ -182,12 +182,9 @@ export class Limiter {
       }
       return known
     }
-    if (this.lines.size >= maxKeys) {
-      for (const [oldest, line] of this.lines) {
-        if (line.size > 0) continue
-        this.lines.delete(oldest)
-        break
-      }
+    for (const [oldest, line] of this.lines) {
+      if (this.lines.size < maxKeys) break
+      if (line.size === 0) this.lines.delete(oldest)
     }
     const now = this.clock.currentTimeMillisUnsafe()
     const state = State.make(this.settings.buckets(now), this.learns, now, this.settings.burst)
@@ -197,9 +194,12 @@ export class Limiter {
   }
 }
 
-const usedBy = (need: State.Need, { inputTokens = need.inputTokens, outputTokens = need.outputTokens }: Outcome) => ({
-  requests: need.requests,
-  tokens: inputTokens + outputTokens,
-  inputTokens,
-  outputTokens
-})
+const usedBy = (need: State.Need, outcome: Outcome): State.Need => {
+  const inputTokens = known(outcome.inputTokens) ?? need.inputTokens
+  const outputTokens = known(outcome.outputTokens) ?? need.outputTokens
+  return { requests: need.requests, tokens: inputTokens + outputTokens, inputTokens, outputTokens }
+}
+
+// What a provider says it used may be no number of tokens.
+const known = (tokens: number | undefined) =>
+  tokens !== undefined && tokens >= 0 && tokens < Infinity ? tokens : undefined
