@@ -1,6 +1,7 @@
 /**
  * Decides for one key when the next call may go: a pure step over all its limits, its pace and its pauses.
  */
+import * as Failure from "../core/Failure.ts"
 import * as Bucket from "./RateLimitBucket.ts"
 import type { Dimension, Told } from "./RateLimitHeaders.ts"
 import * as Pace from "./RateLimitPace.ts"
@@ -160,9 +161,9 @@ export interface Rejection {
 /**
  * Takes in that a call was rejected: nothing goes for the time it was told to wait, and then calls go one by one.
  *
- * The time is the longest of Retry-After and of what the limits that were used up need to let the call through. Where
- * nothing was said it is a second, and twice as long each time it was too short. Up to a twentieth is added by `draw`, at
- * most a second, so that processes which were rejected together do not come back together.
+ * The time is the longest of Retry-After and of what the limits that were used up need to let the call through, a day at
+ * most. Where nothing was said it is a second, and twice as long each time it was too short. Up to a twentieth is added by
+ * `draw`, at most a second, so that processes which were rejected together do not come back together.
  */
 export const reject = (
   state: State,
@@ -174,7 +175,8 @@ export const reject = (
   const isLimitKnown = paceKnown(state.buckets) !== undefined
   const strikes = !isFirst ? state.strikes : state.pace.accepted > 1 ? 0 : state.strikes + 1
   const asked = Math.max(retryAfterMillis ?? 0, ...told.map((one) => timeUntilSome(one, ticket.need)))
-  const pauseMillis = asked > 0 ? asked : Math.min(longestGuess, 1_000 * 2 ** strikes)
+  const pauseMillis =
+    asked > 0 ? Math.min(Failure.longestWaitMillis, asked) : Math.min(longestGuess, 1_000 * 2 ** strikes)
   const until = now + pauseMillis + draw * Math.min(1_000, pauseMillis / 20)
   return {
     ...state,
@@ -195,7 +197,7 @@ export const reject = (
 /** Lets nothing go for a time, of a provider that is not well and said when to come back. */
 export const pause = (state: State, millis: number, now: number): State => ({
   ...state,
-  pausedUntil: Math.max(state.pausedUntil, now + millis)
+  pausedUntil: Math.max(state.pausedUntil, now + Math.min(Failure.longestWaitMillis, millis))
 })
 
 const longestGuess = 60_000
