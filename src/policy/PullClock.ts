@@ -34,7 +34,7 @@ const readAhead = 16
 
 /**
  * Fails a stream when it takes longer than its clocks allow. It has been interrupted, and all it had open is closed,
- * before the error arrives; parts that came in time arrive before it.
+ * before the error arrives; parts that came in time arrive before it, as many as wait for a slow reader.
  *
  * `start` makes the clocks when the stream is first read. Opening the stream is part of what it is first asked. `provide`
  * gives what reads it the context it needs.

@@ -105,7 +105,7 @@ export const delay = (
   if (retries >= settings.times) return "times"
   const atLeast = retryAfter === undefined ? 0 : Duration.toMillis(retryAfter)
   if (atLeast > settings.maxRetryAfterMillis) return "retryAfterTooLong"
-  const wait = atLeast + draw * Math.min(settings.capMillis, settings.baseMillis * 2 ** retries)
+  const wait = atLeast + draw * Math.min(settings.capMillis, settings.baseMillis * 2 ** Math.min(retries, 64))
   return wait < remainingMillis ? wait : "deadline"
 }
 

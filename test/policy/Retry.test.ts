@@ -135,6 +135,11 @@ describe("Retry", () => {
     }
   )
 
+  it("goes on for as many times as it may, also without a wait", () => {
+    const settings = Retry.resolve({ times: 5_000, base: 0 })
+    assert.strictEqual(Retry.delay(settings, { retryable: true, retryAfter: undefined }, 4_000, 0.5), 0)
+  })
+
   it("rejects options that make no sense", () => {
     assert.throws(() => Retry.transient({ times: -1 }), RangeError, "times")
     assert.throws(() => Retry.transient({ base: "-1 seconds" }), RangeError, "base")
