@@ -55,6 +55,7 @@ export const limit = <R>(
       let expired: AiError.AiError | undefined
       let finished = false
 
+      let pump: Fiber.Fiber<void, AiError.AiError> | undefined = undefined
       // A watcher that looks early looks again; only one that would look too late is replaced.
       let watcher: Fiber.Fiber<void> | undefined
       let looksAt = Infinity
@@ -63,6 +64,8 @@ export const limit = <R>(
         if (looksAt === Infinity) return Effect.void
         const left = looksAt - now()
         if (left > microsecond) return Effect.andThen(Effect.sleep(left), watch)
+        // Its first step may come before whoever starts it has it in hand.
+        if (pump === undefined) return Effect.andThen(Effect.yieldNow, watch)
         // All was brought in time, and only the reader takes long.
         if (pump.pollUnsafe() !== undefined) return Effect.void
         const reason = clocks.expired(pulledAt, now())
@@ -96,7 +99,7 @@ export const limit = <R>(
           })
         )
       })
-      const pump = yield* Stream.runForEachArray(timed, (parts) => Queue.offerAll(queue, parts)).pipe(
+      pump = yield* Stream.runForEachArray(timed, (parts) => Queue.offerAll(queue, parts)).pipe(
         provide,
         Effect.onExit((exit) => {
           if (expired !== undefined) return Effect.void
