@@ -4,7 +4,9 @@
 export class RollingCount {
   private readonly counts: Uint32Array
   private readonly sliceMillis: number
+  // The newest slice, and its place.
   private newest = 0
+  private at = 0
   private sum = 0
 
   /** What is older than `windowMillis` is forgotten a slice at once. */
@@ -33,13 +35,15 @@ export class RollingCount {
 
   // Forgets what has left the window, and says where the present slice is. A clock that goes backwards stands still.
   private advance(nowMillis: number): number {
-    const slices = this.counts.length
     const slice = Math.floor(nowMillis / this.sliceMillis)
+    if (slice <= this.newest) return this.at
+    const slices = this.counts.length
     for (let each = Math.max(this.newest + 1, slice - slices + 1); each <= slice; each++) {
       this.sum -= this.counts[each % slices] ?? 0
       this.counts[each % slices] = 0
     }
-    if (slice > this.newest) this.newest = slice
-    return this.newest % slices
+    this.newest = slice
+    this.at = slice % slices
+    return this.at
   }
 }
