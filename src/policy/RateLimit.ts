@@ -31,7 +31,7 @@ export type { Refusal } from "./RateLimitLine.ts"
 export interface Options extends Limits {
   /**
    * Estimates the tokens of a call. Default: a quarter of the prompt's characters, 1,000 for each file in it, and for the
-   * answer what the last ones took on average, at first 500.
+   * answer what the last ones took on average, at first 500. What is negative or no number ends the call as a defect.
    */
   readonly estimate?: ((request: LanguageModel.ProviderOptions) => Estimate.Estimate) | undefined
   /** Whether each tenant (`Caller.as`) has the limits for itself, at most 1,000 of them. Default false. */
