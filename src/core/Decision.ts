@@ -16,6 +16,16 @@ export const RetryRefused = Schema.TaggedStruct("RetryRefused", {
   why: Schema.Literals(["times", "budget", "retryAfterTooLong", "deadline"])
 })
 
+/**
+ * An attempt was not sent, because the provider had told the call not to: for `forMillis` more, or for good where that is
+ * left out.
+ */
+export const AttemptWithheld = Schema.TaggedStruct("AttemptWithheld", {
+  provider: Schema.String,
+  model: Schema.String,
+  forMillis: Schema.optionalKey(Schema.Finite)
+})
+
 /** A call waited for its turn. */
 export const Waited = Schema.TaggedStruct("Waited", {
   policy: Schema.Literals(["AdaptiveLimit", "Bulkhead", "RateLimit"]),
@@ -92,6 +102,7 @@ export const Decision = Schema.Union([
   PolicyReason.TooSlow,
   RetryScheduled,
   RetryRefused,
+  AttemptWithheld,
   Waited,
   CircuitOpened,
   CircuitProbed,

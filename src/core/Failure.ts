@@ -29,6 +29,9 @@ const retryAfterInMetadata = (error: AiError.AiError): Duration.Duration | undef
   return asked === undefined ? undefined : Duration.millis(asked)
 }
 
+/** The longest time, in milliseconds, for which anybody can ask to be left alone: a day. More is taken for a mistake. */
+export const longestWaitMillis = 24 * 60 * 60 * 1_000
+
 /** What a policy decided, if the error is a policy's. */
 export const decided = (error: AiError.AiError): PolicyReason.PolicyReason | undefined =>
   Option.getOrUndefined(PolicyReason.of(error))

@@ -1,6 +1,7 @@
 /**
- * Counts successes and faults over the last moments, slice by slice, in constant space.
+ * Counts successes and faults over the last moments, in constant space.
  */
+import { RollingCount } from "./RollingCount.ts"
 
 /** What a window holds now. */
 export interface Tally {
@@ -15,60 +16,47 @@ export const successRatio = ({ faults, successes }: Tally): number =>
   faults === 0 ? 1 : successes / (successes + faults)
 
 /** Counts outcomes; what is older than `windowMillis` is forgotten a tenth of that time at once. */
-export class OutcomeWindow implements Tally {
-  successes = 0
-  faults = 0
-  faultsInARow = 0
-  // Successes and faults of each slice, side by side.
-  private readonly counts = new Uint32Array(2 * slices)
-  private newest = 0
-  private readonly sliceMillis: number
+export class OutcomeWindow {
+  private readonly successes: RollingCount
+  private readonly faults: RollingCount
+  private faultsInARow = 0
+  private latestMillis = 0
 
   constructor(windowMillis: number) {
-    this.sliceMillis = windowMillis / slices
+    this.successes = new RollingCount(windowMillis)
+    this.faults = new RollingCount(windowMillis)
   }
 
   success(nowMillis: number): void {
-    const at = this.advance(nowMillis)
-    this.counts[at] = (this.counts[at] ?? 0) + 1
-    this.successes++
+    this.successes.add(this.latest(nowMillis))
     this.faultsInARow = 0
   }
 
   fault(nowMillis: number): void {
-    const at = this.advance(nowMillis) + 1
-    this.counts[at] = (this.counts[at] ?? 0) + 1
-    this.faults++
+    this.faults.add(this.latest(nowMillis))
     this.faultsInARow++
   }
 
   /** The counts as of now. */
   tally(nowMillis: number): Tally {
-    this.advance(nowMillis)
-    return this
+    const now = this.latest(nowMillis)
+    return {
+      successes: this.successes.total(now),
+      faults: this.faults.total(now),
+      faultsInARow: this.faultsInARow
+    }
   }
 
   /** Begins anew. */
   clear(): void {
-    this.counts.fill(0)
-    this.successes = 0
-    this.faults = 0
+    this.successes.clear()
+    this.faults.clear()
     this.faultsInARow = 0
   }
 
-  // Forgets what has left the window, and says where the present slice is.
-  private advance(nowMillis: number): number {
-    const slice = Math.max(this.newest, Math.floor(nowMillis / this.sliceMillis))
-    for (let each = Math.max(this.newest + 1, slice - slices + 1); each <= slice; each++) {
-      const at = 2 * (each % slices)
-      this.successes -= this.counts[at] ?? 0
-      this.faults -= this.counts[at + 1] ?? 0
-      this.counts[at] = 0
-      this.counts[at + 1] = 0
-    }
-    this.newest = slice
-    return 2 * (slice % slices)
+  // Both counts stand still together when a clock goes backwards.
+  private latest(nowMillis: number): number {
+    if (nowMillis > this.latestMillis) this.latestMillis = nowMillis
+    return this.latestMillis
   }
 }
-
-const slices = 10

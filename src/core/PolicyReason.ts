@@ -43,10 +43,11 @@ export const CircuitOpen = Schema.TaggedStruct("CircuitOpen", {
   retryAfterMillis: Schema.Finite
 })
 
-/** Turns a call away because the rate limit would let it through only after `retryAfterMillis`. */
+/** Turns a call away because a rate limit would let it through only after `retryAfterMillis`. */
 export const RateLimited = Schema.TaggedStruct("RateLimited", {
   key: Schema.String,
-  dimension: Schema.Literals(["requests", "tokens", "inputTokens", "outputTokens"]),
+  /** What the limit counts; left out where only the wait is known, as the provider asked for it. */
+  dimension: Schema.optionalKey(Schema.Literals(["requests", "tokens", "inputTokens", "outputTokens"])),
   retryAfterMillis: Schema.Finite
 })
 

@@ -9,6 +9,12 @@ import type { AiError } from "effect/ai"
 import * as Failure from "./Failure.ts"
 import * as PolicyReason from "./PolicyReason.ts"
 
+/** Why a provider may not be asked, and for how long; `undefined` is for good. */
+export interface Refusal {
+  readonly error: AiError.AiError
+  readonly forMillis: number | undefined
+}
+
 /** What the providers told one call. */
 export class Refusals {
   private told: Map<object, { readonly error: AiError.AiError; readonly untilMillis: number }> | undefined
@@ -23,18 +29,17 @@ export class Refusals {
 
   /**
    * Why a provider may not be asked now, if so: the error that forbids it for this call, or `PolicyReason` `RateLimited`
-   * with what is left of the wait.
+   * with what is left of the wait, `forMillis`.
    */
-  refusal(provider: object, key: string, now: number): AiError.AiError | undefined {
+  refusal(provider: object, key: string, now: number): Refusal | undefined {
     const told = this.told?.get(provider)
     if (told === undefined || now >= told.untilMillis) return undefined
-    if (told.untilMillis === Infinity) return told.error
-    return PolicyReason.toAiError("Attempts", {
-      _tag: "RateLimited",
-      key,
-      dimension: "requests",
-      retryAfterMillis: told.untilMillis - now
-    })
+    if (told.untilMillis === Infinity) return { error: told.error, forMillis: undefined }
+    const forMillis = told.untilMillis - now
+    return {
+      error: PolicyReason.toAiError("Attempts", { _tag: "RateLimited", key, retryAfterMillis: forMillis }),
+      forMillis
+    }
   }
 
   private untilMillis(error: AiError.AiError, now: number): number | undefined {

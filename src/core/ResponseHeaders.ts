@@ -1,8 +1,8 @@
 /**
  * Tells policies of a response's headers as soon as they are there, long before the `finish` part brings them.
  *
- * A provider that sees them calls {@link received}; a policy that wants to hear puts a listener around its call with
- * {@link listen}. Listeners further out hear too.
+ * A provider that sees them calls {@link received}; a policy that wants to hear provides a {@link Listener} to its call,
+ * made with {@link heardBy}, so that listeners further out hear too.
  */
 import { Context, Effect } from "effect"
 

@@ -9,6 +9,7 @@ import { Cause, Duration, Effect, Exit, Stream } from "effect"
 import type { AiError } from "effect/ai"
 import * as Content from "../core/Content.ts"
 import * as Failure from "../core/Failure.ts"
+import * as OptionCheck from "../core/OptionCheck.ts"
 import * as PolicyHealth from "../core/PolicyHealth.ts"
 import * as PolicyReason from "../core/PolicyReason.ts"
 import type { Policy } from "../provider/ModelProvider.ts"
@@ -115,20 +116,13 @@ const refused = (refusal: Refusal) => PolicyReason.toAiError("AdaptiveLimit", re
 
 const limit = (options: Options): Effect.Effect<{ readonly gate: Gate.Gate; readonly learner: Learner }> => {
   const gateSettings = GateSettings.resolve("AdaptiveLimit", options)
-  const min = GateSettings.whole("AdaptiveLimit", "min", 1, options.min ?? defaults.min)
-  const max = GateSettings.whole("AdaptiveLimit", "max", min, options.max ?? Math.max(min, defaults.max))
-  const initial = GateSettings.whole(
-    "AdaptiveLimit",
-    "initial",
-    min,
-    options.initial ?? Math.max(min, Math.min(max, defaults.initial))
-  )
-  if (initial > max) throw new RangeError(`AdaptiveLimit option initial must be at most max, ${max}, got ${initial}`)
-  const tolerance = options.tolerance ?? defaults.tolerance
-  if (!(tolerance >= 1 && tolerance < Infinity)) {
-    throw new RangeError(`AdaptiveLimit option tolerance must be a number of at least 1, got ${tolerance}`)
-  }
-  const windowMillis = GateSettings.positive("AdaptiveLimit", "window", options.window ?? defaults.window)
+  const check = OptionCheck.of("AdaptiveLimit")
+  const min = check.whole("min", options.min ?? defaults.min, 1)
+  const max = check.whole("max", options.max ?? Math.max(min, defaults.max), min)
+  const usual = Math.max(min, Math.min(max, defaults.initial))
+  const initial = check.whole("initial", options.initial ?? usual, min, max)
+  const tolerance = check.number("tolerance", options.tolerance ?? defaults.tolerance, { atLeast: 1 })
+  const windowMillis = check.millis("window", options.window ?? defaults.window)
   return Effect.sync(() => ({
     gate: new Gate.Gate(gateSettings, initial),
     learner: new Learner({ min, max, tolerance, windowMillis }, initial)

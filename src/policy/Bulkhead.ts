@@ -5,6 +5,7 @@
  * once and not after the wait.
  */
 import { Effect } from "effect"
+import * as OptionCheck from "../core/OptionCheck.ts"
 import * as PolicyHealth from "../core/PolicyHealth.ts"
 import * as PolicyReason from "../core/PolicyReason.ts"
 import type { Policy } from "../provider/ModelProvider.ts"
@@ -80,7 +81,7 @@ export type Refusal = Gate.Refusal
 const refused = (refusal: Refusal) => PolicyReason.toAiError("Bulkhead", refusal)
 
 const gate = (options: Options): Effect.Effect<Gate.Gate> => {
-  const concurrency = GateSettings.whole("Bulkhead", "concurrency", 1, options.concurrency)
+  const concurrency = OptionCheck.of("Bulkhead").whole("concurrency", options.concurrency, 1)
   const settings = GateSettings.resolve("Bulkhead", options)
   return Effect.sync(() => new Gate.Gate(settings, concurrency))
 }

@@ -4,7 +4,7 @@
 import { Cause, type Clock, Duration, Effect, Exit, Random } from "effect"
 import type { CircuitBreaker } from "effect/persistence"
 import * as CallTrail from "../core/CallTrail.ts"
-import type * as Failure from "../core/Failure.ts"
+import * as Failure from "../core/Failure.ts"
 import * as OutcomeWindow from "../core/OutcomeWindow.ts"
 import type * as PolicyReason from "../core/PolicyReason.ts"
 import type { Readiness } from "../provider/ModelProvider.ts"
@@ -31,9 +31,6 @@ export interface Verdict {
 /** What a circuit says to those it does not let pass. */
 export type CircuitOpen = Extract<PolicyReason.PolicyReason, { _tag: "CircuitOpen" }>
 
-/** The longest time for which anybody can ask to be left alone. */
-const maxSaidMillis = 24 * 60 * 60 * 1_000
-
 /** The share of its time by which an opening is shortened at random, so that processes do not probe together. */
 const jitter = 0.2
 
@@ -58,7 +55,7 @@ export const openingMillis = (
   if (verdict.retryAfter === undefined) {
     return Math.ceil(verdict.blame === "unusable" ? settings.maxOpenMillis * shortened : backOff)
   }
-  const said = Math.min(maxSaidMillis, Duration.toMillis(verdict.retryAfter))
+  const said = Math.min(Failure.longestWaitMillis, Duration.toMillis(verdict.retryAfter))
   return Math.ceil(Math.max(backOff, said + draw * jitter * settings.openMillis))
 }
 

@@ -13,6 +13,7 @@ import type { AiError } from "effect/ai"
 import * as Caller from "../core/Caller.ts"
 import * as Content from "../core/Content.ts"
 import * as Failure from "../core/Failure.ts"
+import * as OptionCheck from "../core/OptionCheck.ts"
 import * as OutcomeWindow from "../core/OutcomeWindow.ts"
 import * as PolicyHealth from "../core/PolicyHealth.ts"
 import * as PolicyReason from "../core/PolicyReason.ts"
@@ -92,7 +93,7 @@ export const perModel = (options: Options = {}): Policy => {
  */
 export const shared = (options: SharedOptions = {}): Policy<CircuitKeeper.CircuitBreakerStore> => {
   const settings = resolve(options)
-  const timeout = positive("storeTimeout", options.storeTimeout ?? defaults.storeTimeout)
+  const timeout = check.millis("storeTimeout", options.storeTimeout ?? defaults.storeTimeout)
   return (next) =>
     Effect.flatMap(CircuitKeeper.shared(Duration.millis(timeout)), (keepers) =>
       guarding(next, options, circuits(settings, options, keepers))
@@ -133,40 +134,19 @@ export const effect = <E>(classify: (error: E) => Verdict, options: Options = {}
 
 /** Fills in the defaults. Rejects an option that makes no sense with a `RangeError`. */
 export const resolve = (options: Options): Settings => {
-  const { consecutive = defaults.consecutive, minCalls = defaults.minCalls, ratio = defaults.ratio } = options
-  if (!(ratio > 0 && ratio <= 1)) {
-    throw new RangeError(`CircuitBreaker option ratio must be above 0 and at most 1, got ${ratio}`)
-  }
-  const maxKeys = options.maxKeys ?? defaults.maxKeys
-  for (const [name, value] of Object.entries({ consecutive, minCalls, maxKeys })) {
-    if (!Number.isSafeInteger(value) || value < 1) {
-      throw new RangeError(`CircuitBreaker option ${name} must be a whole number of at least 1, got ${value}`)
-    }
-  }
-  const openMillis = positive("open", options.open ?? defaults.open)
-  const maxOpenMillis = positive("maxOpen", options.maxOpen ?? defaults.maxOpen)
-  if (maxOpenMillis < openMillis) {
-    throw new RangeError(
-      `CircuitBreaker option maxOpen must be at least open, got ${maxOpenMillis} ms and ${openMillis} ms`
-    )
-  }
+  const openMillis = check.millis("open", options.open ?? defaults.open)
+  check.whole("maxKeys", options.maxKeys ?? defaults.maxKeys, 1)
   return {
-    ratio,
-    minCalls,
-    consecutive,
-    windowMillis: positive("window", options.window ?? defaults.window),
+    ratio: check.number("ratio", options.ratio ?? defaults.ratio, { above: 0, atMost: 1 }),
+    minCalls: check.whole("minCalls", options.minCalls ?? defaults.minCalls, 1),
+    consecutive: check.whole("consecutive", options.consecutive ?? defaults.consecutive, 1),
+    windowMillis: check.millis("window", options.window ?? defaults.window),
     openMillis,
-    maxOpenMillis
+    maxOpenMillis: check.millis("maxOpen", options.maxOpen ?? defaults.maxOpen, { atLeast: openMillis })
   }
 }
 
-const positive = (name: string, input: Duration.Input): number => {
-  const millis = Duration.toMillis(input)
-  if (!(millis > 0 && millis < Infinity)) {
-    throw new RangeError(`CircuitBreaker option ${name} must be a finite duration above 0, got ${millis} ms`)
-  }
-  return millis
-}
+const check = OptionCheck.of("CircuitBreaker")
 
 type Enter = (key: string, clock: Clock.Clock, restore: CircuitKeeper.Restore) => Effect.Effect<Pass, CircuitOpen>
 

@@ -183,7 +183,8 @@ export class Gate {
   private turn(visit: Visit): Effect.Effect<void> {
     const isLimited = visit.deadline !== undefined || this.settings.maxWaitMillis < Infinity
     const told = Effect.callback<void>((resume) => {
-      if (visit.state === "waiting") visit.wake = () => resume(Effect.void)
+      // Resuming a fiber runs it at once, and it may let in the next: yielding leaves each to its own turn.
+      if (visit.state === "waiting") visit.wake = () => resume(Effect.yieldNow)
       else resume(Effect.void)
     })
     const waited = Effect.suspend(() =>

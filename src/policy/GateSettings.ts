@@ -1,7 +1,8 @@
 /**
  * Names the options of whatever lets calls through a gate, and their defaults.
  */
-import { Duration } from "effect"
+import type { Duration } from "effect"
+import * as OptionCheck from "../core/OptionCheck.ts"
 
 export interface Options {
   /** Calls that may wait for their turn; one more is refused. Default 10,000. */
@@ -26,24 +27,15 @@ export interface Settings {
 }
 
 /** Fills in the defaults. Throws a `RangeError` that names the option which is out of range. */
-export const resolve = (policy: Settings["policy"], options: Options): Settings => ({
-  policy,
-  maxWaiting: whole(policy, "maxWaiting", 0, options.maxWaiting ?? defaults.maxWaiting),
-  keyConcurrency:
-    options.keyConcurrency === undefined ? Infinity : whole(policy, "keyConcurrency", 1, options.keyConcurrency),
-  agingMillis: positive(policy, "aging", options.aging ?? defaults.aging),
-  maxWaitMillis: options.maxWait === undefined ? Infinity : positive(policy, "maxWait", options.maxWait)
-})
-
-/** Rejects an option that is not a whole number of at least `atLeast`. */
-export const whole = (policy: string, name: string, atLeast: number, value: number): number => {
-  if (Number.isSafeInteger(value) && value >= atLeast) return value
-  throw new RangeError(`${policy} option ${name} must be a whole number of at least ${atLeast}, got ${value}`)
-}
-
-/** Rejects an option that is not longer than zero. */
-export const positive = (policy: string, name: string, input: Duration.Input): number => {
-  const millis = Duration.toMillis(input)
-  if (millis > 0) return millis
-  throw new RangeError(`${policy} option ${name} must be longer than zero, got ${millis} ms`)
+export const resolve = (policy: Settings["policy"], options: Options): Settings => {
+  const check = OptionCheck.of(policy)
+  const { keyConcurrency } = options
+  return {
+    policy,
+    maxWaiting: check.whole("maxWaiting", options.maxWaiting ?? defaults.maxWaiting, 0),
+    keyConcurrency: keyConcurrency === undefined ? Infinity : check.whole("keyConcurrency", keyConcurrency, 1),
+    agingMillis: check.millis("aging", options.aging ?? defaults.aging),
+    maxWaitMillis:
+      options.maxWait === undefined ? Infinity : check.millis("maxWait", options.maxWait, { endless: true })
+  }
 }

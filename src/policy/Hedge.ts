@@ -10,6 +10,7 @@ import * as Attempt from "../core/Attempt.ts"
 import * as CallTrail from "../core/CallTrail.ts"
 import * as Deadline from "../core/Deadline.ts"
 import type * as Decision from "../core/Decision.ts"
+import * as OptionCheck from "../core/OptionCheck.ts"
 import * as PolicyHealth from "../core/PolicyHealth.ts"
 import type { ModelProvider, Policy } from "../provider/ModelProvider.ts"
 import * as Attempts from "../provider/Attempts.ts"
@@ -229,34 +230,24 @@ const recordWinner = (provider: ModelProvider | undefined): Effect.Effect<void> 
     : CallTrail.record({ _tag: "AttemptWon", policy: "Hedge", provider: provider.name, model: provider.model })
 
 const fixed = (delay: Duration.Input, options: Options): Settings => {
-  const delayMillis = Duration.toMillis(delay)
-  if (!(delayMillis >= 0 && delayMillis < Infinity)) {
-    throw new RangeError(`Hedge option delay must be a finite duration of at least 0, got ${delayMillis} ms`)
-  }
+  const delayMillis = check.millis("delay", delay, { atLeast: 0 })
   return { ...resolve(options), delay: () => delayMillis }
 }
 
 const learned = (options: AdaptiveOptions): Settings => {
-  const { quantile = defaults.quantile, warmUp = defaults.warmUp } = options
-  if (!(quantile > 0 && quantile < 1)) {
-    throw new RangeError(`Hedge option quantile must be above 0 and below 1, got ${quantile}`)
-  }
+  const quantile = check.number("quantile", options.quantile ?? defaults.quantile, { above: 0, below: 1 })
   const settings = resolve(options)
-  if (!Number.isSafeInteger(warmUp) || warmUp < 1 || warmUp > settings.samples) {
-    throw new RangeError(`Hedge option warmUp must be a whole number from 1 to samples, got ${warmUp}`)
-  }
+  const warmUp = check.whole("warmUp", options.warmUp ?? defaults.warmUp, 1, settings.samples)
   return {
     ...settings,
     delay: (latencies) => (latencies.size < warmUp ? undefined : latencies.quantileBeforeGap(quantile, slack))
   }
 }
 
-const resolve = ({ maxShare = defaults.maxShare, samples = defaults.samples, to }: AdaptiveOptions) => {
-  if (!(maxShare >= 0 && maxShare <= 1)) {
-    throw new RangeError(`Hedge option maxShare must be from 0 to 1, got ${maxShare}`)
-  }
-  if (!Number.isSafeInteger(samples) || samples < 1 || samples > 1_000_000) {
-    throw new RangeError(`Hedge option samples must be a whole number from 1 to 1,000,000, got ${samples}`)
-  }
-  return { maxShare, samples, to }
-}
+const resolve = ({ maxShare = defaults.maxShare, samples = defaults.samples, to }: AdaptiveOptions) => ({
+  maxShare: check.number("maxShare", maxShare, { atLeast: 0, atMost: 1 }),
+  samples: check.whole("samples", samples, 1, 1_000_000),
+  to
+})
+
+const check = OptionCheck.of("Hedge")

@@ -34,7 +34,7 @@ const readAhead = 16
 
 /**
  * Fails a stream when it takes longer than its clocks allow. It has been interrupted, and all it had open is closed,
- * before the error arrives; parts that came in time arrive before it.
+ * before the error arrives; parts that came in time arrive before it, as many as wait for a slow reader.
  *
  * `start` makes the clocks when the stream is first read. Opening the stream is part of what it is first asked. `provide`
  * gives what reads it the context it needs.
@@ -55,6 +55,7 @@ export const limit = <R>(
       let expired: AiError.AiError | undefined
       let finished = false
 
+      let pump: Fiber.Fiber<void, AiError.AiError> | undefined = undefined
       // A watcher that looks early looks again; only one that would look too late is replaced.
       let watcher: Fiber.Fiber<void> | undefined
       let looksAt = Infinity
@@ -63,9 +64,16 @@ export const limit = <R>(
         if (looksAt === Infinity) return Effect.void
         const left = looksAt - now()
         if (left > microsecond) return Effect.andThen(Effect.sleep(left), watch)
+        // Its first step may come before whoever starts it has it in hand.
+        if (pump === undefined) return Effect.andThen(Effect.yieldNow, watch)
+        // All was brought in time, and only the reader takes long.
+        if (pump.pollUnsafe() !== undefined) return Effect.void
         const reason = clocks.expired(pulledAt, now())
-        expired = PolicyReason.toAiError("Timeout", reason)
-        return Effect.andThen(CallTrail.record(reason), Fiber.interrupt(pump))
+        const error = PolicyReason.toAiError("Timeout", reason)
+        expired = error
+        // Interrupted before its first step, the pump does not say that it has ended.
+        const end = Effect.andThen(Fiber.interrupt(pump), Queue.fail(queue, error))
+        return Effect.uninterruptible(Effect.andThen(CallTrail.record(reason), end))
       })
       const watchInTime: Effect.Effect<void> = Effect.suspend(() => {
         const until = clocks.until(pulledAt)
@@ -91,10 +99,10 @@ export const limit = <R>(
           })
         )
       })
-      const pump = yield* Stream.runForEachArray(timed, (parts) => Queue.offerAll(queue, parts)).pipe(
+      pump = yield* Stream.runForEachArray(timed, (parts) => Queue.offerAll(queue, parts)).pipe(
         provide,
         Effect.onExit((exit) => {
-          if (expired !== undefined) return Queue.fail(queue, expired)
+          if (expired !== undefined) return Effect.void
           return Exit.isSuccess(exit) ? Queue.end(queue) : Queue.failCause(queue, exit.cause)
         }),
         Effect.forkIn(scope)

@@ -8,6 +8,7 @@ import { AiError, type Response } from "effect/ai"
 import * as Attempt from "../core/Attempt.ts"
 import * as CallTrail from "../core/CallTrail.ts"
 import * as Content from "../core/Content.ts"
+import * as OptionCheck from "../core/OptionCheck.ts"
 import * as PolicyReason from "../core/PolicyReason.ts"
 import type { ModelProvider, Policy } from "../provider/ModelProvider.ts"
 import * as Attempts from "../provider/Attempts.ts"
@@ -172,12 +173,7 @@ const asAiError = (errors: ReadonlyArray<AiError.AiError | Unacceptable>): AiErr
 
 const notAcceptable = (answers: number): NotAcceptable => ({ _tag: "NotAcceptable", answers })
 
-const staggerOf = ({ stagger = defaults.stagger }: Pick<Options, "stagger">): Duration.Duration => {
-  const duration = Duration.fromInputUnsafe(stagger)
-  if (!Duration.isFinite(duration) || Duration.isNegative(duration)) {
-    throw new RangeError(
-      `Race option stagger must be a finite duration of at least 0, got ${Duration.toMillis(duration)} ms`
-    )
-  }
-  return duration
-}
+const check = OptionCheck.of("Race")
+
+const staggerOf = ({ stagger = defaults.stagger }: Pick<Options, "stagger">): Duration.Duration =>
+  Duration.millis(check.millis("stagger", stagger, { atLeast: 0 }))

@@ -18,7 +18,7 @@ import type { ModelProvider, Policy } from "../provider/ModelProvider.ts"
 import * as Estimate from "./RateLimitEstimate.ts"
 import { Limiter, type Outcome } from "./RateLimiter.ts"
 import type { Refusal } from "./RateLimitLine.ts"
-import { defaults, type Options as Limits, positiveMillis, resolve, type Settings } from "./RateLimitSettings.ts"
+import { defaults, type Options as Limits, resolve, type Settings, storeTimeoutMillis } from "./RateLimitSettings.ts"
 import { SharedLimits } from "./RateLimitShared.ts"
 import * as RetryBudget from "./RetryBudget.ts"
 import * as TokenEstimate from "./TokenEstimate.ts"
@@ -31,7 +31,7 @@ export type { Refusal } from "./RateLimitLine.ts"
 export interface Options extends Limits {
   /**
    * Estimates the tokens of a call. Default: a quarter of the prompt's characters, 1,000 for each file in it, and for the
-   * answer what the last ones took on average, at first 500.
+   * answer what the last ones took on average, at first 500. What is negative or no number ends the call as a defect.
    */
   readonly estimate?: ((request: LanguageModel.ProviderOptions) => Estimate.Estimate) | undefined
   /** Whether each tenant (`Caller.as`) has the limits for itself, at most 1,000 of them. Default false. */
@@ -85,13 +85,11 @@ export const shared = (
   } = {}
 ): Policy<RateLimiter.RateLimiterStore> => {
   const settings = resolve(options)
-  const storeTimeoutMillis = positiveMillis("storeTimeout", options.storeTimeout ?? defaults.storeTimeout)
+  const timeoutMillis = storeTimeoutMillis(options.storeTimeout)
   return (next) =>
     Effect.flatMap(RateLimiter.RateLimiterStore, (store) =>
       Effect.map(
-        Effect.flatMap(Effect.scope, (scope) =>
-          limiter(settings, true, new SharedLimits(store, storeTimeoutMillis, scope))
-        ),
+        Effect.flatMap(Effect.scope, (scope) => limiter(settings, true, new SharedLimits(store, timeoutMillis, scope))),
         around(next, options)
       )
     )
@@ -167,7 +165,7 @@ const around = (next: ModelProvider, { estimate, perTenant = defaults.perTenant 
     if (output.total !== undefined) answers.observe(output.total)
     const cached = isCachedFree ? (input.cacheRead ?? 0) : 0
     return {
-      inputTokens: input.total === undefined ? undefined : input.total - cached,
+      inputTokens: input.total === undefined ? undefined : Math.max(0, input.total - cached),
       outputTokens: output.total,
       headers: finish.response?.headers
     }

@@ -52,9 +52,9 @@ export const level = (bucket: Bucket, now: number): number =>
     ? bucket.level
     : Math.min(bucket.capacity, bucket.level + ((now - bucket.atMillis) * bucket.limit) / bucket.windowMillis)
 
-/** Milliseconds until `need` may be taken, 0 when it may now. */
-export const wait = (bucket: Bucket, need: number, now: number): number =>
-  need === 0 ? 0 : waitForAll(bucket, Math.min(need, bucket.capacity), now)
+/** Milliseconds until `need` may be taken, 0 when it may now, if others take `before` of it first. */
+export const wait = (bucket: Bucket, need: number, now: number, before = 0): number =>
+  need + before === 0 ? 0 : waitForAll(bucket, before + Math.min(need, bucket.capacity), now)
 
 /** Milliseconds until `need` has refilled altogether, also where it is more than there is room for at once. */
 export const waitForAll = (bucket: Bucket, need: number, now: number): number => {

@@ -145,7 +145,7 @@ const windowLongerThan = (resetMillis = 0): Window => [
 
 const positive = (value: string | undefined): number | undefined => {
   const number = value === undefined ? NaN : Number(/^\s*(\d+(?:\.\d+)?)\s*(?:$|[,;])/.exec(value)?.[1])
-  return number > 0 ? number : undefined
+  return number > 0 && number < Infinity ? number : undefined
 }
 
 const zero = (value: string | undefined): 0 | undefined => (value?.trim() === "0" ? 0 : undefined)
@@ -165,7 +165,7 @@ const resetOf = (value: string | undefined, now: () => number): Reset | undefine
       (sum, [, amount, unit = ""]) => sum + Number(amount) * (millisPer[unit] ?? 0),
       0
     )
-    return millis > 0 ? { millis, isDuration: true } : undefined
+    return millis > 0 && millis < Infinity ? { millis, isDuration: true } : undefined
   }
   const number = positive(text)
   const millis =

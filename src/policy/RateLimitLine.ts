@@ -2,7 +2,8 @@
  * Where the calls of one key wait for the limit: the urgent first, then first come, first served, one at a time.
  *
  * Who is first sleeps until its turn, lets go everybody who may go then, and leaves the watch to the next. So there is
- * one timer for each key however many wait, no fiber that nobody owns, and nothing to do for a call that need not wait.
+ * one timer for each key however many wait (with `maxWait` one more for each that does), no fiber that nobody owns, and
+ * nothing to do for a call that need not wait.
  */
 import { type Clock, Effect, Exit } from "effect"
 import { Heap } from "../core/Heap.ts"
@@ -127,7 +128,7 @@ export class Line {
         ? this.turn(waiter)
         : Effect.timeoutOrElse(this.turn(waiter), {
             duration: maxWaitMillis,
-            orElse: () => Effect.fail(this.rateLimited(asking.need, this.now))
+            orElse: () => Effect.fail(this.rateLimited(State.wait(this.current, asking.need, this.now)))
           })
     return Effect.onExit(restore(turn), (exit) =>
       Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => this.leave(waiter))
@@ -195,15 +196,14 @@ export class Line {
     }
     if (this.waiting.size >= maxWaiting) return { _tag: "QueueFull", limit: this.leastLimit(), maxWaiting }
     if (maxWaitMillis === Infinity && deadline === undefined) return undefined
-    let all = need
-    for (const [other, sum] of this.needed) if (other >= priority) all = State.add(all, sum)
-    const { millis } = State.waitForAll(this.current, all, now)
-    if (deadline !== undefined && now + millis > deadline) return deadlineTooNear(deadline - now, millis)
-    return millis > maxWaitMillis ? this.rateLimited(all, now) : undefined
+    let before = State.nothing
+    for (const [other, sum] of this.needed) if (other >= priority) before = State.add(before, sum)
+    const wait = State.wait(this.current, need, now, before)
+    if (deadline !== undefined && now + wait.millis > deadline) return deadlineTooNear(deadline - now, wait.millis)
+    return wait.millis > maxWaitMillis ? this.rateLimited(wait) : undefined
   }
 
-  private rateLimited(need: State.Need, now: number): Refusal {
-    const { dimension, millis } = State.waitForAll(this.current, need, now)
+  private rateLimited({ dimension, millis }: State.Wait): Refusal {
     return { _tag: "RateLimited", key: this.key, dimension, retryAfterMillis: Math.ceil(millis) }
   }
 

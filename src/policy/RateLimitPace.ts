@@ -29,6 +29,8 @@ export interface Pace {
   readonly evidence: { readonly accepted: number; readonly millis: number }
   /** The longest pause of which all counts as busy. */
   readonly idleMillis: number
+  /** Starting: calls that go at once. */
+  readonly burst: number
 }
 
 /** Calls that go at once while nothing is known; also how many a second follow. */
@@ -37,9 +39,10 @@ const start = { burst: 10, perMilli: 0.02 } as const
 /** Over which time calls count as "lately", and the least pause that counts as having nothing to do. */
 const recentMillis = 10_000
 
-export const make = (kind: "free" | "starting", now: number): Pace => ({
+/** `burst`: the most that may go at once. */
+export const make = (kind: "free" | "starting", now: number, burst = Infinity): Pace => ({
   kind,
-  level: start.burst,
+  level: Math.min(start.burst, burst),
   atMillis: now,
   measured: 0,
   clearSinceMillis: now,
@@ -48,7 +51,8 @@ export const make = (kind: "free" | "starting", now: number): Pace => ({
   lastMillis: now,
   recent: 0,
   evidence: { accepted: 0, millis: 1 },
-  idleMillis: recentMillis
+  idleMillis: recentMillis,
+  burst: Math.min(start.burst, burst)
 })
 
 /** Calls a millisecond that are let through now. */
@@ -132,14 +136,14 @@ export const relax = (pace: Pace, limit: number | undefined, now: number): Pace 
   }
   const times = growth(pace, now)
   if (times < 2 || (limit === undefined ? times < 8 : times * pace.measured < limit)) return pace
-  return make(limit === undefined ? "starting" : "free", now)
+  return make(limit === undefined ? "starting" : "free", now, pace.burst)
 }
 
 // What is too little for one more call.
 const leftOver = 0.5
 
 const level = (pace: Pace, rate: number, now: number): number => {
-  const most = Math.max(pace.kind === "starting" ? start.burst : 1 + lateness, rate * tickMillis)
+  const most = Math.max(pace.kind === "starting" ? pace.burst : 1 + lateness, rate * tickMillis)
   return Math.min(most, pace.level + Math.max(0, now - pace.atMillis) * rate)
 }
 

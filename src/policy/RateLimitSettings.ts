@@ -1,6 +1,8 @@
 /** The options of rate limits, their defaults, and what is made of them. */
-import { Duration } from "effect"
+import type { Duration } from "effect"
+import * as OptionCheck from "../core/OptionCheck.ts"
 import * as Bucket from "./RateLimitBucket.ts"
+import { dimensions } from "./RateLimitHeaders.ts"
 import type * as Line from "./RateLimitLine.ts"
 
 /** So much in so much time, refilled bit by bit. */
@@ -36,40 +38,31 @@ export const defaults = { maxWaiting: 10_000, aging: "1 minute", perTenant: fals
 export interface Settings extends Line.Settings {
   /** The buckets of the limits given, full at `now`. */
   readonly buckets: (now: number) => ReadonlyArray<Bucket.Bucket>
+  readonly burst: number | undefined
 }
 
 /** Fills in the defaults, and rejects with a `RangeError` what makes no sense. */
 export const resolve = (options: Options): Settings => {
-  const { burst, maxWaiting = defaults.maxWaiting } = options
-  const limits = (["requests", "tokens", "inputTokens", "outputTokens"] as const).flatMap((dimension) => {
+  const { burst } = options
+  const limits = dimensions.flatMap((dimension) => {
     const given = options[dimension]
     if (given === undefined) return []
-    const windowMillis = positiveMillis(`${dimension}.window`, given.window)
-    if (!(given.limit > 0 && given.limit < Infinity))
-      reject(`${dimension}.limit`, "a finite number above 0", given.limit)
-    const most = dimension === "requests" ? burst : undefined
-    return [{ dimension, limit: given.limit, windowMillis, burst: most, learned: false }]
+    const limit = check.number(`${dimension}.limit`, given.limit, { above: 0 })
+    const windowMillis = check.millis(`${dimension}.window`, given.window)
+    return [{ dimension, limit, windowMillis, burst: dimension === "requests" ? burst : undefined, learned: false }]
   })
-  if (burst !== undefined && !(burst >= 1)) reject("burst", "at least 1", burst)
-  if (!Number.isSafeInteger(maxWaiting) || maxWaiting < 0) {
-    reject("maxWaiting", "a whole number of at least 0", maxWaiting)
-  }
-  const maxWaitMillis = options.maxWait === undefined ? Infinity : Duration.toMillis(options.maxWait)
-  if (!(maxWaitMillis >= 0)) reject("maxWait", "a duration of at least 0", `${maxWaitMillis} ms`)
+  if (burst !== undefined && !(burst >= 1)) check.reject("burst", "at least 1", burst)
   return {
-    maxWaiting,
-    maxWaitMillis,
-    agingMillis: positiveMillis("aging", options.aging ?? defaults.aging),
-    buckets: (now) => limits.map((limit) => Bucket.make({ ...limit, now }))
+    maxWaiting: check.whole("maxWaiting", options.maxWaiting ?? defaults.maxWaiting, 0),
+    maxWaitMillis: check.millis("maxWait", options.maxWait ?? Infinity, { atLeast: 0, endless: true }),
+    agingMillis: check.millis("aging", options.aging ?? defaults.aging),
+    buckets: (now) => limits.map((limit) => Bucket.make({ ...limit, now })),
+    burst
   }
 }
 
-/** The milliseconds of an option that must be a finite duration above zero. */
-export const positiveMillis = (name: string, duration: Duration.Input): number => {
-  const millis = Duration.toMillis(duration)
-  return millis > 0 && millis < Infinity ? millis : reject(name, "a finite duration above 0", `${millis} ms`)
-}
+/** The time a store has to answer, in milliseconds. */
+export const storeTimeoutMillis = (timeout: Duration.Input = defaults.storeTimeout): number =>
+  check.millis("storeTimeout", timeout)
 
-const reject = (name: string, wanted: string, value: number | string): never => {
-  throw new RangeError(`RateLimit option ${name} must be ${wanted}, got ${value}`)
-}
+const check = OptionCheck.of("RateLimit")

@@ -9,7 +9,7 @@ import { Clock, Duration, Effect, Exit, Option, type Scope } from "effect"
 import type { RateLimiter } from "effect/persistence"
 import type * as Bucket from "./RateLimitBucket.ts"
 import type { Line, Refusal, Restore } from "./RateLimitLine.ts"
-import type * as State from "./RateLimitState.ts"
+import * as State from "./RateLimitState.ts"
 
 export class SharedLimits {
   private readonly store: RateLimiter.RateLimiterStore["Service"]
@@ -74,9 +74,7 @@ export class SharedLimits {
 
   /** Uses up what the store's limit of requests would grant until a pause is over, so that the others pause as well. */
   pause(line: Line, millis: number): Effect.Effect<void> {
-    const paced = line.state.buckets.filter(
-      ({ dimension, windowMillis }) => dimension === "requests" && windowMillis <= 60_000
-    )
+    const paced = line.state.buckets.filter(State.isPace)
     if (paced.length === 0 || line.now < this.absentUntil) return Effect.void
     return Effect.forEach(paced, (bucket) =>
       Effect.flatMap(this.store.tokenBucket(consumption(line, bucket, 0)), ([level]) => {

@@ -1,6 +1,7 @@
 /**
  * Decides for one key when the next call may go: a pure step over all its limits, its pace and its pauses.
  */
+import * as Failure from "../core/Failure.ts"
 import * as Bucket from "./RateLimitBucket.ts"
 import type { Dimension, Told } from "./RateLimitHeaders.ts"
 import * as Pace from "./RateLimitPace.ts"
@@ -21,6 +22,8 @@ export interface State {
   readonly rejected: number
   /** Rejections in a row with nothing let through between them. */
   readonly strikes: number
+  /** The most requests that may go at once, if that was given. */
+  readonly burst: number | undefined
 }
 
 /** A call that was let through. */
@@ -35,17 +38,19 @@ export interface Ticket {
 /** What a call takes of which no tokens are counted. */
 export const oneRequest: Need = { requests: 1, tokens: 0, inputTokens: 0, outputTokens: 0 }
 
-const nothing: Need = { ...oneRequest, requests: 0 }
+/** What nobody takes. */
+export const nothing: Need = { ...oneRequest, requests: 0 }
 
 /** `learns`: while no limit of requests is known, begin slowly. */
-export const make = (given: ReadonlyArray<Bucket.Bucket>, learns: boolean, now: number): State => ({
+export const make = (given: ReadonlyArray<Bucket.Bucket>, learns: boolean, now: number, burst?: number): State => ({
   buckets: given,
-  pace: Pace.make(learns && paceKnown(given) === undefined ? "starting" : "free", now),
+  pace: Pace.make(learns && paceKnown(given) === undefined ? "starting" : "free", now, burst),
   pausedUntil: 0,
   admitted: nothing,
   heard: 0,
   rejected: 0,
-  strikes: 0
+  strikes: 0,
+  burst
 })
 
 /** Whether tokens count, so that it is worth while to estimate them. */
@@ -57,17 +62,13 @@ export interface Wait {
   readonly dimension: Dimension
 }
 
-/** How long until a call that needs this may go; 0 when it may now. */
-export const wait = (state: State, need: Need, now: number): Wait => longest(state, need, now, Bucket.wait)
-
-/** How long until all of several calls will have gone. */
-export const waitForAll = (state: State, need: Need, now: number): Wait => longest(state, need, now, Bucket.waitForAll)
-
-const longest = (state: State, need: Need, now: number, of: typeof Bucket.wait): Wait => {
-  let millis = Math.max(0, state.pausedUntil - now, Pace.wait(state.pace, need.requests, now))
+/** How long until a call that needs this may go, 0 when it may now; `before` is what others need that go before it. */
+export const wait = (state: State, need: Need, now: number, before: Need = nothing): Wait => {
+  const requests = before.requests + need.requests
+  let millis = Math.max(0, state.pausedUntil - now, Pace.wait(state.pace, requests, now))
   let dimension: Dimension = "requests"
   for (const bucket of state.buckets) {
-    const other = of(bucket, need[bucket.dimension], now)
+    const other = Bucket.wait(bucket, need[bucket.dimension], now, before[bucket.dimension])
     if (other > millis) {
       millis = other
       dimension = bucket.dimension
@@ -76,9 +77,9 @@ const longest = (state: State, need: Need, now: number, of: typeof Bucket.wait):
   return { millis, dimension }
 }
 
-/** The limit that is far too small for this call, if there is one. Estimates may be wrong by half. */
+/** The limit of tokens that is far too small for this call, if there is one. Estimates may be wrong by half. */
 export const tooSmall = (state: State, need: Need): Bucket.Bucket | undefined =>
-  state.buckets.find((bucket) => need[bucket.dimension] > 2 * bucket.limit)
+  state.buckets.find(({ dimension, limit }) => dimension !== "requests" && need[dimension] > 2 * limit)
 
 /** Lets a call through. */
 export const take = (state: State, need: Need, now: number): readonly [State, Ticket] => {
@@ -131,7 +132,8 @@ export const learn = (state: State, told: ReadonlyArray<Told>, ticket: Ticket, n
     const isKnown = known !== undefined && known.windowMillis >= least && known.windowMillis <= most
     const windowMillis = isKnown ? known.windowMillis : one.windowMillis
     if (limit !== undefined && (known?.limit !== limit || known.windowMillis !== windowMillis)) {
-      const burst = state.buckets.find((given) => !given.learned && given.dimension === dimension)?.capacity
+      const given = state.buckets.find((bucket) => !bucket.learned && bucket.dimension === dimension)?.capacity
+      const burst = given ?? (dimension === "requests" ? state.burst : undefined)
       bucket = Bucket.make({ dimension, limit, windowMillis, burst, learned: true, now })
       const there = known === undefined ? bucket.capacity - since - ticket.need[dimension] : Bucket.level(known, now)
       bucket = Bucket.lower(bucket, Math.max(0, there), now)
@@ -159,9 +161,9 @@ export interface Rejection {
 /**
  * Takes in that a call was rejected: nothing goes for the time it was told to wait, and then calls go one by one.
  *
- * The time is the longest of Retry-After and of what the limits that were used up need to let the call through. Where
- * nothing was said it is a second, and twice as long each time it was too short. Up to a twentieth is added by `draw`, at
- * most a second, so that processes which were rejected together do not come back together.
+ * The time is the longest of Retry-After and of what the limits that were used up need to let the call through, a day at
+ * most. Where nothing was said it is a second, and twice as long each time it was too short. Up to a twentieth is added by
+ * `draw`, at most a second, so that processes which were rejected together do not come back together.
  */
 export const reject = (
   state: State,
@@ -173,7 +175,8 @@ export const reject = (
   const isLimitKnown = paceKnown(state.buckets) !== undefined
   const strikes = !isFirst ? state.strikes : state.pace.accepted > 1 ? 0 : state.strikes + 1
   const asked = Math.max(retryAfterMillis ?? 0, ...told.map((one) => timeUntilSome(one, ticket.need)))
-  const pauseMillis = asked > 0 ? asked : Math.min(longestGuess, 1_000 * 2 ** strikes)
+  const pauseMillis =
+    asked > 0 ? Math.min(Failure.longestWaitMillis, asked) : Math.min(longestGuess, 1_000 * 2 ** strikes)
   const until = now + pauseMillis + draw * Math.min(1_000, pauseMillis / 20)
   return {
     ...state,
@@ -194,7 +197,7 @@ export const reject = (
 /** Lets nothing go for a time, of a provider that is not well and said when to come back. */
 export const pause = (state: State, millis: number, now: number): State => ({
   ...state,
-  pausedUntil: Math.max(state.pausedUntil, now + millis)
+  pausedUntil: Math.max(state.pausedUntil, now + Math.min(Failure.longestWaitMillis, millis))
 })
 
 const longestGuess = 60_000
@@ -215,8 +218,8 @@ const paceKnown = (buckets: ReadonlyArray<Bucket.Bucket>): number | undefined =>
   return least
 }
 
-// A limit of requests over more than a minute is a quota: nothing says how fast it may be used up.
-const isPace = ({ dimension, windowMillis }: Bucket.Bucket) => dimension === "requests" && windowMillis <= 60_000
+/** Says whether a limit tells a pace: over more than a minute it is a quota, which may be used up at any. */
+export const isPace = ({ dimension, windowMillis }: Bucket.Bucket) => dimension === "requests" && windowMillis <= 60_000
 
 /** Adds up what calls need. */
 export const add = (self: Need, that: Need): Need => ({

@@ -94,7 +94,8 @@ export class Limiter {
       return Effect.flatMap(turn, (ticket) => {
         const passage: Passage = { line, ticket, arrivedAt, hasHeard: false }
         if (shared === undefined) return goesAtOnce ? Effect.succeed(passage) : this.entered(passage, came)
-        const confirmed = shared.confirm(line, ticket, deadline, this.settings.maxWaitMillis, restore)
+        const left = Math.max(0, this.settings.maxWaitMillis - (this.clock.currentTimeMillisUnsafe() - came))
+        const confirmed = shared.confirm(line, ticket, deadline, left, restore)
         return Effect.flatMap(confirmed, () => this.entered(passage, came))
       })
     })
@@ -127,7 +128,13 @@ export class Limiter {
         const draw = fiber.getRef(Random.Random).nextDoubleUnsafe()
         const told = headers === undefined ? [] : this.told(headers)
         line.update((state, now) => State.reject(state, { retryAfterMillis, told, draw }, ticket, now))
-        return this.shared?.pause(line, line.state.pausedUntil - line.now) ?? Effect.void
+        const { shared } = this
+        if (shared === undefined) return Effect.void
+        // What it took stays taken of the requests, and nothing was used of the tokens.
+        return Effect.andThen(
+          shared.pause(line, line.state.pausedUntil - line.now),
+          shared.giveBack(line, line.state.buckets, { ...ticket.need, requests: 0 })
+        )
       }
       if (retryAfterMillis !== undefined) line.update((state, now) => State.pause(state, retryAfterMillis, now))
       if (ticket.need === State.oneRequest) return Effect.void
@@ -175,24 +182,24 @@ export class Limiter {
       }
       return known
     }
-    if (this.lines.size >= maxKeys) {
-      for (const [oldest, line] of this.lines) {
-        if (line.size > 0) continue
-        this.lines.delete(oldest)
-        break
-      }
+    for (const [oldest, line] of this.lines) {
+      if (this.lines.size < maxKeys) break
+      if (line.size === 0) this.lines.delete(oldest)
     }
     const now = this.clock.currentTimeMillisUnsafe()
-    const state = State.make(this.settings.buckets(now), this.learns, now)
+    const state = State.make(this.settings.buckets(now), this.learns, now, this.settings.burst)
     const line = new Line(key, state, this.settings, this.clock, this.shared !== undefined)
     this.lines.set(key, line)
     return line
   }
 }
 
-const usedBy = (need: State.Need, { inputTokens = need.inputTokens, outputTokens = need.outputTokens }: Outcome) => ({
-  requests: need.requests,
-  tokens: inputTokens + outputTokens,
-  inputTokens,
-  outputTokens
-})
+const usedBy = (need: State.Need, outcome: Outcome): State.Need => {
+  const inputTokens = known(outcome.inputTokens) ?? need.inputTokens
+  const outputTokens = known(outcome.outputTokens) ?? need.outputTokens
+  return { requests: need.requests, tokens: inputTokens + outputTokens, inputTokens, outputTokens }
+}
+
+// What a provider says it used may be no number of tokens.
+const known = (tokens: number | undefined) =>
+  tokens !== undefined && tokens >= 0 && tokens < Infinity ? tokens : undefined

@@ -6,6 +6,7 @@
  */
 import { ByteSize, Clock, Duration, Effect, Option, type Scope } from "effect"
 import { Persistence, Redis } from "effect/persistence"
+import * as OptionCheck from "../core/OptionCheck.ts"
 import * as PolicyHealth from "../core/PolicyHealth.ts"
 import type { Policy } from "../provider/ModelProvider.ts"
 import { CachedCalls, CurrentUse } from "./CachedCalls.ts"
@@ -188,14 +189,10 @@ const handleOf = (settings: Settings, store: CacheStore | undefined, scope: Scop
 
 const resolve = (options: PersistedOptions) => {
   const { capacity = defaults.capacity, maxRefreshes = defaults.maxRefreshes, storeId = defaults.storeId } = options
-  for (const [name, value] of Object.entries({ capacity, maxRefreshes })) {
-    if (!Number.isSafeInteger(value) || value < 0) {
-      throw new RangeError(`ResponseCache option ${name} must be a whole number of at least 0, got ${value}`)
-    }
-  }
+  const millis = (name: string, input: Duration.Input, atLeast: number) => check.millis(name, input, { atLeast })
   return {
-    capacity,
-    maxRefreshes,
+    capacity: check.whole("capacity", capacity, 0),
+    maxRefreshes: check.whole("maxRefreshes", maxRefreshes, 0),
     storeId,
     maxBytes: bytes("maxBytes", options.maxBytes),
     maxEntryBytes: bytes("maxEntryBytes", options.maxEntryBytes),
@@ -207,16 +204,10 @@ const resolve = (options: PersistedOptions) => {
   }
 }
 
-const millis = (name: string, input: Duration.Input, atLeast: number): number => {
-  const value = Duration.toMillis(input)
-  if (value >= atLeast && value < Infinity) return value
-  throw new RangeError(
-    `ResponseCache option ${name} must be a finite duration of at least ${atLeast} ms, got ${value} ms`
-  )
-}
+const check = OptionCheck.of("ResponseCache")
 
 const bytes = (name: "maxBytes" | "maxEntryBytes", input: ByteSize.Input = defaults[name]): number => {
   const value = Option.map(ByteSize.fromInput(input), Number)
   if (Option.isSome(value)) return value.value
-  throw new RangeError(`ResponseCache option ${name} must be a size such as "64 MiB", got ${input}`)
+  return check.reject(name, 'a size such as "64 MiB"', input)
 }

@@ -12,6 +12,7 @@ import * as CallTrail from "../core/CallTrail.ts"
 import * as Deadline from "../core/Deadline.ts"
 import type * as Decision from "../core/Decision.ts"
 import * as Failure from "../core/Failure.ts"
+import * as OptionCheck from "../core/OptionCheck.ts"
 import type { Policy } from "../provider/ModelProvider.ts"
 import * as FirstContent from "./FirstContent.ts"
 import * as RetryBudget from "./RetryBudget.ts"
@@ -104,7 +105,7 @@ export const delay = (
   if (retries >= settings.times) return "times"
   const atLeast = retryAfter === undefined ? 0 : Duration.toMillis(retryAfter)
   if (atLeast > settings.maxRetryAfterMillis) return "retryAfterTooLong"
-  const wait = atLeast + draw * Math.min(settings.capMillis, settings.baseMillis * 2 ** retries)
+  const wait = atLeast + draw * Math.min(settings.capMillis, settings.baseMillis * 2 ** Math.min(retries, 64))
   return wait < remainingMillis ? wait : "deadline"
 }
 
@@ -116,19 +117,17 @@ export interface Settings {
   readonly maxRetryAfterMillis: number
 }
 
-/** Fills in the defaults. Rejects a number of times that is not whole and positive or zero with a `RangeError`. */
-export const resolve = (options: Options): Settings => {
-  const times = options.times ?? defaults.times
-  if (!Number.isSafeInteger(times) || times < 0) {
-    throw new RangeError(`Retry option times must be a whole number of at least 0, got ${times}`)
-  }
-  return {
-    times,
-    baseMillis: Duration.toMillis(options.base ?? defaults.base),
-    capMillis: Duration.toMillis(options.cap ?? defaults.cap),
-    maxRetryAfterMillis: Duration.toMillis(options.maxRetryAfter ?? defaults.maxRetryAfter)
-  }
-}
+/** Fills in the defaults. Rejects an option that makes no sense with a `RangeError`. */
+export const resolve = (options: Options): Settings => ({
+  times: check.whole("times", options.times ?? defaults.times, 0),
+  baseMillis: check.millis("base", options.base ?? defaults.base, { atLeast: 0 }),
+  capMillis: check.millis("cap", options.cap ?? defaults.cap, orEndless),
+  maxRetryAfterMillis: check.millis("maxRetryAfter", options.maxRetryAfter ?? defaults.maxRetryAfter, orEndless)
+})
+
+const check = OptionCheck.of("Retry")
+
+const orEndless = { atLeast: 0, endless: true } as const
 
 const retrying = <A, E, R>(
   self: Effect.Effect<A, E, R>,

@@ -11,9 +11,11 @@
  *   calls. This bound is there when {@link shared} is in the stack. It is Finagle's rule, with the larger of share and
  *   reserve in place of their sum: https://twitter.github.io/finagle/guide/Clients.html#retries .
  */
-import { Clock, Context, Duration, Effect, Stream } from "effect"
+import { Clock, Context, type Duration, Effect, Stream } from "effect"
+import * as OptionCheck from "../core/OptionCheck.ts"
 import * as PolicyHealth from "../core/PolicyHealth.ts"
 import * as Refusals from "../core/Refusals.ts"
+import { RollingCount } from "../core/RollingCount.ts"
 import type { ModelProvider, Policy } from "../provider/ModelProvider.ts"
 
 export interface Options {
@@ -37,12 +39,8 @@ export const defaults = { ratio: 0.1, minPerSecond: 1, window: "10 seconds" } as
  */
 export const shared = (options: Options = {}): Policy => {
   const makeShare = share(options)
-  const maxExtra = (options.maxAttempts ?? Infinity) - 1
-  if (options.maxAttempts !== undefined && (!Number.isSafeInteger(options.maxAttempts) || options.maxAttempts < 1)) {
-    throw new RangeError(
-      `RetryBudget option maxAttempts must be a whole number of at least 1, got ${options.maxAttempts}`
-    )
-  }
+  const { maxAttempts } = options
+  const maxExtra = maxAttempts === undefined ? Infinity : check.whole("maxAttempts", maxAttempts, 1) - 1
   return (next) =>
     Effect.gen(function* () {
       const budget = yield* makeShare
@@ -158,93 +156,75 @@ const withAllowance = (next: ModelProvider, change: (allowance: Allowance) => vo
 const ofCall = (allowance: Allowance): Context.Context<never> =>
   Context.make(Current, allowance).pipe(Context.add(Refusals.Current, new Refusals.Refusals()))
 
-/** The counts of one provider: a ring of slices of the window. */
+/** What happened to one provider within the window. */
 interface Counts {
-  readonly calls: Float64Array
-  readonly extra: Float64Array
-  slice: number
+  readonly calls: RollingCount
+  readonly extra: RollingCount
 }
-
-const slices = 10
 
 /** Providers of which counts are kept; the one not called for longest is forgotten. */
 const maxKeys = 1_000
 
 class Share {
   private readonly keys = new Map<string, Counts>()
+  // The one used last, which is the last of the keys.
+  private latest: { readonly key: string; readonly counts: Counts } | undefined
   private readonly ratio: number
   private readonly reserve: number
-  private readonly sliceMillis: number
+  private readonly windowMillis: number
 
-  constructor(ratio: number, reserve: number, sliceMillis: number) {
+  constructor(ratio: number, reserve: number, windowMillis: number) {
     this.ratio = ratio
     this.reserve = reserve
-    this.sliceMillis = sliceMillis
+    this.windowMillis = windowMillis
   }
 
   call(key: string, now: number): void {
-    const counts = this.at(key, now)
-    bump(counts.calls, counts.slice)
+    this.countsOf(key).calls.add(now)
   }
 
   take(key: string, now: number): boolean {
-    const counts = this.at(key, now)
-    if (sum(counts.extra) + 1 > Math.max(this.reserve, this.ratio * sum(counts.calls))) return false
-    bump(counts.extra, counts.slice)
+    const { calls, extra } = this.countsOf(key)
+    if (extra.total(now) + 1 > Math.max(this.reserve, this.ratio * calls.total(now))) return false
+    extra.add(now)
     return true
   }
 
   get health(): Effect.Effect<PolicyHealth.RetryBudgetHealth> {
     return Effect.map(Clock.currentTimeMillis, (now) => {
-      // A copy, for looking at a key moves it to the end.
-      const keys = [...this.keys.keys()].map((key) => {
-        const counts = this.at(key, now)
-        return { key, calls: sum(counts.calls), extra: sum(counts.extra) }
-      })
+      const keys = Array.from(this.keys, ([key, { calls, extra }]) => ({
+        key,
+        calls: calls.total(now),
+        extra: extra.total(now)
+      }))
       const used = keys.map(({ calls, extra }) => extra / Math.max(1, this.reserve, this.ratio * calls))
       return { _tag: "RetryBudget", keys, score: Math.round(100 - 50 * Math.min(1, Math.max(0, ...used))) }
     })
   }
 
-  // The counts as of now: slices that have left the window are zero.
-  private at(key: string, now: number): Counts {
-    const slice = Math.floor(now / this.sliceMillis)
-    let counts = this.keys.get(key)
-    if (counts === undefined) {
-      counts = { calls: new Float64Array(slices), extra: new Float64Array(slices), slice }
-      for (const oldest of this.keys.keys()) {
-        if (this.keys.size < maxKeys) break
-        this.keys.delete(oldest)
-      }
-    } else {
-      for (let passed = Math.min(slices, slice - counts.slice); passed > 0; passed--) {
-        counts.calls[(slice - passed + 1) % slices] = 0
-        counts.extra[(slice - passed + 1) % slices] = 0
-      }
-      counts.slice = Math.max(slice, counts.slice)
-      this.keys.delete(key)
+  private countsOf(key: string): Counts {
+    if (this.latest?.key === key) return this.latest.counts
+    const { windowMillis } = this
+    const counts = this.keys.get(key) ?? {
+      calls: new RollingCount(windowMillis),
+      extra: new RollingCount(windowMillis)
+    }
+    this.keys.delete(key)
+    for (const oldest of this.keys.keys()) {
+      if (this.keys.size < maxKeys) break
+      this.keys.delete(oldest)
     }
     this.keys.set(key, counts)
+    this.latest = { key, counts }
     return counts
   }
 }
 
-const bump = (counts: Float64Array, slice: number): void => {
-  counts[slice % slices] = (counts[slice % slices] ?? 0) + 1
-}
-
-const sum = (counts: Float64Array): number => counts.reduce((total, count) => total + count, 0)
-
 const share = (options: Options): Effect.Effect<Share> => {
-  const { minPerSecond = defaults.minPerSecond, ratio = defaults.ratio } = options
-  const windowMillis = Duration.toMillis(options.window ?? defaults.window)
-  for (const [name, value] of Object.entries({ ratio, minPerSecond })) {
-    if (!(value >= 0 && value < Infinity)) {
-      throw new RangeError(`RetryBudget option ${name} must be a number of at least 0, got ${value}`)
-    }
-  }
-  if (!(windowMillis > 0 && windowMillis < Infinity)) {
-    throw new RangeError(`RetryBudget option window must be a finite duration above 0, got ${windowMillis} ms`)
-  }
-  return Effect.sync(() => new Share(ratio, (minPerSecond * windowMillis) / 1000, windowMillis / slices))
+  const minPerSecond = check.number("minPerSecond", options.minPerSecond ?? defaults.minPerSecond, { atLeast: 0 })
+  const ratio = check.number("ratio", options.ratio ?? defaults.ratio, { atLeast: 0 })
+  const windowMillis = check.millis("window", options.window ?? defaults.window)
+  return Effect.sync(() => new Share(ratio, (minPerSecond * windowMillis) / 1000, windowMillis))
 }
+
+const check = OptionCheck.of("RetryBudget")

@@ -9,6 +9,7 @@ import { AiError, type Response } from "effect/ai"
 import * as Caller from "../core/Caller.ts"
 import * as CallTrail from "../core/CallTrail.ts"
 import * as Deadline from "../core/Deadline.ts"
+import * as OptionCheck from "../core/OptionCheck.ts"
 import * as PolicyHealth from "../core/PolicyHealth.ts"
 import * as PolicyReason from "../core/PolicyReason.ts"
 import * as ResponseHeaders from "../core/ResponseHeaders.ts"
@@ -164,7 +165,7 @@ const copyError = ({ method, module, reason }: AiError.AiError): AiError.AiError
 const bytes = (input: ByteSize.Input = defaults.maxBuffer): number => {
   const size = Option.flatMap(ByteSize.fromInput(input), ByteSize.toNumber)
   if (Option.isSome(size) && size.value > 0) return size.value
-  throw new RangeError(`SingleFlight option maxBuffer must be a size above 0, got ${input}`)
+  return OptionCheck.of("SingleFlight").reject("maxBuffer", "a size above 0", input)
 }
 
 /** About how many bytes a value takes in memory. */

@@ -4,10 +4,11 @@
  * Each attempt is booked when it ends, by what its provider says it used. What was cancelled or cut off is billed too, as
  * far as anyone knows: it is booked by an estimate, and marked as one.
  */
-import { Clock, Duration, Effect, Stream } from "effect"
+import { Clock, type Duration, Effect, Stream } from "effect"
 import type { LanguageModel } from "effect/ai"
 import * as Caller from "../core/Caller.ts"
 import * as CallTrail from "../core/CallTrail.ts"
+import * as OptionCheck from "../core/OptionCheck.ts"
 import * as PolicyHealth from "../core/PolicyHealth.ts"
 import * as PolicyReason from "../core/PolicyReason.ts"
 import type { ModelProvider, Policy } from "../provider/ModelProvider.ts"
@@ -64,12 +65,9 @@ export const of = (options: Options): Policy => {
 /** Makes a budget for several models to share, which can be read. Rejects limits below 0 with a `RangeError`. */
 export const make = (options: Options): Effect.Effect<SpendBudget> => {
   const { perTenant = defaults.perTenant, prices = {}, tokens = Infinity, money = Infinity } = options
-  const windowMillis = Duration.toMillis(options.window ?? defaults.window)
+  const windowMillis = check.millis("window", options.window ?? defaults.window)
   for (const [name, limit] of Object.entries({ tokens, money })) {
-    if (!(limit >= 0)) throw new RangeError(`SpendBudget option ${name} must be a number of at least 0, got ${limit}`)
-  }
-  if (!(windowMillis > 0 && windowMillis < Infinity)) {
-    throw new RangeError(`SpendBudget option window must be a finite duration above 0, got ${windowMillis} ms`)
+    if (!(limit >= 0)) check.reject(name, "a number of at least 0", limit)
   }
   if (tokens === Infinity && money === Infinity) throw new RangeError("SpendBudget needs a limit of tokens or of money")
   return Effect.sync(() => {
@@ -82,10 +80,12 @@ export const make = (options: Options): Effect.Effect<SpendBudget> => {
   })
 }
 
+const check = OptionCheck.of("SpendBudget")
+
 const priceOf = (next: ModelProvider, prices: Readonly<Record<string, Price>>, limit: number): Price => {
   const price = prices[RetryBudget.keyOf(next)] ?? prices[next.model]
   if (price === undefined && limit < Infinity) {
-    throw new RangeError(`SpendBudget option prices has no price for ${RetryBudget.keyOf(next)}`)
+    check.reject("prices", `given for ${RetryBudget.keyOf(next)}`, "none")
   }
   return price ?? { input: 0, output: 0 }
 }

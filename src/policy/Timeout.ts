@@ -5,10 +5,11 @@
  * whole call. The work is interrupted and its finalizers have run when the error arrives: the socket is closed, permits
  * are back.
  */
-import { Clock, Duration, Effect, Exit, Fiber, Stream } from "effect"
+import { Clock, type Duration, Effect, Exit, Fiber, Stream } from "effect"
 import * as CallTrail from "../core/CallTrail.ts"
 import * as Content from "../core/Content.ts"
 import * as Deadline from "../core/Deadline.ts"
+import * as OptionCheck from "../core/OptionCheck.ts"
 import * as PolicyReason from "../core/PolicyReason.ts"
 import * as ResponseHeaders from "../core/ResponseHeaders.ts"
 import type { Policy } from "../provider/ModelProvider.ts"
@@ -36,7 +37,7 @@ export interface AttemptLimits {
  * `Retry`.
  */
 export const overall = (limit: Duration.Input): Policy => {
-  const millis = positive("overall", limit)
+  const millis = check.millis("overall", limit, endless)
   const { expired, orElse } = failures("overall", millis)
   return (next) =>
     Effect.succeed({
@@ -151,26 +152,20 @@ const names = ["headers", "firstToken", "idle", "attempt", "tokensPerSecond"] as
 type Settings = Readonly<Record<(typeof names)[number], number>>
 
 const resolve = (limits: AttemptLimits): Settings => {
-  const { tokensPerSecond = 0 } = limits
-  if (!(tokensPerSecond >= 0 && tokensPerSecond < Infinity)) {
-    throw new RangeError(`Timeout option tokensPerSecond must be a number of at least 0, got ${tokensPerSecond}`)
-  }
   const millis = (name: Exclude<keyof AttemptLimits, "tokensPerSecond">) =>
-    limits[name] === undefined ? Infinity : positive(name, limits[name])
+    limits[name] === undefined ? Infinity : check.millis(name, limits[name], endless)
   return {
     headers: millis("headers"),
     firstToken: millis("firstToken"),
     idle: millis("idle"),
     attempt: millis("attempt"),
-    tokensPerSecond
+    tokensPerSecond: check.number("tokensPerSecond", limits.tokensPerSecond ?? 0, { atLeast: 0 })
   }
 }
 
-const positive = (name: string, limit: Duration.Input): number => {
-  const millis = Duration.toMillis(limit)
-  if (!(millis > 0)) throw new RangeError(`Timeout option ${name} must be a duration above 0, got ${millis} ms`)
-  return millis
-}
+const check = OptionCheck.of("Timeout")
+
+const endless = { endless: true } as const
 
 const charactersPerToken = 4
 

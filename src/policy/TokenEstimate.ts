@@ -49,6 +49,8 @@ export class AnswerLength {
   }
 
   observe(outputTokens: number): void {
+    // What a provider says it used may be no number of tokens.
+    if (!(outputTokens >= 0 && outputTokens < Infinity)) return
     this.mean += (outputTokens - this.mean) / 10
   }
 }

@@ -46,6 +46,15 @@ export const recorded = (provider: ModelProvider): ModelProvider => {
       outcome: outcomeOf(exit)
     })
   }
+  const withheld = (
+    recorder: CallTrail.Recorder | undefined,
+    { error, forMillis }: Refusals.Refusal,
+    now: number
+  ): Effect.Effect<never, AiError.AiError> => {
+    const wait = forMillis === undefined ? {} : { forMillis }
+    recorder?.decide(now, { _tag: "AttemptWithheld", provider: name, model, ...wait })
+    return Effect.fail(error)
+  }
   const attempt: ModelProvider & { readonly [isRecorded]: true } = {
     ...provider,
     [isRecorded]: true,
@@ -58,7 +67,7 @@ export const recorded = (provider: ModelProvider): ModelProvider => {
         const clock = fiber.getRef(Clock.Clock)
         const start = clock.currentTimeMillisUnsafe()
         const refused = refusals?.refusal(provider, key, start)
-        if (refused !== undefined) return Effect.fail(refused)
+        if (refused !== undefined) return withheld(recorder, refused, start)
         return Effect.onExit(provider.generateText(request), (exit) =>
           Effect.sync(() =>
             finished(recorder, refusals, origin, start, clock.currentTimeMillisUnsafe(), undefined, exit)
@@ -76,7 +85,7 @@ export const recorded = (provider: ModelProvider): ModelProvider => {
           const clock = fiber.getRef(Clock.Clock)
           const start = clock.currentTimeMillisUnsafe()
           const refused = refusals?.refusal(provider, key, start)
-          if (refused !== undefined) return Effect.fail(refused)
+          if (refused !== undefined) return withheld(recorder, refused, start)
           let firstContentAt: number | undefined
           let ended = false
           const end = (exit: Exit.Exit<unknown, AiError.AiError>): void => {

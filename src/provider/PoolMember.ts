@@ -67,9 +67,6 @@ const unknownMillis = 60_000
 /** The share of its time by which an ejection is shortened at random, so that processes do not return together. */
 const jitter = 0.2
 
-/** The longest time for which a provider can ask to be left alone. */
-const maxSaidMillis = 24 * 60 * 60 * 1_000
-
 /**
  * Whether faults are so many that a provider stands out. `othersRatio` is the share of faults among the calls of all
  * others. Under trial, one is enough.
@@ -201,7 +198,7 @@ export class PoolMember {
     mayEject: boolean
   ): number | undefined {
     const said = Failure.describe(error).retryAfter
-    const saidMillis = said === undefined ? undefined : Math.min(maxSaidMillis, Duration.toMillis(said))
+    const saidMillis = said === undefined ? undefined : Math.min(Failure.longestWaitMillis, Duration.toMillis(said))
     switch (Failure.blame(error)) {
       case "unusable": {
         const millis = saidMillis ?? Math.ceil(this.settings.maxEjectMillis * (1 - jitter * draw))

@@ -8,6 +8,7 @@
 import { Duration, Effect, Exit, Pull, Result, type Scope, Stream } from "effect"
 import type { LanguageModel } from "effect/ai"
 import * as Content from "../core/Content.ts"
+import * as OptionCheck from "../core/OptionCheck.ts"
 import * as PeriodicWork from "../core/PeriodicWork.ts"
 import * as PolicyHealth from "../core/PolicyHealth.ts"
 import * as Attempts from "./Attempts.ts"
@@ -116,14 +117,10 @@ export const make = (options: Options): Effect.Effect<ModelProvider, never, Scop
     name,
     "provider" in member ? member : { provider: member }
   ])
-  if (given.length === 0) throw new RangeError("ProviderPool option providers must not be empty")
-  for (const [name, { weight = defaults.weight }] of given) {
-    if (!(weight > 0 && weight < Infinity)) {
-      throw new RangeError(`ProviderPool option weight of ${name} must be a finite number above 0, got ${weight}`)
-    }
-  }
-  const every = Duration.millis(positive("checkEvery", options.checkEvery ?? defaults.checkEvery))
-  const timeout = Duration.millis(positive("checkTimeout", options.checkTimeout ?? defaults.checkTimeout))
+  if (given.length === 0) check.reject("providers", "one at least", "none")
+  for (const [name, { weight = defaults.weight }] of given) check.number(`weight of ${name}`, weight, { above: 0 })
+  const every = Duration.millis(check.millis("checkEvery", options.checkEvery ?? defaults.checkEvery))
+  const timeout = Duration.millis(check.millis("checkTimeout", options.checkTimeout ?? defaults.checkTimeout))
   return Effect.gen(function* () {
     const members = given.map(
       ([name, { provider, weight = defaults.weight }]) =>
@@ -194,43 +191,18 @@ const streaming = (
 
 /** Fills in the defaults. Rejects an option that makes no sense with a `RangeError`. */
 export const resolve = (options: Omit<Options, "providers">): Settings => {
-  const { consecutive = defaults.consecutive, failedChecks = defaults.failedChecks } = options
-  const { margin = defaults.margin, maxEjected = defaults.maxEjected, minCalls = defaults.minCalls } = options
-  for (const [name, value] of Object.entries({ consecutive, failedChecks, minCalls })) {
-    if (!Number.isSafeInteger(value) || value < 1) {
-      throw new RangeError(`ProviderPool option ${name} must be a whole number of at least 1, got ${value}`)
-    }
-  }
-  if (!(margin > 0 && margin <= 1)) {
-    throw new RangeError(`ProviderPool option margin must be above 0 and at most 1, got ${margin}`)
-  }
-  if (!(maxEjected >= 0 && maxEjected <= 1)) {
-    throw new RangeError(`ProviderPool option maxEjected must be from 0 to 1, got ${maxEjected}`)
-  }
-  const ejectMillis = positive("eject", options.eject ?? defaults.eject)
-  const maxEjectMillis = positive("maxEject", options.maxEject ?? defaults.maxEject)
-  if (maxEjectMillis < ejectMillis) {
-    throw new RangeError(
-      `ProviderPool option maxEject must be at least eject, got ${maxEjectMillis} ms and ${ejectMillis} ms`
-    )
-  }
+  const ejectMillis = check.millis("eject", options.eject ?? defaults.eject)
   return {
-    consecutive,
-    margin,
-    minCalls,
-    maxEjected,
-    failedChecks,
+    consecutive: check.whole("consecutive", options.consecutive ?? defaults.consecutive, 1),
+    margin: check.number("margin", options.margin ?? defaults.margin, { above: 0, atMost: 1 }),
+    minCalls: check.whole("minCalls", options.minCalls ?? defaults.minCalls, 1),
+    maxEjected: check.number("maxEjected", options.maxEjected ?? defaults.maxEjected, { atLeast: 0, atMost: 1 }),
+    failedChecks: check.whole("failedChecks", options.failedChecks ?? defaults.failedChecks, 1),
     ejectMillis,
-    maxEjectMillis,
-    windowMillis: positive("window", options.window ?? defaults.window),
-    decayMillis: positive("decay", options.decay ?? defaults.decay)
+    maxEjectMillis: check.millis("maxEject", options.maxEject ?? defaults.maxEject, { atLeast: ejectMillis }),
+    windowMillis: check.millis("window", options.window ?? defaults.window),
+    decayMillis: check.millis("decay", options.decay ?? defaults.decay)
   }
 }
 
-const positive = (name: string, input: Duration.Input): number => {
-  const millis = Duration.toMillis(input)
-  if (!(millis > 0 && millis < Infinity)) {
-    throw new RangeError(`ProviderPool option ${name} must be a finite duration above 0, got ${millis} ms`)
-  }
-  return millis
-}
+const check = OptionCheck.of("ProviderPool")

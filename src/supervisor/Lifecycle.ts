@@ -6,6 +6,7 @@
  */
 import { Cause, Clock, Context, Deferred, type Duration, Effect, Exit, type Fiber, Scheduler } from "effect"
 import type { JobEvent } from "../core/JobEvent.ts"
+import { RollingCount } from "../core/RollingCount.ts"
 import { Admission } from "./Admission.ts"
 import { Entrance } from "./Entrance.ts"
 import { EventLog, type Unplaced } from "./EventLog.ts"
@@ -17,14 +18,13 @@ import { JobRecord, type Progress, type Submission, type Supervision, type Work 
 import * as Outcome from "./Outcome.ts"
 import { Lending } from "./Lending.ts"
 import { JobTable } from "./JobTable.ts"
-import { RateWindow } from "./RateWindow.ts"
 import type { Settings } from "./Settings.ts"
 
 export class Lifecycle implements Supervision {
   readonly events: EventLog
   readonly table: JobTable
   readonly admission: Admission
-  readonly rates = { started: new RateWindow(), succeeded: new RateWindow(), failed: new RateWindow() }
+  readonly rates = { started: rateCount(), succeeded: rateCount(), failed: rateCount() }
   private readonly settings: Settings
   private readonly hook: FailureHook.FailureHook
   private readonly context: Context.Context<never>
@@ -308,3 +308,6 @@ export class Lifecycle implements Supervision {
 // What every job emits, made once.
 const started = { _tag: "JobStarted" } as const
 const completed = { _tag: "JobCompleted" } as const
+
+/** Counts over the last 60 seconds. */
+const rateCount = () => new RollingCount(60_000, 60)

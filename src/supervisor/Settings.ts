@@ -2,6 +2,7 @@
  * Names the supervisor's limits and their defaults, and reads them from options or from configuration.
  */
 import { Config, Duration, Option, Schema } from "effect"
+import * as OptionCheck from "../core/OptionCheck.ts"
 import type { Retention } from "./JobTable.ts"
 
 /** The limits of a supervisor. All are optional; {@link defaults} holds for what is left out. */
@@ -58,27 +59,32 @@ export interface Settings {
 
 /** Fills in the defaults. Throws a `RangeError` that names the limit which is out of range. */
 export const fromLimits = (limits: Limits): Settings => {
-  const concurrency = whole("concurrency", 1, limits.concurrency ?? defaults.concurrency)
-  const count = whole("retain", 0, limits.retain ?? defaults.retain)
+  const concurrency = check.whole("concurrency", limits.concurrency ?? defaults.concurrency, 1)
+  const count = check.whole("retain", limits.retain ?? defaults.retain, 0)
   const retainFor = limits.retainFor ?? defaults.retainFor
   return {
     concurrency,
-    keyConcurrency: whole("keyConcurrency", 1, limits.keyConcurrency ?? concurrency),
-    maxPending: whole("maxPending", 0, limits.maxPending ?? defaults.maxPending),
-    agingMillis: positive("aging", limits.aging ?? defaults.aging),
-    timeout: limits.timeout === undefined ? undefined : Duration.millis(positive("timeout", limits.timeout)),
+    keyConcurrency: check.whole("keyConcurrency", limits.keyConcurrency ?? concurrency, 1),
+    maxPending: check.whole("maxPending", limits.maxPending ?? defaults.maxPending, 0),
+    agingMillis: check.millis("aging", limits.aging ?? defaults.aging),
+    timeout:
+      limits.timeout === undefined ? undefined : Duration.millis(check.millis("timeout", limits.timeout, endless)),
     retention: {
-      records: { count, forMillis: positive("retainFor", retainFor) },
+      records: { count, forMillis: check.millis("retainFor", retainFor, endless) },
       results: {
-        count: whole("retainResults", 0, limits.retainResults ?? count),
-        forMillis: positive("retainResultsFor", limits.retainResultsFor ?? retainFor)
+        count: check.whole("retainResults", limits.retainResults ?? count, 0),
+        forMillis: check.millis("retainResultsFor", limits.retainResultsFor ?? retainFor, endless)
       }
     },
-    eventHistory: whole("eventHistory", 1, limits.eventHistory ?? defaults.eventHistory),
-    upkeepEvery: Duration.millis(positive("upkeepEvery", limits.upkeepEvery ?? defaults.upkeepEvery)),
-    stuckAfterMillis: positive("stuckAfter", limits.stuckAfter ?? defaults.stuckAfter)
+    eventHistory: check.whole("eventHistory", limits.eventHistory ?? defaults.eventHistory, 1),
+    upkeepEvery: Duration.millis(check.millis("upkeepEvery", limits.upkeepEvery ?? defaults.upkeepEvery, endless)),
+    stuckAfterMillis: check.millis("stuckAfter", limits.stuckAfter ?? defaults.stuckAfter, endless)
   }
 }
+
+const check = OptionCheck.of("Supervisor")
+
+const endless = { endless: true } as const
 
 /**
  * Reads the limits, each optional: `CONCURRENCY`, `KEY_CONCURRENCY`, `MAX_PENDING`, `AGING`, `TIMEOUT`, `RETAIN`,
@@ -113,14 +119,3 @@ const isPositive = (duration: Duration.Duration): true | string =>
 
 const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
   Config.map(Config.option(config), Option.getOrUndefined)
-
-const whole = (name: string, atLeast: number, value: number): number => {
-  if (Number.isSafeInteger(value) && value >= atLeast) return value
-  throw new RangeError(`Supervisor option ${name} must be a whole number of at least ${atLeast}, got ${value}`)
-}
-
-const positive = (name: string, input: Duration.Input): number => {
-  const millis = Duration.toMillis(input)
-  if (millis > 0) return millis
-  throw new RangeError(`Supervisor option ${name} must be longer than zero, got ${millis} milliseconds`)
-}

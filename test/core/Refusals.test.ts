@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Stream } from "effect"
+import { Duration, Effect, Fiber, Option, Stream } from "effect"
 import { AiError, IdGenerator } from "effect/ai"
 import { TestClock } from "effect/testing"
-import { PolicyReason, Refusals } from "holdfast/core"
+import { CallTrail, PolicyReason, Refusals } from "holdfast/core"
 import { Model } from "holdfast/model"
 import { Fallback, Hedge, Race, Retry } from "holdfast/policy"
 import { type ModelProvider } from "holdfast/provider"
@@ -77,6 +77,29 @@ describe("Refusals", () => {
     })
   )
 
+  it.effect.each([
+    { told: "to wait", behaviour: busyFor("20 seconds"), isForGood: false },
+    { told: "that it is for good", behaviour: refusing("unauthorized"), isForGood: true }
+  ])("says on the call's trail which attempt was not sent, as it was told $told", ({ behaviour, isForGood }) =>
+    Effect.gen(function* () {
+      const first = yield* made("first", behaviour)
+      const spare = yield* made("spare", refusing("overloaded"))
+      const recorder = new CallTrail.Recorder()
+      yield* called(
+        first.provider,
+        [Retry.transient({ times: 1, base: "1 second" }), Fallback.to(spare.provider)],
+        "generateText"
+      ).pipe(Effect.provideService(CallTrail.Current, recorder))
+      const withheld = recorder.trail.decisions.filter(({ decision }) => decision._tag === "AttemptWithheld")
+      const { model, name } = first.provider
+      for (const { atMillis, decision } of withheld) {
+        const wait = isForGood ? {} : { forMillis: 20_000 - atMillis }
+        assert.deepStrictEqual(decision, { _tag: "AttemptWithheld", provider: name, model, ...wait })
+      }
+      assert.isAbove(withheld.length, 0)
+    })
+  )
+
   it.effect("does not keep other calls from it", () =>
     Effect.gen(function* () {
       const first = yield* made("first", refusing("unauthorized"))
@@ -94,7 +117,11 @@ describe("Refusals", () => {
     assert.isUndefined(refusals.refusal({}, "other/m", 2_000))
     assert.isUndefined(refusals.refusal(provider, "first/m", 6_000))
     const refused = refusals.refusal(provider, "first/m", 2_000)
-    assert.strictEqual(refused?.retryAfter && Duration.toMillis(refused.retryAfter), 4_000)
-    assert.deepStrictEqual(PolicyReason.of(refused)._tag, "Some")
+    assert.strictEqual(refused?.forMillis, 4_000)
+    // Which limit it is, nobody said.
+    assert.deepStrictEqual(
+      PolicyReason.of(refused?.error),
+      Option.some({ _tag: "RateLimited", key: "first/m", retryAfterMillis: 4_000 } as const)
+    )
   })
 })

@@ -462,9 +462,11 @@ describe("AdaptiveLimit", () => {
     ["tolerance", { tolerance: 0.9 }],
     ["tolerance", { tolerance: NaN }],
     ["window", { window: 0 }],
+    ["window", { window: "Infinity" }],
     ["maxWaiting", { maxWaiting: -1 }],
     ["keyConcurrency", { keyConcurrency: 0 }],
     ["aging", { aging: 0 }],
+    ["aging", { aging: "Infinity" }],
     ["maxWait", { maxWait: 0 }]
   ] as const)("rejects an option %s that makes no sense: %j", (name, options) => {
     assert.throws(() => AdaptiveLimit.learned(options), RangeError, `AdaptiveLimit option ${name} `)

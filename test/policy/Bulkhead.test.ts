@@ -8,6 +8,15 @@ import { request, scripted } from "./scripted.ts"
 
 const ids = Effect.provideService(IdGenerator.IdGenerator, IdGenerator.defaultIdGenerator)
 
+/** How many functions are under way. */
+const stackDepth = (): number => {
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = Infinity
+  const depth = new Error("how deep").stack?.split("\n").length ?? 0
+  Error.stackTraceLimit = stackTraceLimit
+  return depth
+}
+
 describe("Bulkhead", () => {
   it.effect("keeps calls and streams together within the limit", () =>
     Effect.gen(function* () {
@@ -330,7 +339,29 @@ describe("Bulkhead", () => {
       })
   )
 
+  it.effect("lets in any number of calls one after the other that end as soon as they are in", () =>
+    Effect.gen(function* () {
+      for (const maxWait of [undefined, "1 minute"] as const) {
+        const within = yield* Bulkhead.effect({ concurrency: 1, maxWait })
+        const first = yield* Effect.forkChild(within(Effect.sleep("1 second")))
+        yield* TestClock.adjust(0)
+        let deepest = 0
+        const depth = Effect.sync(() => {
+          deepest = Math.max(deepest, stackDepth())
+        })
+        const all = yield* Effect.forkChild(
+          Effect.replicateEffect(within(depth), 100, { concurrency: "unbounded", discard: true })
+        )
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.join(first)
+        yield* Fiber.join(all)
+        assert.isBelow(deepest, 200)
+      }
+    })
+  )
+
   it("rejects limits that make no sense", () => {
+    assert.throws(() => Bulkhead.effect({ concurrency: 1, aging: Infinity }), RangeError, "aging")
     assert.throws(() => Bulkhead.effect({ concurrency: 1, keyConcurrency: 0 }), RangeError, "keyConcurrency")
     assert.throws(() => Bulkhead.effect({ concurrency: 1, aging: 0 }), RangeError, "aging")
     assert.throws(() => Bulkhead.effect({ concurrency: 1, maxWait: 0 }), RangeError, "maxWait")

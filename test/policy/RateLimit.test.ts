@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Exit, Fiber, Option, Schema, Scope, Stream } from "effect"
+import { Cause, Clock, Duration, Effect, Exit, Fiber, Option, Schema, Scope, Stream } from "effect"
 import { AiError, IdGenerator, type Response } from "effect/ai"
 import { TestClock } from "effect/testing"
 import { Caller, CallTrail, Deadline, PolicyHealth, PolicyReason, ResponseHeaders } from "holdfast/core"
@@ -301,6 +301,87 @@ describe("RateLimit.of", () => {
     }).pipe(ids)
   )
 
+  it.effect("does not let what is no number of tokens into the limits", () =>
+    Effect.gen(function* () {
+      const tokens = { limit: 1_000, window: "1 second" } as const
+      const { provider, sent } = noting(() => ({ parts: [finish({ input: NaN, output: NaN })] }))
+      const limited = yield* RateLimit.of({ tokens })(provider)
+      yield* herd(limited, 3, "1 minute")
+      assert.strictEqual(sent.length, 3)
+
+      const estimated = yield* RateLimit.of({ tokens, estimate: () => ({ inputTokens: NaN, outputTokens: 0 }) })(
+        provider
+      )
+      const died = yield* Effect.exit(estimated.generateText(yield* request))
+      assert(Exit.isFailure(died))
+      assert.match(String(Cause.squash(died.cause)), /RangeError: RateLimit option inputTokens must be/)
+    }).pipe(ids)
+  )
+
+  it.effect("lets a call that is larger than what may go at once wait only until as much is there", () =>
+    Effect.gen(function* () {
+      // A minute's 6,000 tokens are 100 a second, of which 600 may go at once.
+      const limits = { tokens: { limit: 6_000, window: "1 minute" }, maxWait: "7 seconds" } as const
+      const limited = yield* RateLimit.effect(limits)
+      const tokens = { inputTokens: 1_000 }
+      yield* limited(Effect.void, { inputTokens: 600 })
+      const large = yield* Effect.forkChild(limited(Effect.void, tokens))
+      yield* TestClock.adjust("7 seconds")
+      yield* Fiber.join(large)
+      const refused = yield* Effect.flip(limited(Effect.void, tokens))
+      assert.strictEqual(refused._tag, "RateLimited")
+    })
+  )
+
+  it.effect("lets a call go that needs nothing of a limit others have overdrawn", () =>
+    Effect.gen(function* () {
+      const limited = yield* RateLimit.effect({
+        ...perSecond(1),
+        tokens: { limit: 600, window: "1 minute" },
+        maxWait: "2 seconds"
+      })
+      yield* limited(Effect.void, { inputTokens: 1_000 })
+      const free = yield* Effect.forkChild(limited(Effect.void))
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(free)
+    })
+  )
+
+  it.effect("lets calls go by a limit of less than one in its window", () =>
+    Effect.gen(function* () {
+      const limited = yield* RateLimit.effect({ requests: { limit: 0.4, window: "1 second" } })
+      const two = yield* Effect.forkChild(Effect.all([limited(Effect.void), limited(Effect.void)]))
+      yield* TestClock.adjust("6 seconds")
+      yield* Fiber.join(two)
+    })
+  )
+
+  it.effect("forgets all keys beyond a thousand as soon as nobody waits", () =>
+    Effect.gen(function* () {
+      const registry: Array<Effect.Effect<PolicyHealth.PolicyHealth>> = []
+      const { provider } = noting()
+      const limited = yield* RateLimit.of({ ...perSecond(1), perTenant: true })(provider).pipe(
+        Effect.provideService(PolicyHealth.Registry, registry)
+      )
+      const options = yield* request
+      const ofTenant = (n: number) => limited.generateText(options).pipe(Caller.as({ tenant: `${n}` }))
+      const twice = (n: number) => Effect.all([ofTenant(n), ofTenant(n)], { concurrency: 2 })
+      const all = yield* Effect.forkChild(
+        Effect.forEach(
+          Array.from({ length: 1_010 }, (_, n) => n),
+          twice,
+          { concurrency: "unbounded", discard: true }
+        )
+      )
+      yield* TestClock.adjust("10 seconds")
+      yield* Fiber.join(all)
+      yield* ofTenant(-1)
+      const [health] = yield* Effect.all(registry)
+      assert(health?._tag === "RateLimit")
+      assert.strictEqual(health.keys.length, 1_000)
+    }).pipe(ids)
+  )
+
   it("rejects options that make no sense", () => {
     const second = "1 second"
     assert.throws(() => RateLimit.of({ requests: { limit: 0, window: second } }), RangeError, "requests.limit")
@@ -309,6 +390,7 @@ describe("RateLimit.of", () => {
     assert.throws(() => RateLimit.adaptive({ maxWaiting: -1 }), RangeError, "maxWaiting")
     assert.throws(() => RateLimit.adaptive({ maxWait: "-1 seconds" }), RangeError, "maxWait")
     assert.throws(() => RateLimit.adaptive({ aging: 0 }), RangeError, "aging")
+    assert.throws(() => RateLimit.of({ requests: { limit: Infinity, window: second } }), RangeError, "requests.limit")
     assert.throws(() => RateLimit.shared({ storeTimeout: 0 }), RangeError, "storeTimeout")
   })
 })
@@ -322,6 +404,20 @@ describe("RateLimit.adaptive", () => {
       "x-ratelimit-reset-requests": `${(20 - remaining) * 50}ms`
     }
   }
+
+  it.effect("lets no more go at once than it is told, of limits it learns and while it knows none", () =>
+    Effect.gen(function* () {
+      for (const told of [headers(19), undefined]) {
+        const { provider, sent } = noting(() => ({ parts: [finish({}, told)] }))
+        const limited = yield* RateLimit.adaptive({ burst: 3 })(provider)
+        yield* limited.generateText(yield* request)
+        yield* TestClock.adjust("10 seconds")
+        yield* herd(limited, 8, "10 seconds")
+        const [, ...others] = sent
+        assert.strictEqual(others.filter((at) => at === others[0]).length, 3)
+      }
+    }).pipe(ids)
+  )
 
   it.effect("learns the limit from headers, told early or with the answer", () =>
     Effect.gen(function* () {

@@ -83,6 +83,7 @@ describe("RateLimit.fromHeaders", () => {
       [["requests", 5_000, 1, 1_800_000, 3_600_000]]
     ],
     ["no rate limit", { "content-type": "application/json" }, []],
+    ["more than any number", openai("requests", "9".repeat(400), "9".repeat(400), `${"9".repeat(400)}s`), []],
     ["nonsense", { ...openai("requests", "many", "NaN", "soon"), "x-ratelimit-limit-tokens": 7 }, []]
   ])("%s", (_, headers, expected) => {
     assert.deepStrictEqual(read(headers), expected)

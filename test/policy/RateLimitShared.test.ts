@@ -101,6 +101,40 @@ describe("RateLimit.shared", () => {
       assert.deepStrictEqual(b.sent, [1_000])
     })
   )
+
+  it.effect("gives back the tokens of a call that was rejected", () =>
+    Effect.gen(function* () {
+      const store = yield* inMemory
+      const options = {
+        tokens: { limit: 100, window: "1 minute" as const },
+        estimate: () => ({ inputTokens: 10, outputTokens: 0 })
+      }
+      const busy = failure(new AiError.RateLimitError({ retryAfter: Duration.millis(1) }))
+      const a = yield* processOn(store, options, () => busy)
+      const b = yield* processOn(store, options)
+      yield* Effect.flip(a.call)
+      yield* TestClock.adjust(0)
+      yield* b.call
+      assert.deepStrictEqual(b.sent, [0])
+    })
+  )
+
+  it.effect("counts the wait before it asked the store as a part of the longest", () =>
+    Effect.gen(function* () {
+      const store = yield* inMemory
+      const options = { ...perSecond(1), maxWait: "1500 millis" } as const
+      const [a, b] = [yield* processOn(store, options), yield* processOn(store, options)]
+      yield* a.call
+      yield* TestClock.adjust("1 second")
+      yield* b.call
+      const late = yield* Effect.forkChild(Effect.flip(b.call))
+      const next = yield* Effect.forkChild(a.call)
+      yield* TestClock.adjust("10 seconds")
+      yield* Fiber.join(next)
+      const reason = Option.getOrThrow(PolicyReason.of(yield* Fiber.join(late)))
+      assert.strictEqual(reason._tag, "RateLimited")
+    })
+  )
 })
 
 describe.skipIf(Redis.isLeftOut)("RateLimit.shared over Redis (needs redis-server)", () => {

@@ -202,13 +202,25 @@ describe("a rejection", () => {
     assert.deepStrictEqual(waits, [1_000, 2_000, 4_000, 8_000])
   })
 
+  it("lets nothing go for a day at most, whatever was asked for", () => {
+    for (const millis of [Infinity, 1e18]) {
+      const { state, tickets } = limited()
+      const day = 86_400_000
+      assert.strictEqual(State.wait(State.pause(state, millis, 0), State.oneRequest, 0).millis, day)
+      assert.strictEqual(
+        State.wait(State.reject(state, rejection(millis), nth(tickets, 9), 0), State.oneRequest, 0).millis,
+        day
+      )
+    }
+  })
+
   it("of all that was sent measures nothing: it begins anew after the pause", () => {
     for (const count of [1, 3]) {
       const { state: sent, tickets } = takeMany(State.make([], true, 0), count, 0)
       let state = sent
       for (const ticket of tickets) state = State.reject(state, rejection(5_000), ticket, 0)
       assert.strictEqual(State.wait(state, State.oneRequest, 0).millis, 5_000)
-      assert.isBelow(State.waitForAll(state, { ...State.oneRequest, requests: 10 }, 5_000).millis, 1_000)
+      assert.isBelow(State.wait(state, { ...State.oneRequest, requests: 10 }, 5_000).millis, 1_000)
     }
   })
 

@@ -178,7 +178,20 @@ describe("Retry", () => {
     )
   })
 
-  it("rejects a number of times that makes no sense", () => {
+  it("goes on for as many times as it may, also without a wait", () => {
+    const settings = Retry.resolve({ times: 5_000, base: 0 })
+    assert.strictEqual(Retry.delay(settings, { retryable: true, retryAfter: undefined }, 4_000, 0.5), 0)
+  })
+
+  it("rejects options that make no sense", () => {
     assert.throws(() => Retry.transient({ times: -1 }), RangeError, "times")
+    assert.throws(() => Retry.transient({ base: "-1 seconds" }), RangeError, "base")
+    assert.throws(() => Retry.transient({ base: Infinity }), RangeError, "base")
+    assert.throws(() => Retry.transient({ cap: -1 }), RangeError, "cap")
+    assert.throws(
+      () => Retry.effect(() => ({ retryable: true, retryAfter: undefined }), { maxRetryAfter: -1 }),
+      RangeError,
+      "maxRetryAfter"
+    )
   })
 })

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
 import { AiError, IdGenerator } from "effect/ai"
 import { TestClock } from "effect/testing"
+import { PolicyHealth } from "holdfast/core"
 import { Retry, RetryBudget } from "holdfast/policy"
 import type { ModelProvider } from "holdfast/provider"
 import { failure, request, scripted } from "./scripted.ts"
@@ -92,6 +93,33 @@ describe("RetryBudget", () => {
         )
       yield* fail(yield* stack(one.provider, budget, both), 1)
       assert.deepStrictEqual([one.seen.calls, two.seen.calls], [4, 4])
+    }).pipe(ids)
+  )
+
+  it.effect("keeps counts of the thousand providers that were called last", () =>
+    Effect.gen(function* () {
+      const called = [
+        ["first", ...Array.from({ length: 999 }, (_, n) => `${n}`)],
+        ["first", "last"]
+      ]
+      const registry: Array<Effect.Effect<PolicyHealth.PolicyHealth>> = []
+      const next: ModelProvider.ModelProvider = {
+        name: "many",
+        model: "m",
+        generateText: () => Effect.as(Effect.forEach(called.shift() ?? [], RetryBudget.count), []),
+        streamText: () => Stream.empty
+      }
+      const budget = RetryBudget.shared()
+      const bounded = yield* stack(next, budget).pipe(Effect.provideService(PolicyHealth.Registry, registry))
+      yield* bounded.generateText(yield* request)
+      yield* bounded.generateText(yield* request)
+      const [health] = yield* Effect.all(registry)
+      assert(health?._tag === "RetryBudget")
+      assert.strictEqual(health.keys.length, 1_000)
+      assert.deepStrictEqual(health.keys.slice(-2), [
+        { key: "first", calls: 2, extra: 0 },
+        { key: "last", calls: 1, extra: 0 }
+      ])
     }).pipe(ids)
   )
 

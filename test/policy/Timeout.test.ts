@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Option, Stream } from "effect"
+import { Duration, Effect, Exit, Fiber, Option, Scheduler, Stream } from "effect"
 import { IdGenerator, type Response } from "effect/ai"
 import { TestClock } from "effect/testing"
 import { CallTrail, Deadline, PolicyReason, ResponseHeaders } from "holdfast/core"
@@ -268,6 +268,43 @@ describe("Timeout of an attempt's stream", () => {
       ])
       assert.strictEqual(ended.endedAt, 20_000)
     })
+  )
+
+  it.effect("ends one that had no time to begin", () =>
+    Effect.gen(function* () {
+      const { provider, seen } = scripted([{ delay: 1_000 }])
+      const limited = yield* Timeout.perAttempt({ attempt: Duration.nanos(1n) })(provider)
+      const options = yield* request
+      // Whoever makes the stream may have to yield at any of its steps.
+      for (let steps = 3; steps <= 60; steps++) {
+        const fiber = yield* Effect.flip(Stream.runDrain(limited.streamText(options))).pipe(
+          Effect.provideService(Scheduler.MaxOpsBeforeYield, steps),
+          Effect.forkChild
+        )
+        for (let turn = 0; turn < 1_000 && fiber.pollUnsafe() === undefined; turn++) yield* Effect.yieldNow
+        const end = fiber.pollUnsafe()
+        assert(end !== undefined && Exit.isSuccess(end), `${steps} steps`)
+        assert.strictEqual(Option.getOrThrow(PolicyReason.of(end.value))._tag, "TimedOut")
+        assert.strictEqual(seen.open, 0)
+      }
+    }).pipe(ids)
+  )
+
+  it.effect("says nothing of a limit that passes while a slow reader has what came in time", () =>
+    Effect.gen(function* () {
+      const { provider } = scripted([{ delay: 100 }])
+      const recorder = new CallTrail.Recorder()
+      const limited = yield* Timeout.overall("5 seconds")(provider)
+      const reading = limited.streamText(yield* request).pipe(
+        Stream.rechunk(1),
+        Stream.runForEach(() => Effect.sleep("4 seconds")),
+        Effect.provideService(CallTrail.Current, recorder)
+      )
+      const fiber = yield* Effect.forkChild(reading)
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(recorder.trail.decisions, [])
+    }).pipe(ids)
   )
 
   it("rejects limits that make no sense", () => {

@@ -82,6 +82,7 @@ describe("submit", () => {
   it("rejects options out of range by name", () => {
     assert.throws(() => Supervisor.layer({ concurrency: 0 }), /concurrency must be a whole number of at least 1, got 0/)
     assert.throws(() => Supervisor.layer({ retain: 1.5 }), /retain/)
+    assert.throws(() => Supervisor.layer({ aging: "Infinity" }), /aging must be a finite duration above 0/)
   })
 })
 

@@ -86,7 +86,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     breaks: "neverTooEarly",
     kinds: ["Retry", "Hedge.afterDelay"],
     file: "core/Refusals.ts",
-    search: "if (told.untilMillis === Infinity) return told.error",
+    search: "if (told.untilMillis === Infinity) return { error: told.error, forMillis: undefined }",
     replace: "if (told.untilMillis === Infinity) return undefined"
   },
   {
