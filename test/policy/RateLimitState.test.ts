@@ -289,6 +289,18 @@ describe("a limit nobody tells", () => {
     assert.isAtMost(seconds, 9 * 1.1)
   })
 
+  it("which there is none of lets through more calls than a clock of milliseconds tells apart", () => {
+    let state = State.make([], true, 0)
+    let late = 0
+    for (let now = 0; now < 20_000; now++) {
+      for (let n = 0; n < 20 && State.wait(state, State.oneRequest, now).millis === 0; n++) {
+        state = State.take(state, State.oneRequest, now)[0]
+        if (now >= 15_000) late++
+      }
+    }
+    assert.strictEqual(late, 5_000 * 20)
+  })
+
   it("that drops to a tenth is found within a few rejections", () => {
     const { perSuccess, seconds } = simulate({ rate: 20, burst: 20 }, 140, 100)
     assert.isAtMost(perSuccess, 1.05)
