@@ -95,7 +95,10 @@ export class Lifecycle implements Supervision {
     return record === undefined ? Effect.void : Effect.andThen(this.awaitEnd(record), this.awaitIdle)
   })
 
-  /** Accepts a job, to be started as soon as there is a slot, or says why not. */
+  /**
+   * Accepts a job, to be started as soon as there is a slot, or says why not. A call needs none: who submits it calls
+   * {@link begin}.
+   */
   submit(submission: Submission, work: Work, parent: JobRecord | undefined): JobRecord | JobError {
     const { idempotencyKey, kind, metadata } = submission
     const known = idempotencyKey === undefined ? undefined : this.table.getByIdempotencyKey(idempotencyKey)
@@ -106,11 +109,11 @@ export class Lifecycle implements Supervision {
     const record = new JobRecord(this, submission, work, parent, ++this.lastNumber, now, this.settings.agingMillis)
     this.table.add(record)
     if (kind === "job") this.admission.queue(record)
-    else this.startable.push(record)
+    else if (kind === "periodic") this.startable.push(record)
     this.watched?.add(record)
     if (parent !== undefined) (parent.children ??= new Set()).add(record)
     this.events.append(record, { _tag: "JobSubmitted", metadata, parentId: parent?.id }, now)
-    this.scheduleSettle()
+    if (kind !== "call") this.scheduleSettle()
     return record
   }
 
@@ -236,12 +239,13 @@ export class Lifecycle implements Supervision {
     this.settleScheduled = false
     const startable = this.startable
     this.startable = []
-    for (const record of startable) this.start(record)
-    this.admission.settle(this.start)
+    for (const record of startable) this.begin(record)
+    this.admission.settle(this.begin)
     this.entrance.letIn(() => !this.admission.isFull || this.refusal !== undefined)
   }
 
-  private readonly start = (record: JobRecord): void => {
+  /** Starts the fiber of a job that may run; it runs until it waits for something. To be called outside of any step. */
+  readonly begin = (record: JobRecord): void => {
     const { work } = record
     if (work === undefined || record.state !== "pending") return
     record.work = undefined

@@ -71,9 +71,10 @@ export const submit = <A, E, R>(
       return record
     }
     const record = accept()
-    return record instanceof JobError
-      ? whenRefused<A, E>(lifecycle, record, accept, options.whenFull, current)
-      : Effect.succeed(record as Job<A, E>)
+    if (record instanceof JobError) return whenRefused<A, E>(lifecycle, record, accept, options.whenFull, current)
+    // At once: nobody can end it before its first step, and what is answered at once costs no turn of the event loop.
+    if (kind === "call") lifecycle.begin(record)
+    return Effect.succeed(record as Job<A, E>)
   })
 
 // What was submitted is not its callers' to end.
