@@ -1,8 +1,9 @@
 /**
  * Describes one request that was sent for a call: to whom, why, how long it took and how it ended.
  */
-import { Context, Option, Schema } from "effect"
+import { Context, Schema } from "effect"
 import type { AiError } from "effect/ai"
+import * as Failure from "./Failure.ts"
 import * as PolicyReason from "./PolicyReason.ts"
 
 /** Why an attempt was made: the call itself, or the policy that decided on one more. */
@@ -66,7 +67,7 @@ export type Attempt = typeof Attempt.Type
 
 /** Says as data what an error was. */
 export const failed = (error: AiError.AiError): Outcome => {
-  const decided = Option.getOrUndefined(PolicyReason.of(error))
+  const decided = Failure.decided(error)
   return {
     _tag: "Failed",
     reason: error.reason._tag,

@@ -6,6 +6,8 @@
  */
 import { Exit, Predicate, Schema } from "effect"
 import { LanguageModel, type Response, type Tool } from "effect/ai"
+import * as FinishMark from "../core/FinishMark.ts"
+import * as StreamParts from "../core/StreamParts.ts"
 
 export type Chunk = ReadonlyArray<Response.StreamPartEncoded>
 
@@ -71,7 +73,7 @@ export const partsOf = ({ answer }: CacheEntry, found: Found): Array<Response.Pa
 
 /** Gives an entry as the pieces of a stream. */
 export const chunksOf = ({ answer }: CacheEntry, found: Found): ReadonlyArray<Chunk> => {
-  const chunks = answer._tag === "Streamed" ? [...answer.chunks] : [answer.parts.flatMap(toStreamParts)]
+  const chunks = answer._tag === "Streamed" ? [...answer.chunks] : [StreamParts.ofParts(answer.parts)]
   const last = chunks.at(-1) ?? []
   chunks[chunks.length - 1] = last.map((part) => (part.type === "finish" ? marked(part, found) : part))
   return chunks
@@ -148,27 +150,12 @@ const withoutTraces = <Part extends Response.PartEncoded | Response.StreamPartEn
 const cleaned = (part: Finish): Finish => {
   const { metadata = {}, response: _response, ...finish } = part
   const { holdfast, ...others } = metadata
-  const { cache: _cache, trail: _trail, ...notes } = fieldsOf(holdfast)
+  if (!Predicate.isObject(holdfast)) return { ...finish, metadata }
+  const { cache: _cache, trail: _trail, ...notes } = holdfast as Readonly<Record<string, Schema.Json>>
   return { ...finish, metadata: Object.keys(notes).length === 0 ? others : { ...others, holdfast: notes } }
 }
 
-const marked = (finish: Finish, found: Found): Finish => ({
-  ...finish,
-  metadata: { ...finish.metadata, holdfast: { ...fieldsOf(finish.metadata?.["holdfast"]), cache: { ...found } } }
-})
-
-const fieldsOf = (notes: Schema.Json | undefined): Readonly<Record<string, Schema.Json>> =>
-  Predicate.isObject(notes) ? (notes as Readonly<Record<string, Schema.Json>>) : {}
-
-const toStreamParts = (part: Response.PartEncoded, index: number): ReadonlyArray<Response.StreamPartEncoded> => {
-  if (part.type !== "text" && part.type !== "reasoning") return [part]
-  const id = String(index)
-  return [
-    { type: `${part.type}-start`, id },
-    { type: `${part.type}-delta`, id, delta: part.text },
-    { type: `${part.type}-end`, id, ...(part.metadata === undefined ? {} : { metadata: part.metadata }) }
-  ]
-}
+const marked = (finish: Finish, found: Found): Finish => FinishMark.add(finish, { cache: { ...found } })
 
 const toParts = (chunks: ReadonlyArray<Chunk>): Array<Response.PartEncoded> => {
   const parts: Array<Response.PartEncoded> = []
