@@ -100,7 +100,11 @@ export class CacheStore {
           })
           return Effect.sync(letGo)
         })
-      ).pipe((answer) => (this.watching ? answer : Effect.andThen(Effect.forkIn(this.watch, this.scope), answer)))
+      ).pipe((answer) => {
+        if (this.watching) return answer
+        // At once, so that those who ask in the same moment find it there.
+        return Effect.andThen(Effect.forkIn(this.watch, this.scope, { startImmediately: true }), answer)
+      })
     })
   }
 
