@@ -6,7 +6,10 @@ import type { AiError } from "effect/ai"
 import * as Failure from "./Failure.ts"
 import * as PolicyReason from "./PolicyReason.ts"
 
-/** Why an attempt was made: the call itself, or the policy that decided on one more. */
+/**
+ * Why an attempt was made: the call itself, or the policy that decided on one more. `continuation`: a fallback that was
+ * asked to go on from the text of a stream that broke.
+ */
 export const Origin = Schema.Literals(["call", "retry", "hedge", "race", "fallback", "continuation", "refresh"])
 export type Origin = typeof Origin.Type
 
