@@ -63,7 +63,8 @@ export const defaults = {
  * Keeps answers in memory.
  *
  * Only complete and successful ones: what failed, was cut or filtered, or was not what was asked for is asked again, and
- * so is what a fallback answered. Interrupting a call, or leaving a stream before its end, keeps nothing.
+ * so is what another model answered, as a fallback or in a race. Interrupting a call, or leaving a stream before its end,
+ * keeps nothing.
  */
 export const exact = (options: Options): Policy => {
   const cache = make(options)

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Schema, Stream } from "effect"
+import { Effect, Fiber, flow, Schema, Stream } from "effect"
 import { AiError, IdGenerator, type LanguageModel, type Response, Tool } from "effect/ai"
 import { TestClock } from "effect/testing"
 import { Attempt, Caller, CallTrail, Deadline, PolicyHealth } from "holdfast/core"
-import { ResponseCache } from "holdfast/policy"
+import { Fallback, Race, ResponseCache, SingleFlight } from "holdfast/policy"
 import { AiSdk, type ModelProvider } from "holdfast/provider"
 import { asking, failure, request, scripted, text } from "./scripted.ts"
 
@@ -312,6 +312,45 @@ describe("ResponseCache", () => {
         yield* cached.generateText(yield* request)
         yield* cached.generateText(yield* request)
         assert.strictEqual(seen.calls, 2)
+      }).pipe(Effect.scoped, ids)
+    )
+
+    it.effect.each(["generateText", "streamText"] as const)(
+      "what a fallback answered to calls that share it: %s",
+      (way) =>
+        Effect.gen(function* () {
+          const error = failure(new AiError.InternalProviderError({ description: "no" }))
+          const { provider, seen } = scripted([{ error, delay: 100 }, {}])
+          const spare = scripted([{ parts: text("spare"), delay: 10 }])
+          const chain = yield* Fallback.to({ ...spare.provider, model: "spare" })({
+            ...provider,
+            streamText: flow(provider.streamText, Stream.onStart(Effect.sleep(100)))
+          })
+          const shared = yield* SingleFlight.identical()(chain)
+          const cached = yield* ResponseCache.exact(hour)(shared)
+          const options = yield* request
+          const call =
+            way === "generateText" ? cached.generateText(options) : Stream.runDrain(cached.streamText(options))
+          const fibers = yield* Effect.replicateEffect(Effect.forkChild(call), 2)
+          yield* TestClock.adjust("1 second")
+          yield* Fiber.joinAll(fibers)
+          assert.deepStrictEqual([seen.calls, spare.seen.calls], [1, 1])
+          const last = yield* Effect.forkChild(call)
+          yield* TestClock.adjust("1 second")
+          yield* Fiber.join(last)
+          assert.strictEqual(seen.calls, 2)
+        }).pipe(Effect.scoped, ids)
+    )
+
+    it.effect("what another model answered that won a race", () =>
+      Effect.gen(function* () {
+        const { provider, seen } = scripted([{ delay: 100 }])
+        const other = scripted([{}])
+        const race = yield* Race.with([{ ...other.provider, model: "other" }])(provider)
+        const cached = yield* ResponseCache.exact(hour)(race)
+        yield* cached.generateText(yield* request)
+        yield* cached.generateText(yield* request)
+        assert.deepStrictEqual([seen.calls, other.seen.calls], [2, 2])
       }).pipe(Effect.scoped, ids)
     )
 
