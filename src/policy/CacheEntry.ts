@@ -34,8 +34,8 @@ export interface Found {
  * Makes an entry of a complete answer; `undefined` when it is not one to give again.
  *
  * Kept is what ended by itself (`stop`) or with tool calls, says something, and is what was asked for: JSON that its
- * schema reads, calls of tools that were offered, with parameters they accept. What was cut, filtered, paused or ended
- * for a reason unknown is not kept.
+ * schema reads, calls of tools that were offered, with parameters they accept. What was cut, filtered, paused, ended for
+ * a reason unknown or holds an error is not kept.
  */
 export const make = (
   answer: CacheEntry["answer"],
@@ -43,6 +43,9 @@ export const make = (
   transformer: LanguageModel.CodecTransformer | undefined,
   storedAtMillis: number
 ): CacheEntry | undefined => {
+  if (answer._tag === "Streamed" && answer.chunks.some((chunk) => chunk.some(({ type }) => type === "error"))) {
+    return undefined
+  }
   const parts = answer._tag === "Whole" ? answer.parts : toParts(answer.chunks)
   const last = parts.at(-1)
   if (last?.type !== "finish" || (last.reason !== "stop" && last.reason !== "tool-calls")) return undefined
@@ -92,10 +95,12 @@ export const encode = ({ answer, bytes, storedAtMillis }: CacheEntry): object =>
 /** Reads what {@link encode} wrote; `undefined` for anything else. */
 export const decode = (value: unknown): CacheEntry | undefined => {
   if (!Predicate.hasProperty(value, "version") || value.version !== version) return undefined
-  if (!Predicate.hasProperty(value, "storedAtMillis") || !Predicate.isNumber(value.storedAtMillis)) return undefined
-  if (!Predicate.hasProperty(value, "bytes") || !Predicate.isNumber(value.bytes)) return undefined
+  if (!Predicate.hasProperty(value, "storedAtMillis") || !Predicate.hasProperty(value, "bytes")) return undefined
+  const { bytes, storedAtMillis } = value
+  if (!Predicate.isNumber(storedAtMillis) || !Number.isFinite(storedAtMillis)) return undefined
+  if (!Predicate.isNumber(bytes) || !Number.isSafeInteger(bytes) || bytes < 0) return undefined
   const answer = Predicate.hasProperty(value, "answer") ? value.answer : undefined
-  return isAnswer(answer) ? { storedAtMillis: value.storedAtMillis, bytes: value.bytes, answer } : undefined
+  return isAnswer(answer) ? { storedAtMillis, bytes, answer } : undefined
 }
 
 const isAnswer = (value: unknown): value is CacheEntry["answer"] => {

@@ -110,7 +110,8 @@ export class CachedCalls {
         recorder?.decide(now, { _tag: "CacheHit", ...hit.found })
         if (!hit.found.stale) return Effect.succeed(hit)
         this.staleHits++
-        return Effect.as(this.refresh(call, now), hit)
+        // A call that keeps nothing would ask the model for nothing.
+        return call.use.stores ? Effect.as(this.refresh(call, now), hit) : Effect.succeed(hit)
       }
       const { key, use } = call
       const hit = use.reads ? this.tiers.inMemory(key, use, clock.currentTimeMillisUnsafe()) : undefined

@@ -485,6 +485,19 @@ describe("streams in ResponseCache", () => {
     }).pipe(Effect.scoped, ids)
   )
 
+  it.effect("are not kept when an error is among their parts", () =>
+    Effect.gen(function* () {
+      const { provider, seen } = streaming([
+        hello.slice(0, 3),
+        [{ type: "error", error: "overloaded" }],
+        hello.slice(3)
+      ])
+      const cached = yield* ResponseCache.exact(hour)(provider)
+      for (let call = 0; call < 2; call++) yield* Stream.runDrain(cached.streamText(yield* request))
+      assert.strictEqual(seen.calls, 2)
+    }).pipe(Effect.scoped, ids)
+  )
+
   it.effect("are passed on whole and not kept when they are too large", () =>
     Effect.gen(function* () {
       const { provider, seen } = streaming([text("x".repeat(5_000))])
@@ -694,6 +707,20 @@ describe("stale answers of ResponseCache", () => {
       }
       assert.strictEqual(seen.calls, 3)
       assert.strictEqual((yield* cache.stats).refreshFailures, 2)
+    }).pipe(Effect.scoped, ids)
+  )
+
+  it.effect("are not fetched anew by a call that keeps nothing", () =>
+    Effect.gen(function* () {
+      const { provider, seen } = counting()
+      const cached = yield* ResponseCache.exact(stale)(provider)
+      const call = cached.generateText(yield* request)
+      yield* call
+      yield* TestClock.adjust("2 minutes")
+      const reading = { reads: true, stores: false, freshForMillis: 0 }
+      assert.strictEqual(textOf(yield* Effect.provideService(call, ResponseCache.CurrentUse, reading)), "answer 1")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(seen.calls, 1)
     }).pipe(Effect.scoped, ids)
   )
 

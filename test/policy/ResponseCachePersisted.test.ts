@@ -329,6 +329,11 @@ describe("a snapshot of ResponseCache", () => {
       const whole = yield* fs.readFileString(file)
       yield* fs.writeFileString(file, whole.slice(0, -20))
       assert.strictEqual(yield* (yield* ResponseCache.make(hour)).load(file), 1)
+      for (const damaged of ['"bytes":-1', '"bytes":0.5', '"storedAtMillis":1e999']) {
+        const [name = ""] = damaged.split(":")
+        yield* fs.writeFileString(file, whole.replace(new RegExp(`${name}:\\d+`), damaged))
+        assert.strictEqual(yield* (yield* ResponseCache.make(hour)).load(file), 1, damaged)
+      }
       yield* fs.writeFileString(file, whole.replace('"version":1', '"version":0'))
       assert.strictEqual(yield* (yield* ResponseCache.make(hour)).load(file), 0)
       assert.strictEqual(yield* (yield* ResponseCache.make(hour)).load(`${file}.not`), 0)
