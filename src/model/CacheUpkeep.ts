@@ -49,25 +49,33 @@ export const run = <E = never, R = never>(
   ReadonlyArray<Job.Job<void, never>>,
   JobError | PlatformError.PlatformError,
   Supervisor.Supervisor | FileSystem.FileSystem | Scope.Scope | Exclude<R, Scope.Scope>
-> =>
-  Effect.gen(function* () {
-    const jobs = [yield* every(cache.evict({ unusedFor }), "cache eviction", evictEvery)]
+> => {
+  const concurrency = warm?.concurrency ?? 1
+  if (!Number.isSafeInteger(concurrency) || concurrency < 1) {
+    throw new RangeError(`CacheUpkeep option concurrency must be a whole number of at least 1, got ${concurrency}`)
+  }
+  const evict = cache.evict({ unusedFor })
+  return Effect.gen(function* () {
     if (snapshot !== undefined) {
       const { path } = snapshot
       yield* cache.load(path)
       yield* Effect.addFinalizer(() =>
         Effect.catch(cache.save(path), (error) => Effect.logWarning(`the cache was not written to ${path}`, error))
       )
-      jobs.push(yield* every(cache.save(path), "cache snapshot", snapshot.every ?? defaults.snapshotEvery))
+    }
+    const jobs = [yield* every(evict, "cache eviction", evictEvery)]
+    if (snapshot !== undefined) {
+      jobs.push(yield* every(cache.save(snapshot.path), "cache snapshot", snapshot.every ?? defaults.snapshotEvery))
     }
     if (warm !== undefined) {
       const interval = warm.every ?? defaults.warmEvery
-      const { calls, concurrency = 1 } = warm
+      const { calls } = warm
       const round = Effect.forEach(calls, (call) => Effect.exit(ResponseCache.warm(interval)(call)), { concurrency })
       jobs.push(yield* every(Effect.flatMap(round, failOnce), "cache warming", interval))
     }
     return jobs
   })
+}
 
 const every = <A, E, R>(round: Effect.Effect<A, E, R>, name: string, schedule: Duration.Input) =>
   Effect.acquireRelease(Supervisor.every(round, { name, schedule }), (job) =>

@@ -1,7 +1,7 @@
 /**
  * Lets an application start while the server of its cache is away.
  */
-import { Context, type Duration, Effect, Exit, Fiber, Layer, Schedule, Scope } from "effect"
+import { Context, Duration, Effect, Exit, Fiber, Layer, Schedule, Scope } from "effect"
 import { Persistence } from "effect/persistence"
 
 /** Every operation fails until there is a store. */
@@ -14,8 +14,12 @@ const away = Effect.fail(new Persistence.PersistenceError({ message: "the store 
 export const whenReachable = <E, R>(
   layer: Layer.Layer<Persistence.BackingPersistence, E, R>,
   { retryAfter = "1 second" }: { readonly retryAfter?: Duration.Input | undefined } = {}
-): Layer.Layer<Persistence.BackingPersistence, never, R> =>
-  Layer.effect(
+): Layer.Layer<Persistence.BackingPersistence, never, R> => {
+  const retryMillis = Duration.toMillis(retryAfter)
+  if (!(retryMillis > 0 && retryMillis < Infinity)) {
+    throw new RangeError(`whenReachable option retryAfter must be a finite duration above 0, got ${retryMillis} ms`)
+  }
+  return Layer.effect(
     Persistence.BackingPersistence,
     Effect.gen(function* () {
       // What a failed attempt has opened is closed before the next one.
@@ -24,7 +28,7 @@ export const whenReachable = <E, R>(
         (scope) => Layer.buildWithScope(Layer.fresh(layer), scope),
         (scope, exit) => (Exit.isSuccess(exit) ? Effect.void : Scope.close(scope, exit))
       )
-      const connecting = yield* Effect.forkScoped(Effect.retry(attempt, Schedule.spaced(retryAfter)))
+      const connecting = yield* Effect.forkScoped(Effect.retry(attempt, Schedule.spaced(retryMillis)))
       return {
         make: Effect.fnUntraced(function* (storeId) {
           const scope = yield* Effect.scope
@@ -53,3 +57,4 @@ export const whenReachable = <E, R>(
       }
     })
   )
+}

@@ -148,7 +148,7 @@ export const refresh = Effect.provideService(CurrentUse, { reads: false, stores:
  * find the answer.
  */
 export const warm = (atLeast: Duration.Input) =>
-  Effect.provideService(CurrentUse, { reads: true, stores: true, freshForMillis: Duration.toMillis(atLeast) })
+  Effect.provideService(CurrentUse, { reads: true, stores: true, freshForMillis: millis("atLeast", atLeast, 0) })
 
 type Settings = ReturnType<typeof resolve>
 
@@ -180,8 +180,10 @@ const handleOf = (settings: Settings, store: CacheStore | undefined, scope: Scop
       tiers.memory.clear()
       return store === undefined ? Effect.void : store.clear
     }),
-    evict: ({ unusedFor = Duration.infinity } = {}) =>
-      Effect.map(Clock.currentTimeMillis, (now) => tiers.memory.evict(now, now - Duration.toMillis(unusedFor))),
+    evict: ({ unusedFor } = {}) => {
+      const unusedMillis = unusedFor === undefined ? Infinity : millis("unusedFor", unusedFor, 0)
+      return Effect.map(Clock.currentTimeMillis, (now) => tiers.memory.evict(now, now - unusedMillis))
+    },
     save: (path) => CacheSnapshot.save(tiers.memory, path),
     load: (path) => CacheSnapshot.load(tiers, path)
   }

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, flow, Schema, Stream } from "effect"
+import { Effect, Fiber, flow, Layer, Schema, Stream } from "effect"
 import { AiError, IdGenerator, type LanguageModel, type Response, Tool } from "effect/ai"
+import { Persistence } from "effect/persistence"
 import { TestClock } from "effect/testing"
 import { Attempt, Caller, CallTrail, Deadline, PolicyHealth } from "holdfast/core"
 import { Fallback, Race, ResponseCache, SingleFlight } from "holdfast/policy"
@@ -618,7 +619,17 @@ describe("the bounds of ResponseCache", () => {
     assert.throws(() => ResponseCache.exact({ ...hour, capacity: 1.5 }), RangeError, "capacity")
     assert.throws(() => ResponseCache.exact({ ...hour, maxBytes: -1 }), RangeError, "maxBytes")
     assert.throws(() => ResponseCache.persisted({ ...hour, storeTimeout: 0 }), RangeError, "storeTimeout")
+    assert.throws(() => ResponseCache.warm(-1), RangeError, "atLeast")
+    const away = Layer.effect(Persistence.BackingPersistence, Effect.fail("away"))
+    assert.throws(() => ResponseCache.whenReachable(away, { retryAfter: 0 }), RangeError, "retryAfter")
   })
+
+  it.effect("reject a time without use that makes no sense", () =>
+    Effect.gen(function* () {
+      const cache = yield* ResponseCache.make(hour)
+      assert.throws(() => cache.evict({ unusedFor: -1 }), RangeError, "unusedFor")
+    }).pipe(Effect.scoped)
+  )
 })
 
 describe("stale answers of ResponseCache", () => {
