@@ -148,6 +148,13 @@ export class PoolMembers {
     )
   }
 
+  /** Who may answer, and what else changes their answers: pools that differ in that give different answers. */
+  get answering(): Effect.Effect<unknown> {
+    return Effect.forEach(this.members, ({ provider: { model, name, settings = Effect.undefined } }) =>
+      Effect.map(settings, (now) => [name, model, now])
+    )
+  }
+
   /** What a call to the pool would meet. */
   get readiness(): Effect.Effect<Readiness> {
     return Effect.flatMap(this.readings, (readings) =>
