@@ -1,7 +1,7 @@
 /**
  * Lets an application start while the server of its cache is away.
  */
-import { Context, Duration, Effect, Exit, Fiber, Layer, Schedule, Scope } from "effect"
+import { Cause, Context, Duration, Effect, Exit, Fiber, Layer, Schedule, Scope } from "effect"
 import { Persistence } from "effect/persistence"
 
 /** Every operation fails until there is a store. */
@@ -39,7 +39,11 @@ export const whenReachable = <E, R>(
               store = made
             }),
             Effect.provideService(Scope.Scope, scope),
-            Effect.ignoreCause,
+            Effect.catchCause((cause) =>
+              Cause.hasInterruptsOnly(cause)
+                ? Effect.void
+                : Effect.logError("the cache's store cannot be made; calls go on without it", cause)
+            ),
             Effect.forkScoped
           )
           const use = <A>(
