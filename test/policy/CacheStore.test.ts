@@ -1,16 +1,30 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Logger } from "effect"
+import { Clock, Effect, Exit, Fiber, Logger } from "effect"
 import type { Persistence } from "effect/persistence"
 import { TestClock } from "effect/testing"
+import { SeededScheduler } from "holdfast/testing"
 import { CacheStore } from "../../src/policy/CacheStore.ts"
 
-const silent: Persistence.BackingPersistenceStore = {
-  get: () => Effect.never,
-  getMany: () => Effect.never,
-  set: () => Effect.never,
-  setMany: () => Effect.never,
-  remove: () => Effect.never,
-  clear: Effect.never
+/** A store that never answers. */
+const silent = () => {
+  const seen = { open: 0 }
+  const ask = Effect.acquireUseRelease(
+    Effect.sync(() => seen.open++),
+    () => Effect.never,
+    () => Effect.sync(() => seen.open--)
+  )
+  const never = () => ask
+  const store: Persistence.BackingPersistenceStore = {
+    get: never,
+    getMany: never,
+    set: never,
+    setMany: never,
+    remove: never,
+    clear: ask
+  }
+  const lease = { take: never, release: never }
+  const settings = { timeoutMillis: 100, retryMillis: 60_000, leaseMillis: 1_000 }
+  return { seen, make: Effect.map(Effect.scope, (scope) => new CacheStore(store, lease, settings, scope)) }
 }
 
 describe("CacheStore", () => {
@@ -27,9 +41,7 @@ describe("CacheStore", () => {
         monotonicTimeNanos: clock.monotonicTimeNanos,
         sleep: (duration) => Effect.suspend(() => (timers++, clock.sleep(duration)))
       }
-      const lease = { take: () => Effect.never, release: () => Effect.never }
-      const settings = { timeoutMillis: 100, retryMillis: 60_000, leaseMillis: 1_000 }
-      const store = new CacheStore(silent, lease, settings, yield* Effect.scope)
+      const store = yield* silent().make
       yield* Effect.forEach(Array.from({ length: 50 }), () => Effect.forkChild(store.get("key"))).pipe(
         Effect.provideService(Clock.Clock, counting)
       )
@@ -39,4 +51,20 @@ describe("CacheStore", () => {
       assert.isFalse(store.available)
     }).pipe(Effect.scoped, Effect.provide(Logger.layer([])))
   )
+
+  it("has let go of the store when one who asks is interrupted, wherever the fibers are preempted", () => {
+    const program = Effect.gen(function* () {
+      const { make, seen } = silent()
+      const store = yield* make
+      const asking = yield* Effect.forkChild(store.get("key"))
+      yield* Effect.yieldNow
+      yield* Fiber.interrupt(asking)
+      yield* Effect.sleep("1 second")
+      return seen.open
+    }).pipe(Effect.scoped, Effect.provide(Logger.layer([])))
+    const outcomes = SeededScheduler.points(program).map((preempt) =>
+      String(SeededScheduler.run(program, { preempt }).exit)
+    )
+    assert.deepStrictEqual([...new Set(outcomes)], [String(Exit.succeed(0))])
+  })
 })
