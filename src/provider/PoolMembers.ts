@@ -161,7 +161,9 @@ export class PoolMembers {
       Effect.map(Clock.currentTimeMillis, (now) => {
         const orders = this.members.map((member, index) => this.reluctance(member, readings[index], now))
         const least = Math.min(...orders)
-        return least === 0 ? "ready" : least === Infinity ? "circuitOpen" : "saturated"
+        if (least > 0) return least === Infinity ? "circuitOpen" : "saturated"
+        const isReady = orders.some((order, index) => order === 0 && readings[index] !== "circuitHalfOpen")
+        return isReady ? "ready" : "circuitHalfOpen"
       })
     )
   }

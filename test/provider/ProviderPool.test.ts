@@ -327,6 +327,8 @@ describe("ProviderPool", () => {
       readings.a = "saturated"
       yield* times(4)
       assert.deepStrictEqual([calls(members), yield* meets], [[0, 4], "ready"])
+      readings.b = "circuitHalfOpen"
+      assert.strictEqual(yield* meets, "circuitHalfOpen")
       readings.b = "circuitOpen"
       yield* times(4)
       assert.deepStrictEqual([calls(members), yield* meets], [[4, 4], "saturated"])
