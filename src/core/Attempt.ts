@@ -1,11 +1,15 @@
 /**
  * Describes one request that was sent for a call: to whom, why, how long it took and how it ended.
  */
-import { Context, Option, Schema } from "effect"
+import { Context, Schema } from "effect"
 import type { AiError } from "effect/ai"
+import * as Failure from "./Failure.ts"
 import * as PolicyReason from "./PolicyReason.ts"
 
-/** Why an attempt was made: the call itself, or the policy that decided on one more. */
+/**
+ * Why an attempt was made: the call itself, or the policy that decided on one more. `continuation`: a fallback that was
+ * asked to go on from the text of a stream that broke.
+ */
 export const Origin = Schema.Literals(["call", "retry", "hedge", "race", "fallback", "continuation", "refresh"])
 export type Origin = typeof Origin.Type
 
@@ -66,7 +70,7 @@ export type Attempt = typeof Attempt.Type
 
 /** Says as data what an error was. */
 export const failed = (error: AiError.AiError): Outcome => {
-  const decided = Option.getOrUndefined(PolicyReason.of(error))
+  const decided = Failure.decided(error)
   return {
     _tag: "Failed",
     reason: error.reason._tag,

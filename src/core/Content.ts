@@ -6,7 +6,8 @@ import type { Response } from "effect/ai"
 /**
  * Whether a part of a stream brings something of the answer.
  *
- * What brings nothing does not end the wait for the first token, and does not count as progress.
+ * What brings nothing does not end the wait for the first token, and does not count as progress. The answer's end does,
+ * since nothing is left to wait for, and so does the start of a tool's parameters, which names the tool.
  */
 export const isContent = (part: Response.StreamPartEncoded): boolean => {
   switch (part.type) {

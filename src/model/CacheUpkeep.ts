@@ -3,6 +3,7 @@
  * wanted answers fresh, and carries the cache over a restart.
  */
 import { Cause, type Duration, Effect, Exit, type FileSystem, type PlatformError, type Scope } from "effect"
+import * as OptionCheck from "../core/OptionCheck.ts"
 import * as ResponseCache from "../policy/ResponseCache.ts"
 import * as Job from "../supervisor/Job.ts"
 import type { JobError } from "../supervisor/JobError.ts"
@@ -49,25 +50,30 @@ export const run = <E = never, R = never>(
   ReadonlyArray<Job.Job<void, never>>,
   JobError | PlatformError.PlatformError,
   Supervisor.Supervisor | FileSystem.FileSystem | Scope.Scope | Exclude<R, Scope.Scope>
-> =>
-  Effect.gen(function* () {
-    const jobs = [yield* every(cache.evict({ unusedFor }), "cache eviction", evictEvery)]
+> => {
+  const concurrency = OptionCheck.of("CacheUpkeep").whole("concurrency", warm?.concurrency ?? 1, 1)
+  const evict = cache.evict({ unusedFor })
+  return Effect.gen(function* () {
     if (snapshot !== undefined) {
       const { path } = snapshot
       yield* cache.load(path)
       yield* Effect.addFinalizer(() =>
         Effect.catch(cache.save(path), (error) => Effect.logWarning(`the cache was not written to ${path}`, error))
       )
-      jobs.push(yield* every(cache.save(path), "cache snapshot", snapshot.every ?? defaults.snapshotEvery))
+    }
+    const jobs = [yield* every(evict, "cache eviction", evictEvery)]
+    if (snapshot !== undefined) {
+      jobs.push(yield* every(cache.save(snapshot.path), "cache snapshot", snapshot.every ?? defaults.snapshotEvery))
     }
     if (warm !== undefined) {
       const interval = warm.every ?? defaults.warmEvery
-      const { calls, concurrency = 1 } = warm
+      const { calls } = warm
       const round = Effect.forEach(calls, (call) => Effect.exit(ResponseCache.warm(interval)(call)), { concurrency })
       jobs.push(yield* every(Effect.flatMap(round, failOnce), "cache warming", interval))
     }
     return jobs
   })
+}
 
 const every = <A, E, R>(round: Effect.Effect<A, E, R>, name: string, schedule: Duration.Input) =>
   Effect.acquireRelease(Supervisor.every(round, { name, schedule }), (job) =>

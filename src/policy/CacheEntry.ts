@@ -6,6 +6,8 @@
  */
 import { Exit, Predicate, Schema } from "effect"
 import { LanguageModel, type Response, type Tool } from "effect/ai"
+import * as FinishMark from "../core/FinishMark.ts"
+import * as StreamParts from "../core/StreamParts.ts"
 
 export type Chunk = ReadonlyArray<Response.StreamPartEncoded>
 
@@ -32,8 +34,8 @@ export interface Found {
  * Makes an entry of a complete answer; `undefined` when it is not one to give again.
  *
  * Kept is what ended by itself (`stop`) or with tool calls, says something, and is what was asked for: JSON that its
- * schema reads, calls of tools that were offered, with parameters they accept. What was cut, filtered, paused or ended
- * for a reason unknown is not kept.
+ * schema reads, calls of tools that were offered, with parameters they accept. What was cut, filtered, paused, ended for
+ * a reason unknown or holds an error is not kept.
  */
 export const make = (
   answer: CacheEntry["answer"],
@@ -41,6 +43,9 @@ export const make = (
   transformer: LanguageModel.CodecTransformer | undefined,
   storedAtMillis: number
 ): CacheEntry | undefined => {
+  if (answer._tag === "Streamed" && answer.chunks.some((chunk) => chunk.some(({ type }) => type === "error"))) {
+    return undefined
+  }
   const parts = answer._tag === "Whole" ? answer.parts : toParts(answer.chunks)
   const last = parts.at(-1)
   if (last?.type !== "finish" || (last.reason !== "stop" && last.reason !== "tool-calls")) return undefined
@@ -71,7 +76,7 @@ export const partsOf = ({ answer }: CacheEntry, found: Found): Array<Response.Pa
 
 /** Gives an entry as the pieces of a stream. */
 export const chunksOf = ({ answer }: CacheEntry, found: Found): ReadonlyArray<Chunk> => {
-  const chunks = answer._tag === "Streamed" ? [...answer.chunks] : [answer.parts.flatMap(toStreamParts)]
+  const chunks = answer._tag === "Streamed" ? [...answer.chunks] : [StreamParts.ofParts(answer.parts)]
   const last = chunks.at(-1) ?? []
   chunks[chunks.length - 1] = last.map((part) => (part.type === "finish" ? marked(part, found) : part))
   return chunks
@@ -90,10 +95,12 @@ export const encode = ({ answer, bytes, storedAtMillis }: CacheEntry): object =>
 /** Reads what {@link encode} wrote; `undefined` for anything else. */
 export const decode = (value: unknown): CacheEntry | undefined => {
   if (!Predicate.hasProperty(value, "version") || value.version !== version) return undefined
-  if (!Predicate.hasProperty(value, "storedAtMillis") || !Predicate.isNumber(value.storedAtMillis)) return undefined
-  if (!Predicate.hasProperty(value, "bytes") || !Predicate.isNumber(value.bytes)) return undefined
+  if (!Predicate.hasProperty(value, "storedAtMillis") || !Predicate.hasProperty(value, "bytes")) return undefined
+  const { bytes, storedAtMillis } = value
+  if (!Predicate.isNumber(storedAtMillis) || !Number.isFinite(storedAtMillis)) return undefined
+  if (!Predicate.isNumber(bytes) || !Number.isSafeInteger(bytes) || bytes < 0) return undefined
   const answer = Predicate.hasProperty(value, "answer") ? value.answer : undefined
-  return isAnswer(answer) ? { storedAtMillis: value.storedAtMillis, bytes: value.bytes, answer } : undefined
+  return isAnswer(answer) ? { storedAtMillis, bytes, answer } : undefined
 }
 
 const isAnswer = (value: unknown): value is CacheEntry["answer"] => {
@@ -148,27 +155,12 @@ const withoutTraces = <Part extends Response.PartEncoded | Response.StreamPartEn
 const cleaned = (part: Finish): Finish => {
   const { metadata = {}, response: _response, ...finish } = part
   const { holdfast, ...others } = metadata
-  const { cache: _cache, trail: _trail, ...notes } = fieldsOf(holdfast)
+  if (!Predicate.isObject(holdfast)) return { ...finish, metadata }
+  const { cache: _cache, trail: _trail, ...notes } = holdfast as Readonly<Record<string, Schema.Json>>
   return { ...finish, metadata: Object.keys(notes).length === 0 ? others : { ...others, holdfast: notes } }
 }
 
-const marked = (finish: Finish, found: Found): Finish => ({
-  ...finish,
-  metadata: { ...finish.metadata, holdfast: { ...fieldsOf(finish.metadata?.["holdfast"]), cache: { ...found } } }
-})
-
-const fieldsOf = (notes: Schema.Json | undefined): Readonly<Record<string, Schema.Json>> =>
-  Predicate.isObject(notes) ? (notes as Readonly<Record<string, Schema.Json>>) : {}
-
-const toStreamParts = (part: Response.PartEncoded, index: number): ReadonlyArray<Response.StreamPartEncoded> => {
-  if (part.type !== "text" && part.type !== "reasoning") return [part]
-  const id = String(index)
-  return [
-    { type: `${part.type}-start`, id },
-    { type: `${part.type}-delta`, id, delta: part.text },
-    { type: `${part.type}-end`, id, ...(part.metadata === undefined ? {} : { metadata: part.metadata }) }
-  ]
-}
+const marked = (finish: Finish, found: Found): Finish => FinishMark.add(finish, { cache: { ...found } })
 
 const toParts = (chunks: ReadonlyArray<Chunk>): Array<Response.PartEncoded> => {
   const parts: Array<Response.PartEncoded> = []

@@ -18,6 +18,8 @@ export class CacheMemory {
   bytes = 0
   // In the order of use: a `Map` gives its entries as they were set.
   private readonly slots = new Map<string, Slot>()
+  // At the first of them. A new iterator would pass by all that were deleted lately.
+  private oldest = this.slots.keys()
   private readonly capacity: number
   private readonly maxBytes: number
 
@@ -52,9 +54,10 @@ export class CacheMemory {
     this.delete(key)
     this.slots.set(key, { key, entry, keepUntilMillis, usedAtMillis: now, refreshFromMillis: 0 })
     this.bytes += entry.bytes
-    for (const oldest of this.slots.keys()) {
-      if (this.slots.size <= this.capacity && this.bytes <= this.maxBytes) break
-      this.delete(oldest)
+    while (this.slots.size > this.capacity || this.bytes > this.maxBytes) {
+      const oldest = this.oldest.next()
+      if (oldest.done === true) this.oldest = this.slots.keys()
+      else this.delete(oldest.value)
     }
   }
 

@@ -1,8 +1,9 @@
 /**
  * Lets an application start while the server of its cache is away.
  */
-import { Context, type Duration, Effect, Exit, Fiber, Layer, Schedule, Scope } from "effect"
+import { Cause, Context, type Duration, Effect, Exit, Fiber, Layer, Schedule, Scope } from "effect"
 import { Persistence } from "effect/persistence"
+import * as OptionCheck from "../core/OptionCheck.ts"
 
 /** Every operation fails until there is a store. */
 const away = Effect.fail(new Persistence.PersistenceError({ message: "the store has not been reached yet" }))
@@ -14,8 +15,9 @@ const away = Effect.fail(new Persistence.PersistenceError({ message: "the store 
 export const whenReachable = <E, R>(
   layer: Layer.Layer<Persistence.BackingPersistence, E, R>,
   { retryAfter = "1 second" }: { readonly retryAfter?: Duration.Input | undefined } = {}
-): Layer.Layer<Persistence.BackingPersistence, never, R> =>
-  Layer.effect(
+): Layer.Layer<Persistence.BackingPersistence, never, R> => {
+  const retryMillis = OptionCheck.of("whenReachable").millis("retryAfter", retryAfter)
+  return Layer.effect(
     Persistence.BackingPersistence,
     Effect.gen(function* () {
       // What a failed attempt has opened is closed before the next one.
@@ -24,7 +26,7 @@ export const whenReachable = <E, R>(
         (scope) => Layer.buildWithScope(Layer.fresh(layer), scope),
         (scope, exit) => (Exit.isSuccess(exit) ? Effect.void : Scope.close(scope, exit))
       )
-      const connecting = yield* Effect.forkScoped(Effect.retry(attempt, Schedule.spaced(retryAfter)))
+      const connecting = yield* Effect.forkScoped(Effect.retry(attempt, Schedule.spaced(retryMillis)))
       return {
         make: Effect.fnUntraced(function* (storeId) {
           const scope = yield* Effect.scope
@@ -35,7 +37,11 @@ export const whenReachable = <E, R>(
               store = made
             }),
             Effect.provideService(Scope.Scope, scope),
-            Effect.ignoreCause,
+            Effect.catchCause((cause) =>
+              Cause.hasInterruptsOnly(cause)
+                ? Effect.void
+                : Effect.logError("the cache's store cannot be made; calls go on without it", cause)
+            ),
             Effect.forkScoped
           )
           const use = <A>(
@@ -53,3 +59,4 @@ export const whenReachable = <E, R>(
       }
     })
   )
+}

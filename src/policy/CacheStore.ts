@@ -4,7 +4,7 @@
  * A question that is not answered in time counts as unanswered, and from then on nobody asks: calls go on at once. One
  * fiber, owned by the cache's scope, asks from time to time, and when it is answered the store is in use again.
  */
-import { Clock, Duration, Effect, Exit, Option, type Scope } from "effect"
+import { Clock, Duration, Effect, Exit, type Fiber, Option, type Scope } from "effect"
 import type { Persistence } from "effect/persistence"
 import * as CacheEntry from "./CacheEntry.ts"
 import type { CacheLease, StoreError } from "./CacheLease.ts"
@@ -78,19 +78,15 @@ export class CacheStore {
   private inTime<A>(question: Effect.Effect<A, StoreError>): Effect.Effect<Exit.Exit<A, StoreError> | undefined> {
     return Effect.withFiber((asking) => {
       const clock = asking.getRef(Clock.Clock)
-      return Effect.flatMap(Effect.forkIn(question, this.scope, { startImmediately: true }), (asked) =>
+      const answered = (asked: Fiber.Fiber<A, StoreError>) =>
         Effect.callback<Exit.Exit<A, StoreError> | undefined>((resume) => {
           const until = clock.currentTimeMillisUnsafe() + this.settings.timeoutMillis
-          // Drivers may take long to be interrupted while their server is frozen, so nobody waits for that.
-          const letGo = () => {
-            this.open.delete(waiting)
-            asked.interruptUnsafe()
-          }
           const waiting: Waiting = {
             until,
             giveUp: () => {
               resume(Effect.undefined)
-              letGo()
+              this.open.delete(waiting)
+              asked.interruptUnsafe()
             }
           }
           this.open.add(waiting)
@@ -98,9 +94,18 @@ export class CacheStore {
             this.open.delete(waiting)
             resume(Effect.succeed(exit))
           })
-          return Effect.sync(letGo)
+          return Effect.sync(() => this.open.delete(waiting))
         })
-      ).pipe((answer) => (this.watching ? answer : Effect.andThen(Effect.forkIn(this.watch, this.scope), answer)))
+      return Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(Effect.forkIn(question, this.scope, { startImmediately: true }), (asked) =>
+          // Drivers may take long to be interrupted while their server is frozen, so nobody waits for that.
+          Effect.onInterrupt(restore(answered(asked)), () => Effect.sync(() => asked.interruptUnsafe()))
+        )
+      ).pipe((answer) => {
+        if (this.watching) return answer
+        // At once, so that those who ask in the same moment find it there.
+        return Effect.andThen(Effect.forkIn(this.watch, this.scope, { startImmediately: true }), answer)
+      })
     })
   }
 

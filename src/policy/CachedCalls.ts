@@ -110,7 +110,8 @@ export class CachedCalls {
         recorder?.decide(now, { _tag: "CacheHit", ...hit.found })
         if (!hit.found.stale) return Effect.succeed(hit)
         this.staleHits++
-        return Effect.as(this.refresh(call, now), hit)
+        // A call that keeps nothing would ask the model for nothing.
+        return call.use.stores ? Effect.as(this.refresh(call, now), hit) : Effect.succeed(hit)
       }
       const { key, use } = call
       const hit = use.reads ? this.tiers.inMemory(key, use, clock.currentTimeMillisUnsafe()) : undefined
@@ -158,10 +159,10 @@ export class CachedCalls {
   ): Effect.Effect<A, E, R> {
     return Effect.flatMap(CallTrail.Current, (outer) => {
       const recorder = outer ?? new CallTrail.Recorder()
-      const before = substitutesIn(recorder)
+      const before = substitutesIn(recorder, next)
       const keep = (answer: CacheEntry.CacheEntry["answer"]) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) => {
-          if (!use.stores || substitutesIn(recorder) !== before) return Effect.void
+          if (!use.stores || substitutesIn(recorder, next) !== before) return Effect.void
           const entry = CacheEntry.make(answer, request, next.codecTransformer, now)
           return entry === undefined ? Effect.void : this.tiers.keep(key, entry)
         })
@@ -210,12 +211,24 @@ export class CachedCalls {
 
 /**
  * How often another than the model that was asked answered. Such an answer is right for this call, and would be wrong
- * under its key when the model is back. What the trail left out counts, as it may be one.
+ * under its key when the model is back. What the trail left out counts, as it may be one; so does an answer that was
+ * shared, for whose it is stands on the trail of who was first, and that call keeps it.
  */
-const substitutesIn = (recorder: CallTrail.Recorder): number => {
+const substitutesIn = (recorder: CallTrail.Recorder, { model, name }: ModelProvider): number => {
   const { decisions, leftOut } = recorder.trail
   let count = leftOut
-  for (const { decision } of decisions) if (decision._tag === "FellBack" || decision._tag === "Degraded") count++
+  for (const { decision } of decisions) {
+    switch (decision._tag) {
+      case "FellBack":
+      case "Degraded":
+      case "FlightJoined":
+        count++
+        break
+      case "AttemptWon":
+        if (decision.provider !== name || decision.model !== model) count++
+        break
+    }
+  }
   return count
 }
 

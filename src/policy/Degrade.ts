@@ -1,7 +1,7 @@
 /**
  * Answers with something less when everything else failed, and marks it as such.
  */
-import { Effect, Option, Predicate, Stream } from "effect"
+import { Context, Effect, Option, Predicate, Stream } from "effect"
 import type { AiError, IdGenerator, LanguageModel, Response } from "effect/ai"
 import * as CallTrail from "../core/CallTrail.ts"
 import * as PolicyReason from "../core/PolicyReason.ts"
@@ -30,11 +30,13 @@ export const to = <R = never>(answer: Answer<R>, options: Options = {}): Policy<
   const { when = isAwaited } = options
   return (next) =>
     Effect.map(Effect.context<R>(), (context) => {
+      const made = (error: AiError.AiError, request: LanguageModel.ProviderOptions) =>
+        typeof answer === "string"
+          ? Effect.succeed(answer)
+          : // What was there when the model was built, but the caller, the trail and the span of this call.
+            Effect.updateContext(answer(error, request), (call: Context.Context<never>) => Context.merge(context, call))
       const instead = (error: AiError.AiError, request: LanguageModel.ProviderOptions) =>
-        Effect.andThen(
-          CallTrail.record({ _tag: "Degraded" }),
-          typeof answer === "string" ? Effect.succeed(answer) : Effect.provideContext(answer(error, request), context)
-        )
+        Effect.tap(made(error, request), CallTrail.record({ _tag: "Degraded" }))
       return {
         ...next,
         generateText: (request) =>

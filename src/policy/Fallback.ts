@@ -228,15 +228,17 @@ const goOn = (
       const asked = isAnew ? anew(request) : settings.continueFrom(anew(request), tracker.text)
       frame.forEach((part) => tracker.see(part))
       const fit = isRestart ? restarting(tracker, mark) : MidStream.continuing(tracker, { continued: mark })
-      return Stream.concat(
-        Stream.fromIterable(frame),
-        MidStream.tracked(asFallback(to.provider.streamText(asked)), tracker, fit)
-      ).pipe(Stream.catch((next) => goOn(settings, to, next, request, tracker)))
+      const answer = Stream.provideService(
+        to.provider.streamText(asked),
+        CurrentOrigin,
+        isAnew ? "fallback" : "continuation"
+      )
+      return Stream.concat(Stream.fromIterable(frame), MidStream.tracked(answer, tracker, fit)).pipe(
+        Stream.catch((next) => goOn(settings, to, next, request, tracker))
+      )
     })
   )
 }
-
-const asFallback = Stream.provideService(CurrentOrigin, "fallback")
 
 const restartMark = (mark: { readonly from: string; readonly to: string }): Response.StreamPartEncoded => ({
   type: "response-metadata",

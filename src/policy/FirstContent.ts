@@ -17,6 +17,8 @@ export type Begun<E, R> = Pull.Pull<Parts, E, void, R>
 export interface Opened<E, R> {
   readonly parts: ReadonlyArray<Response.StreamPartEncoded>
   readonly begun: Begun<E, R>
+  /** Closes it. */
+  readonly scope: Scope.Closeable
 }
 
 /** A way to begin a stream: succeeds with it at its first content, or when it ended without, and fails as it does before. */
@@ -34,35 +36,32 @@ export const streamOf = <E, R, E2, R2>(
   Stream.unwrap(
     Effect.flatMap(Effect.scope, (outer) =>
       Effect.map(
-        decide((self) => Effect.map(open(self, outer), ({ begun }) => begun)),
+        decide((self) => Effect.suspend(() => Effect.map(open(self, Scope.forkUnsafe(outer)), ({ begun }) => begun))),
         (begun) => Stream.fromPull(Effect.succeed(begun))
       )
     )
   )
 
 /**
- * Opens a stream in a scope of its own within `outer`, and reads until its first content or to its end. When it fails
- * before, or is interrupted, its scope is closed.
+ * Opens a stream in a scope that is its own, and reads until its first content or to its end. When it fails before, or is
+ * interrupted, the scope is closed.
  */
 export const open = <E, R>(
   self: Stream.Stream<Response.StreamPartEncoded, E, R>,
-  outer: Scope.Scope,
+  scope: Scope.Closeable,
   until: "content" | "end" = "content"
-): Effect.Effect<Opened<E, R> & { readonly scope: Scope.Closeable }, E, R> =>
-  Effect.suspend(() => {
-    const scope = Scope.forkUnsafe(outer)
-    return Effect.flatMap(Channel.toPullScoped(self.channel, scope), (pull) => {
-      const parts: Array<Response.StreamPartEncoded> = []
-      const read: Effect.Effect<Begun<E, R>, E | Cause.Done, R> = Effect.flatMap(pull, (chunk) => {
-        for (const part of chunk) parts.push(part)
-        return until === "content" && chunk.some(Content.isContent) ? Effect.succeed(pull) : read
-      })
-      return Effect.map(
-        Pull.catchDone(read, () => Effect.succeed<Begun<E, R>>(Cause.done())),
-        (rest) => ({ parts, begun: first(parts, rest), scope })
-      )
-    }).pipe(Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))))
-  })
+): Effect.Effect<Opened<E, R>, E, R> =>
+  Effect.flatMap(Channel.toPullScoped(self.channel, scope), (pull) => {
+    const parts: Array<Response.StreamPartEncoded> = []
+    const read: Effect.Effect<Begun<E, R>, E | Cause.Done, R> = Effect.flatMap(pull, (chunk) => {
+      for (const part of chunk) parts.push(part)
+      return until === "content" && chunk.some(Content.isContent) ? Effect.succeed(pull) : read
+    })
+    return Effect.map(
+      Pull.catchDone(read, () => Effect.succeed<Begun<E, R>>(Cause.done())),
+      (rest) => ({ parts, begun: first(parts, rest), scope })
+    )
+  }).pipe(Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))))
 
 /** Gives some parts before all others. */
 const first = <E, R>(parts: ReadonlyArray<Response.StreamPartEncoded>, rest: Begun<E, R>): Begun<E, R> => {

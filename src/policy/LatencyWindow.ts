@@ -1,9 +1,10 @@
 /**
  * Estimates quantiles of the latest latencies in constant space.
  *
- * Latencies are counted in buckets whose bounds grow by 4 %, so that an estimate is within 2 % of a true latency, as in
- * DDSketch (Masson, Rim, Lee, "DDSketch: A Fast and Fully-Mergeable Quantile Sketch with Relative-Error Guarantees",
- * VLDB 2019, https://arxiv.org/abs/1908.10693). A ring of the buckets of the latest samples says which to forget.
+ * Latencies are counted in buckets whose bounds grow by 4 %, so that an estimate is a true latency or above it by 4 % at
+ * most, much as in DDSketch (Masson, Rim, Lee, "DDSketch: A Fast and Fully-Mergeable Quantile Sketch with Relative-Error
+ * Guarantees", VLDB 2019, https://arxiv.org/abs/1908.10693). A ring of the buckets of the latest samples says which to
+ * forget.
  */
 
 const growth = Math.log(1.04)

@@ -119,16 +119,18 @@ export const renaming = (tracker: Tracker): (<P extends Part>(part: P) => P) => 
  * Fits the parts of a provider that was asked to go on into the stream: its first text goes on in the text block that is
  * open, and what it repeats of the text so far is left out.
  *
- * Gives for each part the parts to pass on. Its `response-metadata` is left out, for the stream has one already.
+ * Gives for each part the parts to pass on. Its `response-metadata` is left out, for the stream has one already. But where
+ * it is a restart of its own, which voids all content so far, the text from which it goes on is given again behind that.
  */
 export const continuing = (tracker: Tracker, mark: object): ((part: Part) => Parts) => {
   const rename = renaming(tracker)
-  const block = tracker.openText
+  const before = tracker.text
+  let block = tracker.openText
   let first: string | undefined
   const fit = <P extends Extract<Part, { readonly type: `text-${string}` }>>(part: P): P =>
     block !== undefined && part.id === first ? { ...part, id: block } : rename(part)
   // What may be a repetition is held until it is one, or is not.
-  let said: string | undefined = tracker.text
+  let said: string | undefined = before
   let pending = ""
   const fresh = (delta: string): string => {
     if (said === undefined) return delta
@@ -147,10 +149,18 @@ export const continuing = (tracker: Tracker, mark: object): ((part: Part) => Par
     return rest
   }
   const delta = (id: string, text: string): Parts => (text === "" ? [] : [{ type: "text-delta", id, delta: text }])
+  const restarted = (part: Part): Parts => {
+    const ended = [...tracker.close(), part]
+    first = undefined
+    said = before
+    pending = ""
+    block = before === "" ? undefined : tracker.freeId("text")
+    return block === undefined ? ended : [...ended, { type: "text-start", id: block }, ...delta(block, before)]
+  }
   return (part) => {
     switch (part.type) {
       case "response-metadata":
-        return []
+        return isRestart(part) ? restarted(part) : []
       case "text-start": {
         const isFirst = first === undefined
         if (isFirst) first = part.id

@@ -4,7 +4,7 @@
  * Identical is what has the same {@link RequestKey}: provider, model, prompt, tools, output format, settings, tenant and
  * task. `generateText` and `streamText` share entries; a stream is given again in the pieces in which it came.
  */
-import { ByteSize, Clock, Duration, Effect, Option, type Scope } from "effect"
+import { ByteSize, Clock, type Duration, Effect, Option, type Scope } from "effect"
 import { Persistence, Redis } from "effect/persistence"
 import * as OptionCheck from "../core/OptionCheck.ts"
 import * as PolicyHealth from "../core/PolicyHealth.ts"
@@ -64,7 +64,8 @@ export const defaults = {
  * Keeps answers in memory.
  *
  * Only complete and successful ones: what failed, was cut or filtered, or was not what was asked for is asked again, and
- * so is what a fallback answered. Interrupting a call, or leaving a stream before its end, keeps nothing.
+ * so is what another model answered, as a fallback or in a race. Interrupting a call, or leaving a stream before its end,
+ * keeps nothing.
  */
 export const exact = (options: Options): Policy => {
   const cache = make(options)
@@ -148,7 +149,11 @@ export const refresh = Effect.provideService(CurrentUse, { reads: false, stores:
  * find the answer.
  */
 export const warm = (atLeast: Duration.Input) =>
-  Effect.provideService(CurrentUse, { reads: true, stores: true, freshForMillis: Duration.toMillis(atLeast) })
+  Effect.provideService(CurrentUse, {
+    reads: true,
+    stores: true,
+    freshForMillis: check.millis("atLeast", atLeast, { atLeast: 0 })
+  })
 
 type Settings = ReturnType<typeof resolve>
 
@@ -180,8 +185,10 @@ const handleOf = (settings: Settings, store: CacheStore | undefined, scope: Scop
       tiers.memory.clear()
       return store === undefined ? Effect.void : store.clear
     }),
-    evict: ({ unusedFor = Duration.infinity } = {}) =>
-      Effect.map(Clock.currentTimeMillis, (now) => tiers.memory.evict(now, now - Duration.toMillis(unusedFor))),
+    evict: ({ unusedFor } = {}) => {
+      const unusedMillis = unusedFor === undefined ? Infinity : check.millis("unusedFor", unusedFor, { atLeast: 0 })
+      return Effect.map(Clock.currentTimeMillis, (now) => tiers.memory.evict(now, now - unusedMillis))
+    },
     save: (path) => CacheSnapshot.save(tiers.memory, path),
     load: (path) => CacheSnapshot.load(tiers, path)
   }

@@ -150,6 +150,7 @@ export class Book {
 /** One attempt, from its begin until it is booked. */
 export class Entry {
   private usage: Usage.Usage | undefined
+  private isClosed = false
   private characters = 0
   private readonly book: Book
   private readonly key: string
@@ -171,12 +172,20 @@ export class Entry {
   see(parts: ReadonlyArray<Response.PartEncoded | Response.StreamPartEncoded>): void {
     for (const part of parts) {
       if (part.type === "finish") this.usage = Usage.fromParts([part])
+      else if ("text" in part) this.characters += part.text.length
       else if ("delta" in part && Content.isContent(part)) this.characters += part.delta.length
     }
   }
 
-  /** Books what was used, or is likely to have been; nothing for what the provider refused. */
+  /** Whether the answer has come to its end. */
+  get isFinished(): boolean {
+    return this.usage !== undefined
+  }
+
+  /** Books, once, what was used, or is likely to have been; nothing for what the provider refused. */
   close(exit: Exit.Exit<unknown, unknown>, now: number): Booked | undefined {
+    if (this.isClosed) return undefined
+    this.isClosed = true
     const used = this.usage
     const isReported = used !== undefined && used.inputTokens + used.outputTokens > 0
     if (isReported) this.answers.observe(used.outputTokens)
@@ -193,7 +202,8 @@ export class Entry {
 
   private cost(usage: Usage.Usage): Limits {
     const { cachedInput = this.price.input, input, output } = this.price
-    const fresh = usage.inputTokens - usage.cachedInputTokens
+    // A provider may tell how many it read from its cache, and not how many there were.
+    const fresh = Math.max(0, usage.inputTokens - usage.cachedInputTokens)
     return {
       tokens: usage.inputTokens + usage.outputTokens,
       money: (fresh * input + usage.cachedInputTokens * cachedInput + usage.outputTokens * output) / 1_000_000

@@ -4,7 +4,7 @@
  * Each attempt is booked when it ends, by what its provider says it used. What was cancelled or cut off is billed too, as
  * far as anyone knows: it is booked by an estimate, and marked as one.
  */
-import { Clock, type Duration, Effect, Stream } from "effect"
+import { Clock, type Duration, Effect, Exit, Stream } from "effect"
 import type { LanguageModel } from "effect/ai"
 import * as Caller from "../core/Caller.ts"
 import * as CallTrail from "../core/CallTrail.ts"
@@ -62,12 +62,18 @@ export const of = (options: Options): Policy => {
   return (next) => Effect.flatMap(making, ({ policy }) => policy(next))
 }
 
-/** Makes a budget for several models to share, which can be read. Rejects limits below 0 with a `RangeError`. */
+/** Makes a budget for several models to share, which can be read. Rejects limits and prices below 0 with a `RangeError`. */
 export const make = (options: Options): Effect.Effect<SpendBudget> => {
   const { perTenant = defaults.perTenant, prices = {}, tokens = Infinity, money = Infinity } = options
   const windowMillis = check.millis("window", options.window ?? defaults.window)
   for (const [name, limit] of Object.entries({ tokens, money })) {
     if (!(limit >= 0)) check.reject(name, "a number of at least 0", limit)
+  }
+  for (const [model, price] of Object.entries(prices)) {
+    for (const [kind, value] of Object.entries({ ...price, cachedInput: price.cachedInput ?? price.input })) {
+      if (value >= 0 && value < Infinity) continue
+      check.reject(`prices["${model}"].${kind}`, "a finite number of at least 0", value)
+    }
   }
   if (tokens === Infinity && money === Infinity) throw new RangeError("SpendBudget needs a limit of tokens or of money")
   return Effect.sync(() => {
@@ -102,24 +108,29 @@ const bounded = (
 
     const open = (request: LanguageModel.ProviderOptions) =>
       Effect.acquireRelease(
-        Effect.flatMap(Effect.all([Caller.Current, Clock.currentTimeMillis]), ([caller, now]) => {
-          const key = keyFor(caller.tenant)
+        Effect.withFiber((fiber) => {
+          const clock = fiber.getRef(Clock.Clock)
+          const recorder = fiber.getRef(CallTrail.Current)
+          const now = clock.currentTimeMillisUnsafe()
+          const key = keyFor(fiber.getRef(Caller.Current).tenant)
           const refusal = book.refusal(key, now)
           if (refusal !== undefined) return Effect.fail(PolicyReason.toAiError("SpendBudget", refusal))
-          return Effect.succeed(new Entry(book, key, price, TokenEstimate.inputTokens(request), answers, now))
-        }),
-        (entry, exit) =>
-          Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          const entry = new Entry(book, key, price, TokenEstimate.inputTokens(request), answers, now)
+          const close = (exit: Exit.Exit<unknown, unknown>) => {
+            const now = clock.currentTimeMillisUnsafe()
             const booked = entry.close(exit, now)
-            return booked === undefined ? Effect.void : CallTrail.record({ _tag: "SpendRecorded", ...booked })
-          })
+            if (booked !== undefined) recorder?.decide(now, { _tag: "SpendRecorded", ...booked })
+          }
+          return Effect.succeed({ entry, close })
+        }),
+        ({ close }, exit) => Effect.sync(() => close(exit))
       )
 
     return {
       ...next,
       generateText: (request) =>
         Effect.scoped(
-          Effect.flatMap(open(request), (entry) =>
+          Effect.flatMap(open(request), ({ entry }) =>
             Effect.map(next.generateText(request), (parts) => {
               entry.see(parts)
               return parts
@@ -128,9 +139,11 @@ const bounded = (
         ),
       streamText: (request) =>
         Stream.unwrap(
-          Effect.map(open(request), (entry) =>
+          Effect.map(open(request), ({ close, entry }) =>
             Stream.mapArray(next.streamText(request), (parts) => {
               entry.see(parts)
+              // Before the finish part is passed on, which brings the trail to the reader.
+              if (entry.isFinished) close(Exit.void)
               return parts
             })
           )

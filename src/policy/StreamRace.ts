@@ -23,16 +23,17 @@ export const compete = <E, R, E2, R2>(
   Stream.unwrap(
     Effect.gen(function* () {
       const outer = yield* Effect.scope
-      const opened = new Map<FirstContent.Opened<E, R>, Scope.Closeable>()
+      const scopes: Array<Scope.Closeable> = []
       const attempts = streams.map((stream) =>
-        Effect.tap(FirstContent.open(stream, outer, until), (attempt) =>
-          Effect.sync(() => opened.set(attempt, attempt.scope))
-        )
+        Effect.suspend(() => {
+          // Known before anything is open: an attempt may be interrupted at the very moment it has its first content.
+          const scope = Scope.forkUnsafe(outer)
+          scopes.push(scope)
+          return FirstContent.open(stream, scope, until)
+        })
       )
       const chosen = yield* choose(attempts)
-      if (opened.size > 1) {
-        for (const [attempt, scope] of opened) if (attempt !== chosen) yield* Scope.close(scope, Exit.void)
-      }
+      for (const scope of scopes) if (scope !== chosen.scope) yield* Scope.close(scope, Exit.void)
       return Stream.fromPull(Effect.succeed(chosen.begun))
     })
   )

@@ -34,8 +34,13 @@ const charactersOf = (part: Exclude<Prompt.Message["content"], string>[number]):
   }
 }
 
-const lengthOf = (value: unknown): number =>
-  Predicate.isString(value) ? value.length : (JSON.stringify(value)?.length ?? 0)
+const lengthOf = (value: unknown): number => {
+  try {
+    return Predicate.isString(value) ? value.length : (JSON.stringify(value)?.length ?? 0)
+  } catch {
+    return 0 // not plain data; what is to be said about that the provider says
+  }
+}
 
 /** What a first answer is expected to take. */
 const firstAnswer = 500

@@ -5,6 +5,7 @@
  */
 import { Effect, Option, Schema, Stream } from "effect"
 import { AiError, LanguageModel, Model, Response, type Tool, type Toolkit } from "effect/ai"
+import * as StreamParts from "../core/StreamParts.ts"
 import { toAiError } from "./AiSdkError.ts"
 import type { ModelProvider } from "./ModelProvider.ts"
 import * as WellFormed from "./WellFormed.ts"
@@ -55,7 +56,7 @@ export const fromService = (service: LanguageModel.LanguageModel, options: Optio
       : Effect.flatMap(service.generateText(toRequest(call)), ({ content }) => encodeParts(content))
   const streamText: ModelProvider["streamText"] = (call) =>
     call.responseFormat.type === "json"
-      ? Stream.fromIterableEffect(Effect.map(generateText(call), (parts) => parts.flatMap(toStreamParts)))
+      ? Stream.fromIterableEffect(Effect.map(generateText(call), StreamParts.ofParts))
       : service
           .streamText(toRequest(call))
           .pipe(Stream.mapEffect(encodeStreamPart), (parts) => WellFormed.enforce(parts, "EffectAi"))
@@ -139,16 +140,6 @@ const generateObject = Effect.fnUntraced(function* (
     return index === last ? [{ ...part, text }] : []
   })
 })
-
-const toStreamParts = (part: Response.PartEncoded, index: number): Array<Response.StreamPartEncoded> => {
-  if (part.type !== "text" && part.type !== "reasoning") return [part]
-  const id = String(index)
-  return [
-    { type: `${part.type}-start`, id },
-    { type: `${part.type}-delta`, id, delta: part.text },
-    { type: `${part.type}-end`, id, ...(part.metadata === undefined ? {} : { metadata: part.metadata }) }
-  ]
-}
 
 const invalid = (method: string) => (error: Schema.SchemaError) =>
   AiError.make({ module: "EffectAi", method, reason: AiError.InvalidOutputError.fromSchemaError(error) })

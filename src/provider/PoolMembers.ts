@@ -148,13 +148,22 @@ export class PoolMembers {
     )
   }
 
+  /** Who may answer, and what else changes their answers: pools that differ in that give different answers. */
+  get answering(): Effect.Effect<unknown> {
+    return Effect.forEach(this.members, ({ provider: { model, name, settings = Effect.undefined } }) =>
+      Effect.map(settings, (now) => [name, model, now])
+    )
+  }
+
   /** What a call to the pool would meet. */
   get readiness(): Effect.Effect<Readiness> {
     return Effect.flatMap(this.readings, (readings) =>
       Effect.map(Clock.currentTimeMillis, (now) => {
         const orders = this.members.map((member, index) => this.reluctance(member, readings[index], now))
         const least = Math.min(...orders)
-        return least === 0 ? "ready" : least === Infinity ? "circuitOpen" : "saturated"
+        if (least > 0) return least === Infinity ? "circuitOpen" : "saturated"
+        const isReady = orders.some((order, index) => order === 0 && readings[index] !== "circuitHalfOpen")
+        return isReady ? "ready" : "circuitHalfOpen"
       })
     )
   }

@@ -140,6 +140,8 @@ export const make = (options: Options): Effect.Effect<ModelProvider, never, Scop
     const models = new Set(members.map(({ provider }) => provider.model))
     const [model = defaults.name] = models.size === 1 ? models : []
     return {
+      // As policies copy what is inside of them: its requests are recorded where they are sent, and not once more here.
+      ...members[0]?.provider,
       name,
       model,
       generateText: (request) =>
@@ -156,6 +158,7 @@ export const make = (options: Options): Effect.Effect<ModelProvider, never, Scop
           Effect.uninterruptible(Effect.flatMap(pool.choose(request, "stream"), (use) => streaming(use, request)))
         ),
       codecTransformer: options.codecTransformer ?? members[0]?.provider.codecTransformer,
+      settings: pool.answering,
       readiness: pool.readiness
     }
   })

@@ -94,6 +94,17 @@ describe("CacheUpkeep", () => {
       const folder = yield* fs.makeTempDirectoryScoped()
       const error = yield* Effect.flip(CacheUpkeep.run(cache, { snapshot: { path: folder } }))
       assert.strictEqual(error._tag, "PlatformError")
+      assert.deepStrictEqual(yield* Supervisor.list(), [])
+    }).pipe(Effect.scoped, world)
+  )
+
+  it.effect("rejects options that make no sense", () =>
+    Effect.gen(function* () {
+      const { cache } = yield* cachedModel("1 hour")
+      for (const concurrency of [0, 1.5, Number.NaN]) {
+        assert.throws(() => CacheUpkeep.run(cache, { warm: { calls: [], concurrency } }), RangeError, "concurrency")
+      }
+      assert.throws(() => CacheUpkeep.run(cache, { unusedFor: -1 }), RangeError, "unusedFor")
     }).pipe(Effect.scoped, world)
   )
 

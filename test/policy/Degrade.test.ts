@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Layer, Stream } from "effect"
 import { IdGenerator, LanguageModel, type Response } from "effect/ai"
-import { CallTrail, PolicyReason } from "holdfast/core"
+import { Caller, CallTrail, PolicyReason } from "holdfast/core"
 import { Model } from "holdfast/model"
 import { Degrade } from "holdfast/policy"
 import { Supervisor } from "holdfast/supervisor"
@@ -59,6 +59,27 @@ describe("Degrade", () => {
       )(provider).pipe(Effect.provideService(Apology, "So sorry:"))
       const [first] = yield* degraded.generateText(yield* request)
       assert.deepStrictEqual(first, { type: "text", text: "So sorry: InternalProviderError 1" })
+    }).pipe(ids)
+  )
+
+  it.effect("makes the answer for who calls, not for who built the model", () =>
+    Effect.gen(function* () {
+      const { provider } = yield* FaultyModel.make({ script: [down] })
+      const policy = Degrade.to(() => Effect.map(Caller.Current, ({ tenant }) => `for ${tenant}`))
+      const degraded = yield* policy(provider).pipe(Caller.as({ tenant: "acme" }))
+      const [first] = yield* degraded.generateText(yield* request).pipe(Caller.as({ tenant: "zenith" }))
+      assert.deepStrictEqual(first, { type: "text", text: "for zenith" })
+    }).pipe(ids)
+  )
+
+  it.effect("does not say that it answered when its answer could not be made", () =>
+    Effect.gen(function* () {
+      const { provider } = yield* FaultyModel.make({ script: [down] })
+      const degraded = yield* Degrade.to((error) => Effect.fail(error))(provider)
+      const recorder = new CallTrail.Recorder()
+      const call = Effect.flip(degraded.generateText(yield* request))
+      yield* Effect.provideService(call, CallTrail.Current, recorder)
+      assert.deepStrictEqual(recorder.trail.decisions, [])
     }).pipe(ids)
   )
 

@@ -176,6 +176,56 @@ describe("Fallback, mid-stream", () => {
     }).pipe(ids)
   )
 
+  it.effect.each([
+    ["restart", "Hello", "fallback"],
+    ["continue", "Hello", "continuation"],
+    ["continue", "", "fallback"]
+  ] as const)("%s from %j is an attempt of its own kind", ([midStream, text, origin]) =>
+    Effect.gen(function* () {
+      const content = text === "" ? [{ reasoning: "Hello", chunks: 5 }] : [{ text, chunks: 5 }]
+      const a = yield* made("a", { content, fault: { is: "cut", at: { after: 3 } } })
+      const b = yield* made("b", saying("Good day"))
+      const chain = yield* Fallback.to(b.provider, { midStream })(a.provider)
+      const origins: Array<string> = []
+      const recorder = new CallTrail.Recorder()
+      yield* Stream.runDrain(Stream.provideService(chain.streamText(yield* request), CallTrail.Current, recorder))
+      for (const { origin, provider } of recorder.trail.attempts) if (provider === "b") origins.push(origin)
+      assert.deepStrictEqual(origins, [origin])
+    }).pipe(ids)
+  )
+
+  it.effect.each(["lo, you", "Hello, you"])("says the text again when the next provider restarts (%s)", (answer) =>
+    Effect.gen(function* () {
+      const a = yield* made("a", breaking("Hello", 3))
+      const b = yield* made("b", breaking("lo, there", 4))
+      const c = yield* made("c", saying(answer))
+      const inner = yield* Fallback.to(c.provider, { midStream: "restart" })(b.provider)
+      const outer = yield* Fallback.to(inner, { midStream: "continue" })(a.provider)
+      const { exit, parts } = yield* read(outer.streamText(yield* request))
+      assert(Exit.isSuccess(exit))
+      wellFormed(parts)
+      const marker = parts.findIndex(Fallback.isRestart)
+      assert.deepStrictEqual([textOf(parts.slice(0, marker)), textOf(parts.slice(marker))], ["Hello, ", "Hello, you"])
+    }).pipe(ids)
+  )
+
+  it.effect("goes on from all of the text after a provider that restarted and broke", () =>
+    Effect.gen(function* () {
+      const [a, b, c, d] = yield* Effect.all([
+        made("a", breaking("Hello", 3)),
+        made("b", breaking("lo, there", 4)),
+        made("c", breaking("lo, you", 4)),
+        made("d", saying("all"))
+      ])
+      const inner = yield* Fallback.to(c.provider, { midStream: "restart" })(b.provider)
+      const outer = yield* Fallback.chain([inner, d.provider], { midStream: "continue" })(a.provider)
+      const { parts } = yield* read(outer.streamText(yield* request))
+      wellFormed(parts)
+      assert.strictEqual(textOf(parts.slice(parts.findIndex(Fallback.isRestart))), "Hello, all")
+      assert.include(JSON.stringify(d.seen.log[0]?.request.prompt.content.at(-1)), `"Hello, "`)
+    }).pipe(ids)
+  )
+
   it.effect("leaves out what the next provider repeats of the text", () =>
     Effect.gen(function* () {
       const { parts } = yield* after(breaking("Hello", 3), saying("Hello, you"), { midStream: "continue" })

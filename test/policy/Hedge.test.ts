@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
+import { Effect, Exit, Fiber, Stream } from "effect"
 import { AiError, IdGenerator } from "effect/ai"
 import { TestClock } from "effect/testing"
 import { Attempt, CallTrail, Deadline, PolicyHealth } from "holdfast/core"
 import { Hedge, RetryBudget } from "holdfast/policy"
 import type { ModelProvider } from "holdfast/provider"
+import { SeededScheduler } from "holdfast/testing"
 import { failure, request, scripted, text, type Answer } from "./scripted.ts"
 
 const ids = Effect.provideService(IdGenerator.IdGenerator, IdGenerator.defaultIdGenerator)
@@ -116,6 +117,28 @@ describe("Hedge", () => {
       assert.strictEqual(Math.max(...open), 1)
       assert.deepStrictEqual(seen, { calls: 2, open: 0, mostOpen: 2 })
     }).pipe(ids)
+  )
+
+  it.effect("has closed the other stream before the first part, wherever its fibers are preempted", () =>
+    Effect.gen(function* () {
+      const options = yield* request
+      const program = Effect.gen(function* () {
+        const { provider, seen } = scripted([{ delay: 50 }, { delay: 50, parts: text("ok").slice(2) }])
+        const next = yield* Hedge.afterDelay("100 millis", { maxShare: 1 })(provider)
+        let mostOpen = 0
+        const parts = Stream.tap(next.streamText(options), () =>
+          Effect.sync(() => {
+            mostOpen = Math.max(mostOpen, seen.open)
+          })
+        )
+        yield* Stream.runDrain(parts)
+        return [seen.calls, mostOpen, seen.open]
+      }).pipe(Effect.scoped, ids)
+      const outcomes = new Set(
+        SeededScheduler.points(program).map((preempt) => String(SeededScheduler.run(program, { preempt }).exit))
+      )
+      assert.deepStrictEqual([...outcomes], [String(Exit.succeed([2, 1, 0]))])
+    })
   )
 
   it.effect("does not count what only frames a stream as its first token", () =>

@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Schema, Stream } from "effect"
+import { Effect, Fiber, flow, Layer, Schema, Stream } from "effect"
 import { AiError, IdGenerator, type LanguageModel, type Response, Tool } from "effect/ai"
+import { Persistence } from "effect/persistence"
 import { TestClock } from "effect/testing"
 import { Attempt, Caller, CallTrail, Deadline, PolicyHealth } from "holdfast/core"
-import { ResponseCache } from "holdfast/policy"
+import { Fallback, Race, ResponseCache, SingleFlight } from "holdfast/policy"
 import { AiSdk, type ModelProvider } from "holdfast/provider"
 import { cacheMark } from "./cacheMark.ts"
 import { asking, failure, request, scripted, text } from "./scripted.ts"
@@ -309,6 +310,45 @@ describe("ResponseCache", () => {
       }).pipe(Effect.scoped, ids)
     )
 
+    it.effect.each(["generateText", "streamText"] as const)(
+      "what a fallback answered to calls that share it: %s",
+      (way) =>
+        Effect.gen(function* () {
+          const error = failure(new AiError.InternalProviderError({ description: "no" }))
+          const { provider, seen } = scripted([{ error, delay: 100 }, {}])
+          const spare = scripted([{ parts: text("spare"), delay: 10 }])
+          const chain = yield* Fallback.to({ ...spare.provider, model: "spare" })({
+            ...provider,
+            streamText: flow(provider.streamText, Stream.onStart(Effect.sleep(100)))
+          })
+          const shared = yield* SingleFlight.identical()(chain)
+          const cached = yield* ResponseCache.exact(hour)(shared)
+          const options = yield* request
+          const call =
+            way === "generateText" ? cached.generateText(options) : Stream.runDrain(cached.streamText(options))
+          const fibers = yield* Effect.replicateEffect(Effect.forkChild(call), 2)
+          yield* TestClock.adjust("1 second")
+          yield* Fiber.joinAll(fibers)
+          assert.deepStrictEqual([seen.calls, spare.seen.calls], [1, 1])
+          const last = yield* Effect.forkChild(call)
+          yield* TestClock.adjust("1 second")
+          yield* Fiber.join(last)
+          assert.strictEqual(seen.calls, 2)
+        }).pipe(Effect.scoped, ids)
+    )
+
+    it.effect("what another model answered that won a race", () =>
+      Effect.gen(function* () {
+        const { provider, seen } = scripted([{ delay: 100 }])
+        const other = scripted([{}])
+        const race = yield* Race.with([{ ...other.provider, model: "other" }])(provider)
+        const cached = yield* ResponseCache.exact(hour)(race)
+        yield* cached.generateText(yield* request)
+        yield* cached.generateText(yield* request)
+        assert.deepStrictEqual([seen.calls, other.seen.calls], [2, 2])
+      }).pipe(Effect.scoped, ids)
+    )
+
     it.effect("what was interrupted, and leaves nothing open", () =>
       Effect.gen(function* () {
         const { provider, seen } = scripted([{ delay: 1_000 }, {}])
@@ -440,6 +480,19 @@ describe("streams in ResponseCache", () => {
     }).pipe(Effect.scoped, ids)
   )
 
+  it.effect("are not kept when an error is among their parts", () =>
+    Effect.gen(function* () {
+      const { provider, seen } = streaming([
+        hello.slice(0, 3),
+        [{ type: "error", error: "overloaded" }],
+        hello.slice(3)
+      ])
+      const cached = yield* ResponseCache.exact(hour)(provider)
+      for (let call = 0; call < 2; call++) yield* Stream.runDrain(cached.streamText(yield* request))
+      assert.strictEqual(seen.calls, 2)
+    }).pipe(Effect.scoped, ids)
+  )
+
   it.effect("are passed on whole and not kept when they are too large", () =>
     Effect.gen(function* () {
       const { provider, seen } = streaming([text("x".repeat(5_000))])
@@ -560,7 +613,17 @@ describe("the bounds of ResponseCache", () => {
     assert.throws(() => ResponseCache.exact({ ...hour, capacity: 1.5 }), RangeError, "capacity")
     assert.throws(() => ResponseCache.exact({ ...hour, maxBytes: -1 }), RangeError, "maxBytes")
     assert.throws(() => ResponseCache.persisted({ ...hour, storeTimeout: 0 }), RangeError, "storeTimeout")
+    assert.throws(() => ResponseCache.warm(-1), RangeError, "atLeast")
+    const away = Layer.effect(Persistence.BackingPersistence, Effect.fail("away"))
+    assert.throws(() => ResponseCache.whenReachable(away, { retryAfter: 0 }), RangeError, "retryAfter")
   })
+
+  it.effect("reject a time without use that makes no sense", () =>
+    Effect.gen(function* () {
+      const cache = yield* ResponseCache.make(hour)
+      assert.throws(() => cache.evict({ unusedFor: -1 }), RangeError, "unusedFor")
+    }).pipe(Effect.scoped)
+  )
 })
 
 describe("stale answers of ResponseCache", () => {
@@ -649,6 +712,20 @@ describe("stale answers of ResponseCache", () => {
       }
       assert.strictEqual(seen.calls, 3)
       assert.strictEqual((yield* cache.stats).refreshFailures, 2)
+    }).pipe(Effect.scoped, ids)
+  )
+
+  it.effect("are not fetched anew by a call that keeps nothing", () =>
+    Effect.gen(function* () {
+      const { provider, seen } = counting()
+      const cached = yield* ResponseCache.exact(stale)(provider)
+      const call = cached.generateText(yield* request)
+      yield* call
+      yield* TestClock.adjust("2 minutes")
+      const reading = { reads: true, stores: false, freshForMillis: 0 }
+      assert.strictEqual(textOf(yield* Effect.provideService(call, ResponseCache.CurrentUse, reading)), "answer 1")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(seen.calls, 1)
     }).pipe(Effect.scoped, ids)
   )
 

@@ -258,6 +258,29 @@ describe("ResponseCache.persisted", () => {
   )
 })
 
+describe("ResponseCache.whenReachable", () => {
+  it.effect("says so when a store can never be made, and calls go on", () =>
+    Effect.gen(function* () {
+      const logged: Array<string> = []
+      const logger = Logger.make(({ logLevel, message }) => void logged.push(`${logLevel}: ${String(message)}`))
+      const broken = Layer.effect(Persistence.BackingPersistence, Effect.die("a bug"))
+      const { provider, seen } = scripted([{}])
+      yield* Effect.flatMap(ResponseCache.persisted(hour)(provider), (it) =>
+        Effect.flatMap(request, it.generateText)
+      ).pipe(
+        Effect.tap(pass(10)),
+        Effect.provide(ResponseCache.whenReachable(broken)),
+        Effect.provide(Logger.layer([logger]))
+      )
+      assert.strictEqual(seen.calls, 1)
+      assert.isTrue(
+        logged.some((line) => line.startsWith("Error: the cache's store cannot be made")),
+        logged.join()
+      )
+    }).pipe(Effect.scoped, ids)
+  )
+})
+
 describe("a snapshot of ResponseCache", () => {
   const path = Effect.flatMap(FileSystem.FileSystem, (fs) =>
     Effect.map(fs.makeTempDirectoryScoped(), (folder) => `${folder}/cache.jsonl`)
@@ -324,6 +347,11 @@ describe("a snapshot of ResponseCache", () => {
       const whole = yield* fs.readFileString(file)
       yield* fs.writeFileString(file, whole.slice(0, -20))
       assert.strictEqual(yield* (yield* ResponseCache.make(hour)).load(file), 1)
+      for (const damaged of ['"bytes":-1', '"bytes":0.5', '"storedAtMillis":1e999']) {
+        const [name = ""] = damaged.split(":")
+        yield* fs.writeFileString(file, whole.replace(new RegExp(`${name}:\\d+`), damaged))
+        assert.strictEqual(yield* (yield* ResponseCache.make(hour)).load(file), 1, damaged)
+      }
       yield* fs.writeFileString(file, whole.replace('"version":1', '"version":0'))
       assert.strictEqual(yield* (yield* ResponseCache.make(hour)).load(file), 0)
       assert.strictEqual(yield* (yield* ResponseCache.make(hour)).load(`${file}.not`), 0)

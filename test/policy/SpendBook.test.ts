@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Book } from "../../src/policy/SpendBook.ts"
+import { Exit } from "effect"
+import { Book, Entry } from "../../src/policy/SpendBook.ts"
+import { AnswerLength } from "../../src/policy/TokenEstimate.ts"
 
 const kept = 100_000
 const nothing = { tokens: 0, money: 0 }
@@ -14,6 +16,16 @@ const bookOf = (keys: number) => {
   for (let key = 0; key < keys; key++) spend(book, String(key))
   return book
 }
+
+describe("What an attempt cost", () => {
+  it("is nothing below zero for a provider that counts only what it read from its cache", () => {
+    const book = bookOf(0)
+    const entry = new Entry(book, "a", { input: 10, output: 1, cachedInput: 1 }, 0, new AnswerLength(), 0)
+    const usage = { inputTokens: { cacheRead: 500 }, outputTokens: { total: 1 } }
+    entry.see([{ type: "finish", reason: "stop", usage, response: undefined }])
+    assert.strictEqual(entry.close(Exit.void, 0)?.money, 501 / 1e6)
+  })
+})
 
 const isKnown = (book: Book, key: string | number) => book.spent(String(key), 0).tokens > 0
 

@@ -17,6 +17,8 @@ const budgeted = (options: SpendBudget.Options, ...script: ReadonlyArray<FaultyM
     return { limited: yield* budget.policy(provider), seen, spent: budget.spent, options: yield* request }
   })
 
+const one = { input: 1, output: 1 }
+
 const reasonOf = (error: AiError.AiError) => Option.getOrThrow(PolicyReason.of(error))
 
 describe("SpendBudget", () => {
@@ -126,6 +128,35 @@ describe("SpendBudget", () => {
     }).pipe(ids)
   )
 
+  it.effect("has booked a stream when its last part arrives, which brings the trail", () =>
+    Effect.gen(function* () {
+      const { limited, options } = yield* budgeted({ tokens: 10_000 })
+      const recorder = new CallTrail.Recorder()
+      const booked: Array<unknown> = []
+      yield* limited.streamText(options).pipe(
+        Stream.runForEach(({ type }) =>
+          Effect.sync(() => {
+            if (type === "finish") booked.push(...recorder.trail.decisions)
+          })
+        ),
+        Effect.provideService(CallTrail.Current, recorder)
+      )
+      const decision = { _tag: "SpendRecorded", tokens: 15, money: 60 / 1e6, estimated: false }
+      assert.deepStrictEqual(booked, [{ atMillis: 0, decision }])
+      assert.strictEqual(recorder.trail.decisions.length, 1)
+    }).pipe(ids)
+  )
+
+  it.effect("books an answer whose provider does not count by its length", () =>
+    Effect.gen(function* () {
+      const uncounted = [{ content: [{ text: "x".repeat(400) }], usage: { inputTokens: 0, outputTokens: 0 } }]
+      const { limited, options, spent } = yield* budgeted({ tokens: 10_000 }, ...uncounted)
+      yield* limited.generateText(options)
+      yield* Stream.runDrain(limited.streamText(options))
+      assert.strictEqual((yield* spent()).estimatedTokens, 2 * (2 + 100))
+    }).pipe(ids)
+  )
+
   it.effect("books nothing for what was refused", () =>
     Effect.gen(function* () {
       const { limited, options, spent } = yield* budgeted(
@@ -162,5 +193,12 @@ describe("SpendBudget", () => {
     assert.throws(() => SpendBudget.of({}), RangeError, "limit")
     assert.throws(() => SpendBudget.of({ tokens: -1 }), RangeError, "tokens")
     assert.throws(() => SpendBudget.of({ tokens: 1, window: 0 }), RangeError, "window")
+    for (const price of [
+      { input: -1, output: 1 },
+      { input: 1, output: Number.NaN },
+      { ...one, cachedInput: Infinity }
+    ]) {
+      assert.throws(() => SpendBudget.of({ money: 1, prices: { m: price } }), RangeError, "prices")
+    }
   })
 })

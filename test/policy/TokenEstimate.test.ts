@@ -29,6 +29,11 @@ describe("the estimate of a call's tokens", () => {
     assert.strictEqual(estimate(user(image)), 1_000)
   })
 
+  it("leaves what is not plain data to the provider", () => {
+    const call = Prompt.makePart("tool-call", { id: "1", name: "f", params: { a: 1n }, providerExecuted: false })
+    assert.strictEqual(estimate(Prompt.makeMessage("assistant", { content: [call] })), 0)
+  })
+
   it("expects of an answer what the last ones took", () => {
     const answers = new Estimate.AnswerLength()
     assert.strictEqual(answers.tokens, 500)

@@ -236,7 +236,7 @@ describe("Failover over HTTP", () => {
               assert.deepNestedInclude(parts.at(-1), { [`metadata.holdfast.${how}`]: hop })
               assert.deepStrictEqual(told(outcome), [
                 `first, call: ${ends}`,
-                "second, fallback: Succeeded",
+                `second, ${form === "continue" ? "continuation" : "fallback"}: Succeeded`,
                 { FellBack: { ...hop, midStream: how } }
               ])
             })

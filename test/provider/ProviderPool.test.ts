@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Fiber, Layer, Option, Random, References, Schema, Scope, Stream } from "effect"
+import { Duration, Effect, Exit, Fiber, flow, Layer, Option, Random, References, Schema, Scope, Stream } from "effect"
 import { AiError, IdGenerator, type LanguageModel } from "effect/ai"
 import { TestClock } from "effect/testing"
 import { CallTrail, PolicyHealth, PolicyReason } from "holdfast/core"
 import { Model } from "holdfast/model"
-import { CircuitBreaker, Retry } from "holdfast/policy"
-import { type ModelProvider, ProviderPool } from "holdfast/provider"
+import { CircuitBreaker, ResponseCache, Retry } from "holdfast/policy"
+import { AiSdk, type ModelProvider, ProviderPool } from "holdfast/provider"
 import { Supervisor } from "holdfast/supervisor"
 import { type Answer, failure, request, scripted, text } from "../policy/scripted.ts"
 
@@ -79,7 +79,9 @@ const pooled = <Names extends string>(
     }
   })
 
-const calls = (members: Record<string, Faked>) => Object.values(members).map(({ seen }) => seen.calls)
+const calls = (members: Record<string, Pick<Faked, "seen">>) => Object.values(members).map(({ seen }) => seen.calls)
+
+const sum = (counts: ReadonlyArray<number>) => counts.reduce((total, count) => total + count, 0)
 
 /** Sends one request to each of `n` providers. */
 const toEach = (n: number, { call, pool }: Effect.Success<ReturnType<typeof pooled>>) =>
@@ -325,6 +327,8 @@ describe("ProviderPool", () => {
       readings.a = "saturated"
       yield* times(4)
       assert.deepStrictEqual([calls(members), yield* meets], [[0, 4], "ready"])
+      readings.b = "circuitHalfOpen"
+      assert.strictEqual(yield* meets, "circuitHalfOpen")
       readings.b = "circuitOpen"
       yield* times(4)
       assert.deepStrictEqual([calls(members), yield* meets], [[4, 4], "saturated"])
@@ -405,6 +409,54 @@ describe("ProviderPool", () => {
       }
       assert.deepStrictEqual(calls(members), [2, 2, 2])
     })
+  )
+
+  it.effect("has one attempt on the trail for each request, by who was asked", () =>
+    Effect.gen(function* () {
+      const members = { a: member(), b: member() }
+      members.a.answers({ error: down })
+      const pool = ProviderPool.make({ providers: members })
+      const retried = Retry.transient({ times: 1, base: "1 millis" })
+      const stack = yield* Model.compose({ provider: pool, policies: [retried] })
+      for (const call of [stack.generateText, flow(stack.streamText, Stream.runDrain)]) {
+        const recorder = new CallTrail.Recorder()
+        const fiber = yield* Effect.flatMap(request, (options) => Effect.asVoid(call(options))).pipe(
+          Effect.provideService(CallTrail.Current, recorder),
+          Effect.forkChild
+        )
+        yield* TestClock.adjust("10 minutes")
+        yield* Fiber.join(fiber)
+        assert.deepStrictEqual(
+          recorder.trail.attempts.map(({ origin, outcome }) => [origin, outcome._tag]),
+          [
+            ["call", "Failed"],
+            ["retry", "Succeeded"]
+          ]
+        )
+      }
+    }).pipe(Effect.scoped, withoutJitter, ids)
+  )
+
+  it.effect("has in the keys of caches what is in those of its providers, and who they are", () =>
+    Effect.gen(function* () {
+      const cache = yield* ResponseCache.make({ timeToLive: "1 hour" })
+      const options = yield* request
+      const named = (model: string) => {
+        const { provider, seen } = member()
+        return { seen, provider: { ...provider, model, settings: AiSdk.CurrentSettings } }
+      }
+      const members = { small: named("small"), large: named("large"), other: named("other") }
+      const { large, other, small } = members
+      const one = yield* cache.policy(yield* ProviderPool.make({ providers: { small, large } }))
+      yield* AiSdk.withSettings(one.generateText(options), { temperature: 0 })
+      yield* AiSdk.withSettings(one.generateText(options), { temperature: 0 })
+      assert.strictEqual(sum(calls(members)), 1)
+      yield* AiSdk.withSettings(one.generateText(options), { temperature: 1 })
+      assert.strictEqual(sum(calls(members)), 2)
+      const another = yield* cache.policy(yield* ProviderPool.make({ providers: { small, other } }))
+      yield* AiSdk.withSettings(another.generateText(options), { temperature: 0 })
+      assert.strictEqual(sum(calls(members)), 3)
+    }).pipe(Effect.scoped, ids)
   )
 
   it.effect("has nothing under way when calls have ended, failed, were interrupted, or their readers left", () =>

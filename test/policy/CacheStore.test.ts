@@ -1,0 +1,70 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Effect, Exit, Fiber, Logger } from "effect"
+import type { Persistence } from "effect/persistence"
+import { TestClock } from "effect/testing"
+import { SeededScheduler } from "holdfast/testing"
+import { CacheStore } from "../../src/policy/CacheStore.ts"
+
+/** A store that never answers. */
+const silent = () => {
+  const seen = { open: 0 }
+  const ask = Effect.acquireUseRelease(
+    Effect.sync(() => seen.open++),
+    () => Effect.never,
+    () => Effect.sync(() => seen.open--)
+  )
+  const never = () => ask
+  const store: Persistence.BackingPersistenceStore = {
+    get: never,
+    getMany: never,
+    set: never,
+    setMany: never,
+    remove: never,
+    clear: ask
+  }
+  const lease = { take: never, release: never }
+  const settings = { timeoutMillis: 100, retryMillis: 60_000, leaseMillis: 1_000 }
+  return { seen, make: Effect.map(Effect.scope, (scope) => new CacheStore(store, lease, settings, scope)) }
+}
+
+describe("CacheStore", () => {
+  it.effect("has one timer for all that ask in the same moment", () =>
+    Effect.gen(function* () {
+      const clock = yield* Clock.Clock
+      let timers = 0
+      const counting: Clock.Clock = {
+        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe(),
+        currentTimeMillis: clock.currentTimeMillis,
+        currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe(),
+        currentTimeNanos: clock.currentTimeNanos,
+        monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
+        monotonicTimeNanos: clock.monotonicTimeNanos,
+        sleep: (duration) => Effect.suspend(() => (timers++, clock.sleep(duration)))
+      }
+      const store = yield* silent().make
+      yield* Effect.forEach(Array.from({ length: 50 }), () => Effect.forkChild(store.get("key"))).pipe(
+        Effect.provideService(Clock.Clock, counting)
+      )
+      yield* TestClock.adjust("50 millis")
+      assert.strictEqual(timers, 1)
+      yield* TestClock.adjust("50 millis")
+      assert.isFalse(store.available)
+    }).pipe(Effect.scoped, Effect.provide(Logger.layer([])))
+  )
+
+  it("has let go of the store when one who asks is interrupted, wherever the fibers are preempted", () => {
+    const program = Effect.gen(function* () {
+      const { make, seen } = silent()
+      const store = yield* make
+      const asking = yield* Effect.forkChild(store.get("key"))
+      yield* Effect.yieldNow
+      yield* Fiber.interrupt(asking)
+      yield* Effect.sleep("1 second")
+      return seen.open
+    }).pipe(Effect.scoped, Effect.provide(Logger.layer([])))
+    const outcomes = SeededScheduler.points(program).map((preempt) =>
+      String(SeededScheduler.run(program, { preempt }).exit)
+    )
+    assert.deepStrictEqual([...new Set(outcomes)], [String(Exit.succeed(0))])
+  })
+})
