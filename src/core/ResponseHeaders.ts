@@ -4,7 +4,7 @@
  * A provider that sees them calls {@link received}; a policy that wants to hear provides a {@link Listener} to its call,
  * made with {@link heardBy}, so that listeners further out hear too.
  */
-import { Context, Effect } from "effect"
+import { Channel, Context, Effect, type Scope, Stream } from "effect"
 
 /** Header names in lower case. */
 export type Headers = Readonly<Record<string, string>>
@@ -29,3 +29,23 @@ export const heardBy = (
         hear(headers)
         outer(headers)
       }
+
+/**
+ * Opens a stream in the present scope, with a listener until its first part is there: a context that is provided costs
+ * more than many a part.
+ */
+export const whileOpening = <A, E, R>(
+  self: Stream.Stream<A, E, R>,
+  listener: (outer: ((headers: Headers) => void) | undefined) => ((headers: Headers) => void) | undefined
+): Effect.Effect<Stream.Stream<A, E, R>, never, R | Scope.Scope> =>
+  Effect.gen(function* () {
+    const listening = Effect.updateService(Listener, listener)
+    const scope = yield* Effect.scope
+    const pull = yield* listening(Channel.toPullScoped(Stream.toChannel(self), scope))
+    let isOpen = false
+    const first = Effect.map(listening(pull), (parts) => {
+      isOpen = true
+      return parts
+    })
+    return Stream.fromPull(Effect.succeed(Effect.suspend(() => (isOpen ? pull : first))))
+  })

@@ -2,7 +2,7 @@
  * Makes each call of a provider a supervised job with a trail of its own.
  */
 import { Cause, Context, Effect, Pull, Queue, Stream, type Tracer } from "effect"
-import { AiError, type Response } from "effect/ai"
+import { AiError, type LanguageModel, type Response } from "effect/ai"
 import * as CallTrail from "../core/CallTrail.ts"
 import * as FinishMark from "../core/FinishMark.ts"
 import * as PolicyReason from "../core/PolicyReason.ts"
@@ -23,6 +23,20 @@ const readAhead = 16
  */
 export const supervised = (next: ModelProvider, supervisor: Supervisor["Service"], name: string): ModelProvider => {
   const job = { kind: "call", name } as const
+  const reading = Effect.fnUntraced(function* (options: LanguageModel.ProviderOptions, recorder: CallTrail.Recorder) {
+    const queue = yield* Queue.bounded<Response.StreamPartEncoded, Cause.Done>(readAhead)
+    const pump = Stream.runForEachArray(next.streamText(options), (parts) =>
+      Queue.offerAll(queue, parts.at(-1)?.type === "finish" ? finished(parts, recorder) : parts)
+    )
+    const call = yield* Effect.acquireRelease(
+      within(supervisor.submit(Effect.ensuring(pump, Queue.end(queue)), job), recorder),
+      (call) => Effect.andThen(Job.cancel(call, { reason: "its reader left" }), onSpan(options.span, recorder))
+    )
+    const ended = Effect.mapError(Job.join(call), (error) => failure(error, recorder))
+    return Stream.fromPull(
+      Effect.succeed(Pull.catchDone(Queue.takeAll(queue), () => Effect.andThen(ended, Cause.done())))
+    )
+  })
   return {
     ...next,
     generateText: (options) =>
@@ -36,21 +50,11 @@ export const supervised = (next: ModelProvider, supervisor: Supervisor["Service"
       }),
     streamText: (options) =>
       Stream.unwrap(
-        Effect.gen(function* () {
+        Effect.suspend(() => {
           const recorder = new CallTrail.Recorder()
-          const queue = yield* Queue.bounded<Response.StreamPartEncoded, Cause.Done>(readAhead)
-          const pump = Stream.runForEachArray(next.streamText(options), (parts) =>
-            Queue.offerAll(queue, parts.at(-1)?.type === "finish" ? finished(parts, recorder) : parts)
-          )
-          const call = yield* Effect.acquireRelease(
-            within(supervisor.submit(Effect.ensuring(pump, Queue.end(queue)), job), recorder),
-            (call) => Effect.andThen(Job.cancel(call, { reason: "its reader left" }), onSpan(options.span, recorder))
-          )
-          const ended = Effect.mapError(Job.join(call), (error) => failure(error, recorder))
-          const read = Pull.catchDone(Queue.takeAll(queue), () => Effect.andThen(ended, Cause.done()))
-          return Stream.fromPull(Effect.succeed(read))
+          return Effect.mapError(reading(options, recorder), (error) => failure(error, recorder))
         })
-      ).pipe(Stream.mapError(asAiError))
+      )
   }
 }
 

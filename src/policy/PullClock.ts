@@ -17,8 +17,8 @@ export type Parts = NonEmptyReadonlyArray<Response.StreamPartEncoded>
 export interface Clocks {
   /** Until when it may take; `Infinity` when nothing limits it now. */
   readonly until: (pulledAt: number | undefined) => number
-  /** Hears of what was brought. */
-  readonly arrived: (parts: Parts, pulledAt: number, now: number) => void
+  /** Hears of what was brought. Absent when `until` always gives the same, whatever is asked and brought. */
+  readonly arrived?: (parts: Parts, pulledAt: number, now: number) => void
   /** What to fail with when the time is up. */
   readonly expired: (
     pulledAt: number | undefined,
@@ -52,7 +52,7 @@ export const limit = <R>(
       const queue = yield* Queue.bounded<Response.StreamPartEncoded, AiError.AiError | Cause.Done>(readAhead)
       const clocks = start(now())
       let pulledAt: number | undefined = now()
-      let expired: AiError.AiError | undefined
+      let expired = false
       let finished = false
 
       let pump: Fiber.Fiber<void, AiError.AiError> | undefined = undefined
@@ -70,9 +70,11 @@ export const limit = <R>(
         if (pump.pollUnsafe() !== undefined) return Effect.void
         const reason = clocks.expired(pulledAt, now())
         const error = PolicyReason.toAiError("Timeout", reason)
-        expired = error
+        expired = true
         // Interrupted before its first step, the pump does not say that it has ended.
-        const end = Effect.andThen(Fiber.interrupt(pump), Queue.fail(queue, error))
+        // And an answer that is complete is no failure, although what brought it was not closed in time.
+        const close = Effect.suspend(() => (finished ? Queue.end(queue) : Queue.fail(queue, error)))
+        const end = Effect.andThen(Fiber.interrupt(pump), close)
         return Effect.uninterruptible(Effect.andThen(CallTrail.record(reason), end))
       })
       const watchInTime: Effect.Effect<void> = Effect.suspend(() => {
@@ -86,9 +88,12 @@ export const limit = <R>(
         )
       })
 
+      const { arrived } = clocks
       const timed = Stream.transformPull(self, (pull) => {
+        if (arrived === undefined) return Effect.succeed(pull)
         const read = Effect.map(pull, (parts) => {
-          clocks.arrived(parts, pulledAt ?? now(), now())
+          const at = now()
+          arrived(parts, pulledAt ?? at, at)
           pulledAt = undefined
           return parts
         })
@@ -99,24 +104,19 @@ export const limit = <R>(
           })
         )
       })
-      pump = yield* Stream.runForEachArray(timed, (parts) => Queue.offerAll(queue, parts)).pipe(
+      const offer = (parts: Parts) => {
+        const offered = Queue.offerAll(queue, parts)
+        return parts.at(-1)?.type === "finish" ? Effect.map(offered, () => void (finished = true)) : offered
+      }
+      pump = yield* Stream.runForEachArray(timed, offer).pipe(
         provide,
         Effect.onExit((exit) => {
-          if (expired !== undefined) return Effect.void
+          if (expired) return Effect.void
           return Exit.isSuccess(exit) ? Queue.end(queue) : Queue.failCause(queue, exit.cause)
         }),
         Effect.forkIn(scope)
       )
       yield* watchInTime
-      const read = Stream.mapArray(Stream.fromQueue(queue), (parts) => {
-        finished = parts.at(-1)?.type === "finish"
-        return parts
-      })
-      // An answer that is complete is no failure, although what brought it was not closed in time.
-      return Stream.catchIf(
-        read,
-        (error) => finished && error === expired,
-        () => Stream.empty
-      )
+      return Stream.fromQueue(queue)
     })
   )

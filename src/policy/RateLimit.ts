@@ -200,7 +200,8 @@ const around = (next: ModelProvider, { estimate, perTenant = defaults.perTenant 
                   Effect.addFinalizer(() => limiter.ended(passage, told(ended, finish)))
                 )
               )
-              return Stream.mapArray(next.streamText(request), (parts) => {
+              const parts = yield* ResponseHeaders.whileOpening(next.streamText(request), limiter.ear(passage))
+              return Stream.mapArray(parts, (parts) => {
                 const last = parts.at(-1)
                 if (last?.type === "finish") finish = last
                 return parts
@@ -209,8 +210,7 @@ const around = (next: ModelProvider, { estimate, perTenant = defaults.perTenant 
                   Effect.sync(() => {
                     ended = exit
                   })
-                ),
-                Stream.updateService(ResponseHeaders.Listener, limiter.ear(passage))
+                )
               )
             })
           )

@@ -42,22 +42,13 @@ export const overall = (limit: Duration.Input): Policy => {
   return (next) =>
     Effect.succeed({
       ...next,
-      generateText: (request) =>
-        Effect.flatMap(Clock.currentTimeMillis, (now) =>
-          within(
-            Effect.updateService(next.generateText(request), Deadline.Current, (outer) =>
-              Deadline.earlier(outer, now + millis)
-            ),
-            millis,
-            orElse
-          )
-        ),
+      generateText: (request) => toldWithin(next.generateText(request), millis, orElse),
       streamText: (request) =>
         Stream.unwrap(
           Effect.map(Clock.currentTimeMillis, (start) =>
             PullClock.limit(
               next.streamText(request),
-              () => ({ until: () => start + millis, arrived: () => {}, expired }),
+              () => ({ until: () => start + millis, expired }),
               Effect.updateService(Deadline.Current, (outer) => Deadline.earlier(outer, start + millis))
             )
           )
@@ -104,11 +95,41 @@ export const perAttempt = (limits: Duration.Input | AttemptLimits): Policy => {
 }
 
 /**
- * Limits any effect.
+ * Limits any effect, and everything that is tried, waited and queued for inside of it.
  *
- * Fails with Effect's `TimeoutError` after `limit`, when the effect has been interrupted and has ended.
+ * As {@link overall} it tells what is inside how much time is left. Fails with the plain `PolicyReason` `TimedOut`, clock
+ * `overall`, when the effect has been interrupted and has ended.
+ *
+ * **Example**
+ *
+ * ```ts run
+ * import { Effect } from "effect"
+ * import { Timeout } from "holdfast/policy"
+ *
+ * const query = Effect.never.pipe(Timeout.effect("10 millis"))
+ * await Effect.runPromise(Effect.flip(query)) // => { _tag: "TimedOut", clock: "overall", afterMillis: 10 }
+ * ```
  */
-export const effect = (limit: Duration.Input) => Effect.timeout(limit)
+export const effect = (limit: Duration.Input) => {
+  const millis = check.millis("limit", limit, endless)
+  const { expired } = failures("overall", millis)
+  return <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | typeof PolicyReason.TimedOut.Type, R> =>
+    toldWithin(self, millis, () => Effect.fail(expired()))
+}
+
+/** Limits an effect, and tells it so. */
+const toldWithin = <A, E, R, E2>(
+  self: Effect.Effect<A, E, R>,
+  millis: number,
+  orElse: () => Effect.Effect<never, E2>
+): Effect.Effect<A, E | E2, R> =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) =>
+    within(
+      Effect.updateService(self, Deadline.Current, (outer) => Deadline.earlier(outer, now + millis)),
+      millis,
+      orElse
+    )
+  )
 
 /** As `Effect.timeoutOrElse`, but what is answered at once, as from a cache, costs no timer. */
 const within = <A, E, R, E2>(
@@ -182,6 +203,9 @@ class AttemptClocks implements PullClock.Clocks {
   private waitedMillis = 0
   private flowMillis = 0
   private characters = 0
+  // The clock that ends first, and when.
+  private nearest: (typeof names)[number] = "attempt"
+  private nearestAt = Infinity
 
   constructor(settings: Settings) {
     this.settings = settings
@@ -196,12 +220,9 @@ class AttemptClocks implements PullClock.Clocks {
     this.hasHeaders = true
   }
 
-  until(pulledAt: number | undefined): number {
-    return this.earliest(pulledAt).until
-  }
-
   expired(pulledAt: number | undefined, now: number) {
-    const { clock } = this.earliest(pulledAt)
+    this.until(pulledAt)
+    const clock = this.nearest
     if (clock !== "tokensPerSecond") return failures(clock, this.settings[clock]).expired()
     const seconds = (this.flowMillis + now - (pulledAt ?? now)) / 1000
     return {
@@ -211,7 +232,7 @@ class AttemptClocks implements PullClock.Clocks {
     } as const
   }
 
-  arrived(parts: PullClock.Parts, pulledAt: number, now: number): void {
+  readonly arrived = (parts: PullClock.Parts, pulledAt: number, now: number): void => {
     this.hasHeaders = true
     this.waitedMillis += now - pulledAt
     if (this.hasContent) this.flowMillis += now - pulledAt
@@ -223,26 +244,27 @@ class AttemptClocks implements PullClock.Clocks {
     }
   }
 
-  private earliest(pulledAt: number | undefined): { readonly clock: (typeof names)[number]; readonly until: number } {
+  // Asked for each part, so it makes nothing.
+  until(pulledAt: number | undefined): number {
     const { attempt, firstToken, headers, idle, tokensPerSecond } = this.settings
-    let clock: (typeof names)[number] = "attempt"
-    let until = this.startedAt + attempt
-    const consider = (other: (typeof names)[number], at: number): void => {
-      if (at < until) {
-        clock = other
-        until = at
-      }
-    }
-    if (pulledAt === undefined) return { clock, until }
-    if (!this.hasHeaders) consider("headers", this.startedAt + headers)
-    if (!this.hasContent) consider("firstToken", pulledAt + firstToken - this.waitedMillis)
+    this.nearest = "attempt"
+    this.nearestAt = this.startedAt + attempt
+    if (pulledAt === undefined) return this.nearestAt
+    if (!this.hasHeaders) this.consider("headers", this.startedAt + headers)
+    if (!this.hasContent) this.consider("firstToken", pulledAt + firstToken - this.waitedMillis)
     else {
-      consider("idle", pulledAt + idle - this.waitedMillis)
+      this.consider("idle", pulledAt + idle - this.waitedMillis)
       if (tokensPerSecond > 0) {
         const enoughFor = (this.characters / charactersPerToken / tokensPerSecond) * 1000
-        consider("tokensPerSecond", pulledAt + Math.max(judgedAfterMillis, enoughFor) - this.flowMillis)
+        this.consider("tokensPerSecond", pulledAt + Math.max(judgedAfterMillis, enoughFor) - this.flowMillis)
       }
     }
-    return { clock, until }
+    return this.nearestAt
+  }
+
+  private consider(clock: (typeof names)[number], at: number): void {
+    if (at >= this.nearestAt) return
+    this.nearest = clock
+    this.nearestAt = at
   }
 }

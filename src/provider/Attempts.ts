@@ -3,7 +3,7 @@
  * none that the provider told this call not to send.
  */
 import { Cause, Clock, Effect, Exit, Stream } from "effect"
-import type { AiError } from "effect/ai"
+import type { AiError, Response } from "effect/ai"
 import * as Attempt from "../core/Attempt.ts"
 import * as CallTrail from "../core/CallTrail.ts"
 import * as Content from "../core/Content.ts"
@@ -94,7 +94,7 @@ export const recorded = (provider: ModelProvider): ModelProvider => {
             finished(recorder, refusals, origin, start, clock.currentTimeMillisUnsafe(), firstContentAt, exit)
           }
           const watched = Stream.mapArray(sent, (parts) => {
-            if (firstContentAt === undefined && parts.some(Content.isContent)) {
+            if (firstContentAt === undefined && parts.some(isContent)) {
               firstContentAt = clock.currentTimeMillisUnsafe()
             }
             // Before the finish part is passed on, which brings the trail to the reader.
@@ -109,6 +109,9 @@ export const recorded = (provider: ModelProvider): ModelProvider => {
   }
   return attempt
 }
+
+// The end of an answer without content is none.
+const isContent = (part: Response.StreamPartEncoded): boolean => part.type !== "finish" && Content.isContent(part)
 
 const outcomeOf = (exit: Exit.Exit<unknown, AiError.AiError>): Attempt.Outcome => {
   if (Exit.isSuccess(exit)) return { _tag: "Succeeded" }

@@ -328,8 +328,20 @@ describe("Timeout of any effect", () => {
       yield* TestClock.adjust("5999 millis")
       assert.deepStrictEqual([fiber.pollUnsafe(), isOpen], [undefined, true])
       yield* TestClock.adjust("1 millis")
-      assert.deepStrictEqual([(yield* Fiber.join(fiber))._tag, isOpen], ["TimeoutError", false])
+      const timedOut = { _tag: "TimedOut", clock: "overall", afterMillis: 5_000 }
+      assert.deepStrictEqual([yield* Fiber.join(fiber), isOpen], [timedOut, false])
       assert.strictEqual(yield* Timeout.effect("5 seconds")(Effect.succeed(1)), 1)
+    })
+  )
+
+  it.effect("tells what is inside how much time is left, which then begins nothing that cannot end in time", () =>
+    Effect.gen(function* () {
+      const limited = Timeout.effect("5 seconds")
+      assert.strictEqual(yield* Deadline.remainingMillis.pipe(Timeout.effect("1 minute"), limited), 5_000)
+      let attempts = 0
+      const later = Retry.effect(() => ({ retryable: true, retryAfter: Duration.seconds(6) }))
+      const work = Effect.suspend(() => Effect.fail(`attempt ${++attempts}`)).pipe(later, limited)
+      assert.strictEqual(yield* Effect.flip(work), "attempt 1")
     })
   )
 })
