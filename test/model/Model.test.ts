@@ -92,6 +92,37 @@ describe("Model", () => {
     }).pipe(Effect.provide(model([{ delay: 60_000 }]).layer))
   )
 
+  it.effect("ends a stream that is cancelled as soon as it is there", () => {
+    const { layer, seen } = model([{ delay: 60_000 }])
+    return Effect.gen(function* () {
+      const reader = yield* Effect.forkChild(
+        Effect.flip(Stream.runDrain(LanguageModel.streamText({ prompt: "hello" })))
+      )
+      while ((yield* Supervisor.list()).length === 0) yield* Effect.yieldNow
+      yield* Supervisor.cancelAll()
+      yield* settle
+      assert.strictEqual(seen.open, 0)
+      assert.isDefined(reader.pollUnsafe())
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("leaves the trail with the error of a call that was not accepted", () => {
+    const { layer } = model([{}])
+    return Effect.gen(function* () {
+      yield* Supervisor.drain()
+      const errors = [
+        yield* Effect.flip(LanguageModel.generateText({ prompt: "hello" })),
+        yield* Effect.flip(Stream.runDrain(LanguageModel.streamText({ prompt: "hello" })))
+      ]
+      const nothing = Option.some({ attempts: [], decisions: [], leftOut: 0 })
+      assert.deepStrictEqual(errors.map(CallTrail.ofError), [nothing, nothing])
+      assert.deepStrictEqual(
+        errors.map((error) => Option.getOrThrow(PolicyReason.of(error))._tag),
+        ["NotAccepted", "NotAccepted"]
+      )
+    }).pipe(Effect.provide(layer))
+  })
+
   it.effect("passes the provider's error on as it is", () => {
     const error = failure(new AiError.QuotaExhaustedError({}))
     return Effect.gen(function* () {
@@ -227,6 +258,14 @@ describe("A call's trail", () => {
       )
       assert.closeTo(Option.getOrThrow(trail).attempts[1]?.firstContentMillis ?? 0, 15, 0.001)
     }).pipe(Effect.provide(model([{ error: overloaded }, { delay: 5 }], retried).layer))
+  )
+
+  it.effect("tells no time to the first content of a stream without any", () =>
+    Effect.gen(function* () {
+      const parts = yield* Stream.runCollect(LanguageModel.streamText({ prompt: "hello" }))
+      const [attempt] = Option.getOrThrow(CallTrail.ofParts(parts)).attempts
+      assert.deepStrictEqual([attempt?.outcome._tag, attempt?.firstContentMillis], ["Succeeded", undefined])
+    }).pipe(Effect.provide(model([{ parts: text("ok").slice(-1) }]).layer))
   )
 
   it.effect.each(["generateText", "streamText"] as const)("is with the error %s failed with", (method) =>
