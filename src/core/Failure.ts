@@ -2,7 +2,7 @@
  * Reads from the error of a model call what policies decide by: whether to try again, when, and whose fault it was.
  */
 import { Duration, Option, Predicate } from "effect"
-import type { AiError } from "effect/ai"
+import { AiError } from "effect/ai"
 import * as PolicyReason from "./PolicyReason.ts"
 
 /** What to know of an error to decide on another attempt. */
@@ -13,10 +13,23 @@ export interface Failure {
 }
 
 /** Reads both from an `AiError`; also the waits that providers ask for with errors that are not rate limits. */
-export const describe = (error: AiError.AiError): Failure => ({
-  retryable: error.isRetryable,
-  retryAfter: error.retryAfter ?? retryAfterInMetadata(error)
-})
+export const describe = (error: AiError.AiError): Failure =>
+  othersMayAnswer.has(error)
+    ? { retryable: true, retryAfter: undefined }
+    : { retryable: error.isRetryable, retryAfter: error.retryAfter ?? retryAfterInMetadata(error) }
+
+/**
+ * Copies an error of one of several providers which stand for one, when another of them is there to be asked: to try again
+ * is worth while, at once, whatever this one asked for, and nothing is said about all of them.
+ */
+export const ofOneOfSeveral = (error: AiError.AiError): AiError.AiError => {
+  const { method, module, reason } = error
+  const copy = AiError.make({ module, method, reason })
+  othersMayAnswer.add(copy)
+  return copy
+}
+
+const othersMayAnswer = new WeakSet<AiError.AiError>()
 
 // Only a rate limit has a field for the wait; what was asked for with any other error is in its metadata.
 const retryAfterInMetadata = (error: AiError.AiError): Duration.Duration | undefined => {
@@ -48,6 +61,7 @@ export type Blame = "fault" | "unusable" | "busy" | "none"
 
 /** Says what an error tells about the provider. What a policy decided itself is nobody's fault but a time limit's. */
 export const blame = (error: AiError.AiError): Blame => {
+  if (othersMayAnswer.has(error)) return "none"
   const reason = decided(error)
   if (reason !== undefined) {
     return (reason._tag === "TimedOut" && reason.clock !== "overall") || reason._tag === "TooSlow" ? "fault" : "none"

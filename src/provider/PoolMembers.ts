@@ -4,6 +4,7 @@
 import { Cause, Clock, type Duration, Effect, Exit, Random } from "effect"
 import type { AiError, LanguageModel } from "effect/ai"
 import * as CallTrail from "../core/CallTrail.ts"
+import * as Failure from "../core/Failure.ts"
 import * as OutcomeWindow from "../core/OutcomeWindow.ts"
 import type * as PolicyHealth from "../core/PolicyHealth.ts"
 import * as PolicyReason from "../core/PolicyReason.ts"
@@ -14,6 +15,7 @@ import { cheaperOfTwo, type PoolMember, type Settings, type Way } from "./PoolMe
 export class PoolUse {
   readonly member: PoolMember
   private readonly members: PoolMembers
+  private readonly request: LanguageModel.ProviderOptions
   private readonly way: Way
   private readonly clock: Clock.Clock
   private readonly random: typeof Random.Random.Service
@@ -26,6 +28,7 @@ export class PoolUse {
   constructor(
     members: PoolMembers,
     member: PoolMember,
+    request: LanguageModel.ProviderOptions,
     way: Way,
     clock: Clock.Clock,
     random: typeof Random.Random.Service,
@@ -33,6 +36,7 @@ export class PoolUse {
   ) {
     this.members = members
     this.member = member
+    this.request = request
     this.way = way
     this.clock = clock
     this.random = random
@@ -71,6 +75,13 @@ export class PoolUse {
       }
     }
     this.left()
+  }
+
+  /** What to fail with: where another provider may answer, the pool's error is not this one's alone. */
+  failure(error: AiError.AiError): AiError.AiError {
+    const isItsOwn = Failure.blame(error) !== "none"
+    const now = this.clock.currentTimeMillisUnsafe()
+    return isItsOwn && this.members.haveAnother(this.request, now) ? Failure.ofOneOfSeveral(error) : error
   }
 
   /** Nobody waits for it any longer. */
@@ -116,10 +127,16 @@ export class PoolMembers {
         const before = this.sentTo.get(request)
         if (before === undefined) this.sentTo.set(request, [member])
         else if (!before.includes(member)) before.push(member)
-        return Effect.succeed(new PoolUse(this, member, way, clock, random, recorder))
+        return Effect.succeed(new PoolUse(this, member, request, way, clock, random, recorder))
       }
       return this.haveReadings ? Effect.flatMap(this.readings, take) : take([])
     })
+  }
+
+  /** Whether somebody may answer to whom a call was not sent yet. */
+  haveAnother(request: LanguageModel.ProviderOptions, now: number): boolean {
+    const before = this.sentTo.get(request)
+    return this.members.some((member) => before?.includes(member) !== true && member.standing(now) === "usable")
   }
 
   failed(member: PoolMember, error: AiError.AiError, now: number, draw: number): number | undefined {

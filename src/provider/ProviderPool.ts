@@ -5,7 +5,7 @@
  * that stand out by their faults are ejected for a while, as in Envoy's outlier detection
  * (https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/outlier), and come back under trial.
  */
-import { Duration, Effect, Exit, Pull, Result, type Scope, Stream } from "effect"
+import { Cause, Duration, Effect, Exit, Pull, Result, type Scope, Stream } from "effect"
 import type { LanguageModel } from "effect/ai"
 import * as Content from "../core/Content.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
@@ -147,10 +147,13 @@ export const make = (options: Options): Effect.Effect<ModelProvider, never, Scop
       generateText: (request) =>
         Effect.uninterruptibleMask((restore) =>
           Effect.flatMap(pool.choose(request, "generate"), (use) =>
-            Effect.onExitPrimitive(restore(use.member.provider.generateText(request)), (exit) => {
-              use.ended(exit)
-              return undefined
-            })
+            Effect.mapError(
+              Effect.onExitPrimitive(restore(use.member.provider.generateText(request)), (exit) => {
+                use.ended(exit)
+                return undefined
+              }),
+              (error) => use.failure(error)
+            )
           )
         ),
       streamText: (request) =>
@@ -180,14 +183,15 @@ const streaming = (
         }
         return parts
       })
+      const seen = Effect.tapCause(
+        Effect.suspend(() => (begun ? pull : beginning)),
+        (cause) => {
+          const failed = Pull.filterDone(cause)
+          return Effect.sync(() => use.ended(Result.isSuccess(failed) ? Exit.void : Exit.failCause(failed.failure)))
+        }
+      )
       return Effect.succeed(
-        Effect.tapCause(
-          Effect.suspend(() => (begun ? pull : beginning)),
-          (cause) => {
-            const failed = Pull.filterDone(cause)
-            return Effect.sync(() => use.ended(Result.isSuccess(failed) ? Exit.void : Exit.failCause(failed.failure)))
-          }
-        )
+        Effect.mapError(seen, (error) => (begun || Cause.isDone(error) ? error : use.failure(error)))
       )
     })
   )

@@ -392,6 +392,66 @@ describe("ProviderPool", () => {
     }).pipe(withoutJitter)
   )
 
+  it.effect.each(["generateText", "streamText"] as const)(
+    "has %s tried again at once when another may answer, whatever the first one asked for",
+    (method) =>
+      Effect.gen(function* () {
+        for (const error of [busy, noQuota, down]) {
+          const [a, b] = [member(), member()]
+          const { call, pool } = yield* pooled({ a, b })
+          const retried = yield* Retry.transient()(pool)
+          a.answers({ error })
+          const seen = yield* Effect.forkChild(
+            call((options) =>
+              method === "generateText" ? retried.generateText(options) : Stream.runDrain(retried.streamText(options))
+            ).pipe(withoutJitter)
+          )
+          yield* TestClock.adjust("1 millis")
+          const { attempts, outcome } = yield* Fiber.join(seen)
+          assert.deepStrictEqual(
+            [outcome, attempts.map((attempt) => attempt.outcome._tag)],
+            ["ok", ["Failed", "Succeeded"]]
+          )
+        }
+      })
+  )
+
+  it.effect("does not open the circuit around it for one provider's lack of quota", () =>
+    Effect.gen(function* () {
+      const [a, b] = [member(), member()]
+      const { call, pool } = yield* pooled({ a, b })
+      const guarded = yield* CircuitBreaker.perModel()(pool)
+      a.answers({ error: noQuota })
+      const generate = call((options) => guarded.generateText(options)).pipe(withoutJitter)
+      const outcomes = (yield* Effect.replicateEffect(generate, 3)).map(({ outcome }) => outcome)
+      assert.deepStrictEqual(outcomes, ["QuotaExhaustedError", "ok", "ok"])
+      b.answers({ error: noQuota })
+      assert.deepStrictEqual(
+        (yield* Effect.replicateEffect(generate, 2)).map(({ outcome }) => outcome),
+        ["QuotaExhaustedError", "CircuitOpen"]
+      )
+    })
+  )
+
+  it.effect("has nobody asked again when the request itself is at fault, or when all have failed for good", () =>
+    Effect.gen(function* () {
+      for (const [error, times] of [
+        [invalid, 1],
+        [noQuota, 2]
+      ] as const) {
+        const [a, b] = [member(), member()]
+        const { call, pool } = yield* pooled({ a, b })
+        const retried = yield* Retry.transient()(pool)
+        a.answers({ error })
+        b.answers({ error })
+        const seen = yield* Effect.forkChild(call((options) => retried.generateText(options)).pipe(withoutJitter))
+        yield* TestClock.adjust("1 minute")
+        const { attempts, outcome } = yield* Fiber.join(seen)
+        assert.deepStrictEqual([outcome, attempts.length], [error.reason._tag, times])
+      }
+    })
+  )
+
   it.effect("sends a call that comes again to a provider it has not been sent to", () =>
     Effect.gen(function* () {
       const members = { a: member(), b: member(), c: member() }
