@@ -5,6 +5,7 @@ import { Cause, Context, Effect, Pull, Queue, Stream, type Tracer } from "effect
 import { AiError, type LanguageModel, type Response } from "effect/ai"
 import * as CallTrail from "../core/CallTrail.ts"
 import * as FinishMark from "../core/FinishMark.ts"
+import * as Opening from "../core/Opening.ts"
 import * as PolicyReason from "../core/PolicyReason.ts"
 import * as Refusals from "../core/Refusals.ts"
 import * as RetryBudget from "../policy/RetryBudget.ts"
@@ -49,7 +50,7 @@ export const supervised = (next: ModelProvider, supervisor: Supervisor["Service"
         )
       }),
     streamText: (options) =>
-      Stream.unwrap(
+      Opening.unwrap(
         Effect.suspend(() => {
           const recorder = new CallTrail.Recorder()
           return Effect.mapError(reading(options, recorder), (error) => failure(error, recorder))

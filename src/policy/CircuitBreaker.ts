@@ -13,6 +13,7 @@ import type { AiError } from "effect/ai"
 import * as Caller from "../core/Caller.ts"
 import * as Content from "../core/Content.ts"
 import * as Failure from "../core/Failure.ts"
+import * as Opening from "../core/Opening.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
 import * as OutcomeWindow from "../core/OutcomeWindow.ts"
 import * as PolicyHealth from "../core/PolicyHealth.ts"
@@ -202,7 +203,7 @@ const guarding = (
           )
         ),
       streamText: (request) =>
-        Stream.unwrap(
+        Opening.unwrap(
           Effect.uninterruptibleMask((restore) =>
             Effect.withFiber((fiber) =>
               enter(keyOf(fiber.getRef(Caller.Current).tenant), fiber.getRef(Clock.Clock), restore).pipe(

@@ -9,6 +9,7 @@ import type { Cause } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import type { AiError, Response } from "effect/ai"
 import * as CallTrail from "../core/CallTrail.ts"
+import * as Opening from "../core/Opening.ts"
 import * as PolicyReason from "../core/PolicyReason.ts"
 
 export type Parts = NonEmptyReadonlyArray<Response.StreamPartEncoded>
@@ -42,16 +43,17 @@ const readAhead = 16
 export const limit = <R>(
   self: Stream.Stream<Response.StreamPartEncoded, AiError.AiError, R>,
   start: (now: number) => Clocks,
-  provide: <A, E, R2>(read: Effect.Effect<A, E, R2>) => Effect.Effect<A, E, R2>
+  provide: (now: number) => <A, E, R2>(read: Effect.Effect<A, E, R2>) => Effect.Effect<A, E, R2>
 ): Stream.Stream<Response.StreamPartEncoded, AiError.AiError, R> =>
-  Stream.unwrap(
+  Opening.unwrap(
     Effect.gen(function* () {
       const scope = yield* Effect.scope
       const clock = yield* Clock.Clock
       const now = () => clock.currentTimeMillisUnsafe()
       const queue = yield* Queue.bounded<Response.StreamPartEncoded, AiError.AiError | Cause.Done>(readAhead)
-      const clocks = start(now())
-      let pulledAt: number | undefined = now()
+      const startedAt = now()
+      const clocks = start(startedAt)
+      let pulledAt: number | undefined = startedAt
       let expired = false
       let finished = false
 
@@ -109,7 +111,7 @@ export const limit = <R>(
         return parts.at(-1)?.type === "finish" ? Effect.map(offered, () => void (finished = true)) : offered
       }
       pump = yield* Stream.runForEachArray(timed, offer).pipe(
-        provide,
+        provide(startedAt),
         Effect.onExit((exit) => {
           if (expired) return Effect.void
           return Exit.isSuccess(exit) ? Queue.end(queue) : Queue.failCause(queue, exit.cause)

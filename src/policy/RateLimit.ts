@@ -11,6 +11,7 @@ import type { AiError, LanguageModel, Response } from "effect/ai"
 import { RateLimiter } from "effect/persistence"
 import * as Caller from "../core/Caller.ts"
 import * as Failure from "../core/Failure.ts"
+import * as Opening from "../core/Opening.ts"
 import * as PolicyHealth from "../core/PolicyHealth.ts"
 import * as PolicyReason from "../core/PolicyReason.ts"
 import * as ResponseHeaders from "../core/ResponseHeaders.ts"
@@ -190,7 +191,7 @@ const around = (next: ModelProvider, { estimate, perTenant = defaults.perTenant 
           )
         ),
       streamText: (request) =>
-        Stream.unwrap(
+        Opening.unwrap(
           keyed((key) =>
             Effect.gen(function* () {
               let finish: Finish | undefined

@@ -12,6 +12,7 @@
  *   reserve in place of their sum: https://twitter.github.io/finagle/guide/Clients.html#retries .
  */
 import { Clock, Context, type Duration, Effect, Stream } from "effect"
+import * as Opening from "../core/Opening.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
 import * as PolicyHealth from "../core/PolicyHealth.ts"
 import * as Refusals from "../core/Refusals.ts"
@@ -142,7 +143,7 @@ const withAllowance = (next: ModelProvider, change: (allowance: Allowance) => vo
       return outer === undefined ? Effect.provideContext(answer, ofCall(allowance)) : answer
     }),
   streamText: (request) =>
-    Stream.unwrap(
+    Opening.unwrap(
       Effect.map(Current, (outer) => {
         const allowance = outer ?? new Allowance()
         change(allowance)

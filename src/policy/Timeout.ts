@@ -44,14 +44,10 @@ export const overall = (limit: Duration.Input): Policy => {
       ...next,
       generateText: (request) => toldWithin(next.generateText(request), millis, orElse),
       streamText: (request) =>
-        Stream.unwrap(
-          Effect.map(Clock.currentTimeMillis, (start) =>
-            PullClock.limit(
-              next.streamText(request),
-              () => ({ until: () => start + millis, expired }),
-              Effect.updateService(Deadline.Current, (outer) => Deadline.earlier(outer, start + millis))
-            )
-          )
+        PullClock.limit(
+          next.streamText(request),
+          (start) => ({ until: () => start + millis, expired }),
+          (start) => Effect.updateService(Deadline.Current, (outer) => Deadline.earlier(outer, start + millis))
         )
     })
 }
@@ -86,9 +82,10 @@ export const perAttempt = (limits: Duration.Input | AttemptLimits): Policy => {
           return PullClock.limit(
             next.streamText(request),
             (now) => clocks.start(now),
-            Effect.updateService(ResponseHeaders.Listener, (outer) =>
-              ResponseHeaders.heardBy(outer, () => clocks.headersArrived())
-            )
+            () =>
+              Effect.updateService(ResponseHeaders.Listener, (outer) =>
+                ResponseHeaders.heardBy(outer, () => clocks.headersArrived())
+              )
           )
         })
     })

@@ -7,6 +7,7 @@ import type { AiError, Response } from "effect/ai"
 import * as Attempt from "../core/Attempt.ts"
 import * as CallTrail from "../core/CallTrail.ts"
 import * as Content from "../core/Content.ts"
+import * as Opening from "../core/Opening.ts"
 import * as Refusals from "../core/Refusals.ts"
 import type { ModelProvider } from "./ModelProvider.ts"
 
@@ -75,7 +76,7 @@ export const recorded = (provider: ModelProvider): ModelProvider => {
         )
       }),
     streamText: (request) =>
-      Stream.unwrap(
+      Opening.unwrap(
         Effect.withFiber((fiber) => {
           const recorder = fiber.getRef(CallTrail.Current)
           const refusals = fiber.getRef(Refusals.Current)
