@@ -91,26 +91,24 @@ export const limit = <R>(
       })
 
       const { arrived } = clocks
-      const timed = Stream.transformPull(self, (pull) => {
-        if (arrived === undefined) return Effect.succeed(pull)
-        const read = Effect.map(pull, (parts) => {
-          const at = now()
-          arrived(parts, pulledAt ?? at, at)
-          pulledAt = undefined
-          return parts
-        })
-        return Effect.succeed(
-          Effect.suspend(() => {
-            pulledAt ??= now()
-            return clocks.until(pulledAt) < looksAt ? Effect.andThen(watchInTime, read) : read
-          })
-        )
+      const ask = Effect.suspend(() => {
+        pulledAt = now()
+        return clocks.until(pulledAt) < looksAt ? watchInTime : Effect.void
       })
-      const offer = (parts: Parts) => {
-        const offered = Queue.offerAll(queue, parts)
-        return parts.at(-1)?.type === "finish" ? Effect.map(offered, () => void (finished = true)) : offered
+      const bring = (parts: Parts) => {
+        const isLast = parts.at(-1)?.type === "finish"
+        const offer = Queue.offerAll(queue, parts)
+        const offered = isLast ? Effect.map(offer, () => void (finished = true)) : offer
+        if (arrived === undefined) return offered
+        const at = now()
+        arrived(parts, pulledAt ?? at, at)
+        pulledAt = undefined
+        if (Queue.sizeUnsafe(queue) + parts.length > readAhead) return Effect.andThen(offered, ask)
+        // The next is asked for at the same time.
+        pulledAt = at
+        return clocks.until(at) < looksAt ? Effect.andThen(offered, watchInTime) : offered
       }
-      pump = yield* Stream.runForEachArray(timed, offer).pipe(
+      pump = yield* Stream.runForEachArray(self, bring).pipe(
         provide(startedAt),
         Effect.onExit((exit) => {
           if (expired) return Effect.void
