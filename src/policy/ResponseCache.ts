@@ -40,7 +40,7 @@ export interface Options {
 export interface PersistedOptions extends Options {
   /** Caches with the same name in the same store share their answers. Default `holdfast-responses`. */
   readonly storeId?: string | undefined
-  /** How long the store may take to answer before calls go on without it. Default 100 milliseconds. */
+  /** How long the store may take to answer before calls go on without it. Default 50 milliseconds. */
   readonly storeTimeout?: Duration.Input | undefined
   /** How long after that it is asked again whether it is back. Default 1 second. */
   readonly retryStoreAfter?: Duration.Input | undefined
@@ -55,7 +55,7 @@ export const defaults = {
   maxEntryBytes: "1 MiB",
   maxRefreshes: 16,
   storeId: "holdfast-responses",
-  storeTimeout: "100 millis",
+  storeTimeout: "50 millis",
   retryStoreAfter: "1 second",
   leaseFor: "10 seconds"
 } as const

@@ -176,7 +176,7 @@ describe("ResponseCache.persisted", () => {
   )
 
   it.effect.each(["frozen", "gone"] as const)(
-    "goes on within 100 ms when the store is %s, and uses it again later",
+    "goes on within 50 ms when the store is %s, and uses it again later",
     (state) =>
       Effect.gen(function* () {
         const { layer, mood } = yield* moody
@@ -188,7 +188,7 @@ describe("ResponseCache.persisted", () => {
         const call = yield* Effect.forkChild(
           Effect.provideService(cached.generateText(yield* request), CallTrail.Current, trail)
         )
-        yield* TestClock.adjust("100 millis")
+        yield* TestClock.adjust("50 millis")
         yield* Fiber.join(call)
         assert.deepStrictEqual(
           trail.trail.decisions.map(({ decision }) => decision._tag),

@@ -129,7 +129,7 @@ describe.skipIf(RedisServer.isLeftOut)("ResponseCache over Redis (needs redis-se
         const [hitTook] = yield* threadClock.timed(cached.generateText(known))
         assert.isBelow(hitTook, 50)
         const [firstTook] = yield* threadClock.timed(cached.generateText(yield* asking("a")))
-        assert.isBelow(firstTook, 150)
+        assert.isBelow(firstTook, 100)
         const [nextTook] = yield* threadClock.timed(cached.generateText(yield* asking("b")))
         assert.isBelow(nextTook, 50)
         assert.deepInclude(cacheMark(yield* cached.generateText(yield* asking("b"))), { tier: "memory" })
