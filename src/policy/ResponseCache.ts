@@ -6,6 +6,7 @@
  */
 import { ByteSize, Clock, type Duration, Effect, Option, type Scope } from "effect"
 import { Persistence, Redis } from "effect/persistence"
+import * as BoundedClose from "../core/BoundedClose.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
 import * as PolicyHealth from "../core/PolicyHealth.ts"
 import type { Policy } from "../provider/ModelProvider.ts"
@@ -128,13 +129,15 @@ export const makePersisted = (
   const { storeId } = settings
   return Effect.gen(function* () {
     const scope = yield* Effect.scope
+    // A driver may hold what it was asked for long after that was given up.
+    const asking = yield* BoundedClose.scope(closeMillis)
     const store = yield* (yield* Persistence.BackingPersistence).make(storeId)
     const redis = yield* Effect.serviceOption(Redis.Redis)
     const lease = Option.match(redis, {
       onNone: () => CacheLease.ofStore(store, "lease:"),
       onSome: (redis) => CacheLease.ofRedis(redis, `${storeId}-lease:`)
     })
-    return handleOf(settings, new CacheStore(store, lease, settings, scope), scope)
+    return handleOf(settings, new CacheStore(store, lease, settings, asking), scope)
   })
 }
 
@@ -154,6 +157,9 @@ export const warm = (atLeast: Duration.Input) =>
     stores: true,
     freshForMillis: check.millis("atLeast", atLeast, { atLeast: 0 })
   })
+
+/** How long the questions of a cache may take to end when it closes. */
+const closeMillis = 1_000
 
 type Settings = ReturnType<typeof resolve>
 

@@ -209,6 +209,21 @@ describe("ResponseCache.persisted", () => {
       }).pipe(Effect.scoped, memoryStore, ids, Effect.provide(quiet))
   )
 
+  it.effect("closes within a second while the store does not let go of what it was asked", () =>
+    Effect.gen(function* () {
+      const { layer, mood } = yield* moody
+      yield* mood.thawed.close
+      const used = Effect.gen(function* () {
+        const cached = yield* ResponseCache.persisted(hour)(scripted([{}]).provider)
+        yield* cached.generateText(yield* request)
+      })
+      const using = yield* Effect.forkChild(Effect.provide(Effect.scoped(used), layer))
+      yield* TestClock.adjust("50 millis")
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(using.pollUnsafe(), Exit.void)
+    }).pipe(Effect.scoped, memoryStore, ids, Effect.provide(quiet))
+  )
+
   it.effect("takes what it cannot read for missing, and stays with the store", () =>
     Effect.gen(function* () {
       const options = yield* request
