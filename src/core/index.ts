@@ -1,4 +1,5 @@
 export * as Attempt from "./Attempt.ts"
+export * as BoundedClose from "./BoundedClose.ts"
 export * as Caller from "./Caller.ts"
 export * as CallTrail from "./CallTrail.ts"
 export * as Content from "./Content.ts"

@@ -3,6 +3,7 @@
  */
 import { Cause, Context, type Duration, Effect, Exit, Fiber, Layer, Schedule, Scope } from "effect"
 import { Persistence } from "effect/persistence"
+import * as BoundedClose from "../core/BoundedClose.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
 
 /** Every operation fails until there is a store. */
@@ -10,20 +11,22 @@ const away = Effect.fail(new Persistence.PersistenceError({ message: "the store 
 
 /**
  * Provides the store of a layer whose server need not be there yet: connects in the background, and again every
- * `retryAfter` until it is reached. Until then the store does not answer, which for a cache means memory only.
+ * `retryAfter` until it is reached. Until then the store does not answer, which for a cache means memory only. It is
+ * closed within a second, as by `BoundedClose.layer`.
  */
 export const whenReachable = <E, R>(
   layer: Layer.Layer<Persistence.BackingPersistence, E, R>,
   { retryAfter = "1 second" }: { readonly retryAfter?: Duration.Input | undefined } = {}
 ): Layer.Layer<Persistence.BackingPersistence, never, R> => {
   const retryMillis = OptionCheck.of("whenReachable").millis("retryAfter", retryAfter)
+  const closing = BoundedClose.layer(layer)
   return Layer.effect(
     Persistence.BackingPersistence,
     Effect.gen(function* () {
       // What a failed attempt has opened is closed before the next one.
       const attempt = Effect.acquireUseRelease(
         Scope.fork(yield* Effect.scope),
-        (scope) => Layer.buildWithScope(Layer.fresh(layer), scope),
+        (scope) => Layer.buildWithScope(Layer.fresh(closing), scope),
         (scope, exit) => (Exit.isSuccess(exit) ? Effect.void : Scope.close(scope, exit))
       )
       const connecting = yield* Effect.forkScoped(Effect.retry(attempt, Schedule.spaced(retryMillis)))

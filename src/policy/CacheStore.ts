@@ -122,9 +122,13 @@ export class CacheStore {
         }
         const [first] = this.open
         yield* Effect.sleep(first === undefined ? this.settings.timeoutMillis : first.until - now)
-        if (first === undefined && this.open.size === 0) return
+        if (first === undefined && this.open.size === 0) {
+          // In the step that saw nobody waiting: who asks after it starts another watch.
+          this.watching = false
+          return
+        }
       }
-    }).pipe(Effect.ensuring(Effect.sync(() => (this.watching = false))))
+    })
   })
 
   private read<A>(exit: Exit.Exit<A, StoreError>): Effect.Effect<A | undefined> {

@@ -6,6 +6,7 @@
  */
 import { ByteSize, Clock, type Duration, Effect, Option, type Scope } from "effect"
 import { Persistence, Redis } from "effect/persistence"
+import * as BoundedClose from "../core/BoundedClose.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
 import * as PolicyHealth from "../core/PolicyHealth.ts"
 import type { Policy } from "../provider/ModelProvider.ts"
@@ -40,7 +41,7 @@ export interface Options {
 export interface PersistedOptions extends Options {
   /** Caches with the same name in the same store share their answers. Default `holdfast-responses`. */
   readonly storeId?: string | undefined
-  /** How long the store may take to answer before calls go on without it. Default 100 milliseconds. */
+  /** How long the store may take to answer before calls go on without it. Default 50 milliseconds. */
   readonly storeTimeout?: Duration.Input | undefined
   /** How long after that it is asked again whether it is back. Default 1 second. */
   readonly retryStoreAfter?: Duration.Input | undefined
@@ -55,7 +56,7 @@ export const defaults = {
   maxEntryBytes: "1 MiB",
   maxRefreshes: 16,
   storeId: "holdfast-responses",
-  storeTimeout: "100 millis",
+  storeTimeout: "50 millis",
   retryStoreAfter: "1 second",
   leaseFor: "10 seconds"
 } as const
@@ -128,13 +129,15 @@ export const makePersisted = (
   const { storeId } = settings
   return Effect.gen(function* () {
     const scope = yield* Effect.scope
+    // A driver may hold what it was asked for long after that was given up.
+    const asking = yield* BoundedClose.scope(closeMillis)
     const store = yield* (yield* Persistence.BackingPersistence).make(storeId)
     const redis = yield* Effect.serviceOption(Redis.Redis)
     const lease = Option.match(redis, {
       onNone: () => CacheLease.ofStore(store, "lease:"),
       onSome: (redis) => CacheLease.ofRedis(redis, `${storeId}-lease:`)
     })
-    return handleOf(settings, new CacheStore(store, lease, settings, scope), scope)
+    return handleOf(settings, new CacheStore(store, lease, settings, asking), scope)
   })
 }
 
@@ -154,6 +157,9 @@ export const warm = (atLeast: Duration.Input) =>
     stores: true,
     freshForMillis: check.millis("atLeast", atLeast, { atLeast: 0 })
   })
+
+/** How long the questions of a cache may take to end when it closes. */
+const closeMillis = 1_000
 
 type Settings = ReturnType<typeof resolve>
 

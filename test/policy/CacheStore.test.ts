@@ -67,4 +67,20 @@ describe("CacheStore", () => {
     )
     assert.deepStrictEqual([...new Set(outcomes)], [String(Exit.succeed(0))])
   })
+
+  it("gives up a question that is asked while it stops looking, wherever the fibers are preempted", () => {
+    const program = Effect.gen(function* () {
+      const { make } = silent()
+      const store = yield* make
+      // The first is left at once, so that nobody waits any more when the looking stops, at 100 ms.
+      yield* Fiber.interrupt(yield* Effect.forkChild(store.get("first"), { startImmediately: true }))
+      yield* Effect.sleep("100 millis")
+      yield* store.get("second")
+      return yield* Clock.currentTimeMillis
+    }).pipe(Effect.scoped, Effect.provide(Logger.layer([])))
+    const outcomes = SeededScheduler.points(program).map((preempt) =>
+      String(SeededScheduler.run(program, { preempt }).exit)
+    )
+    assert.deepStrictEqual([...new Set(outcomes)], [String(Exit.succeed(200))])
+  })
 })

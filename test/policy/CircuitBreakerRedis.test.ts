@@ -1,4 +1,3 @@
-import { NodeRedis } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option, References, Schedule } from "effect"
 import { AiError, IdGenerator } from "effect/ai"
@@ -11,20 +10,23 @@ import { type Answer, failure, request, scripted } from "./scripted.ts"
 
 /** A Redis server of our own, and the layer that reaches it. */
 const redis = Effect.map(RedisServer.start, (server) => ({
-  store: Circuits.layerStoreRedis().pipe(Layer.provide(NodeRedis.layer({ url: server.url }))),
+  store: Circuits.layerStoreRedis().pipe(Layer.provide(RedisServer.connection(server.url))),
   fails: { gone: server.stop, frozen: server.freeze },
   comesBack: { gone: server.restart, frozen: server.thaw }
 }))
 
 /** What one process has: a connection and a breaker of its own. */
-const processOf = Effect.fnUntraced(function* <E>(store: Layer.Layer<Circuits.CircuitBreakerStore, E>) {
+const processOf = Effect.fnUntraced(function* <E>(
+  store: Layer.Layer<Circuits.CircuitBreakerStore, E>,
+  shared: CircuitBreaker.SharedOptions = {}
+) {
   const script: [Answer] = [{}]
   const { provider, seen } = scripted(script)
   const connected = yield* Effect.retry(Layer.build(Layer.fresh(store)), {
     schedule: Schedule.spaced("20 millis"),
     times: 200
   })
-  const policy = CircuitBreaker.shared({ consecutive: 2, open: "1 second" })
+  const policy = CircuitBreaker.shared({ consecutive: 2, open: "1 second", ...shared })
   const guarded = yield* Effect.provideContext(policy(provider), connected)
   const options = yield* request
   const generate = guarded.generateText(options).pipe(
@@ -46,8 +48,9 @@ describe.skipIf(RedisServer.isLeftOut)("CircuitBreaker.shared over Redis (needs 
   it.live("opens for all processes when one opens, and lets one call of all probe", () =>
     Effect.gen(function* () {
       const { store } = yield* redis
-      const first = yield* processOf(store)
-      const second = yield* processOf(store)
+      const patient = { storeTimeout: "5 seconds" } as const
+      const first = yield* processOf(store, patient)
+      const second = yield* processOf(store, patient)
       first.answers({ error: down })
       assert.deepStrictEqual([yield* first.generate, yield* first.generate], ["failed", "failed"])
       assert.deepStrictEqual([yield* second.generate, second.seen.calls], ["CircuitOpen", 0])
@@ -60,7 +63,6 @@ describe.skipIf(RedisServer.isLeftOut)("CircuitBreaker.shared over Redis (needs 
     }).pipe(Effect.scoped, quietly)
   )
 
-  // A client whose server is gone ends only when there is one again, so both come back.
   it.live.each(["gone", "frozen"] as const)("lets calls go on within 100 ms while Redis is %s", (how) =>
     Effect.gen(function* () {
       const { comesBack, fails, store } = yield* redis

@@ -1,6 +1,5 @@
-import { NodeRedis } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Fiber, Layer, Option, Ref, References } from "effect"
+import { Clock, Duration, Effect, Fiber, Layer, Option, References } from "effect"
 import { AiError, IdGenerator } from "effect/ai"
 import { RateLimiter } from "effect/persistence"
 import { TestClock } from "effect/testing"
@@ -139,7 +138,7 @@ describe("RateLimit.shared", () => {
 
 describe.skipIf(Redis.isLeftOut)("RateLimit.shared over Redis (needs redis-server)", () => {
   const connected = (url: string) => {
-    const store = RateLimiter.layerStoreRedis({ prefix: "test:" }).pipe(Layer.provide(NodeRedis.layer({ url })))
+    const store = RateLimiter.layerStoreRedis({ prefix: "test:" }).pipe(Layer.provide(Redis.connection(url)))
     return Effect.flatMap(Layer.build(Layer.fresh(store)), (context) =>
       Effect.provideContext(RateLimiter.RateLimiterStore, context)
     )
@@ -169,10 +168,6 @@ describe.skipIf(Redis.isLeftOut)("RateLimit.shared over Redis (needs redis-serve
     Effect.gen(function* () {
       const server = yield* Redis.start
       const { call, health } = yield* processOn(yield* connected(server.url), perSecond(100, 10))
-      const isAway = yield* Ref.make(true)
-      const comeBack = Effect.when(how === "gone" ? server.restart : server.thaw, Ref.getAndSet(isAway, false))
-      // A client closes only when its server answers.
-      yield* Effect.addFinalizer(() => Effect.ignore(comeBack))
       yield* call
       yield* how === "gone" ? server.stop : server.freeze
       // Each asks the store anew. The best of them counts: this machine may be busy with other things.
@@ -182,7 +177,7 @@ describe.skipIf(Redis.isLeftOut)("RateLimit.shared over Redis (needs redis-serve
       // Its own limits hold meanwhile: 10 at once, of which some are gone, and then 100 a second.
       const [all] = yield* threadClock.timed(many(call, 30))
       assert.isBelow(all, 2_000)
-      yield* comeBack
+      yield* how === "gone" ? server.restart : server.thaw
       const isBack = Effect.map(health, (limits) => limits?.storeAvailable === true)
       yield* Effect.repeat(Effect.delay(Effect.andThen(call, isBack), "1100 millis"), { until: (back) => back })
     }).pipe(Effect.scoped, quietly)

@@ -176,7 +176,7 @@ describe("ResponseCache.persisted", () => {
   )
 
   it.effect.each(["frozen", "gone"] as const)(
-    "goes on within 100 ms when the store is %s, and uses it again later",
+    "goes on within 50 ms when the store is %s, and uses it again later",
     (state) =>
       Effect.gen(function* () {
         const { layer, mood } = yield* moody
@@ -188,7 +188,7 @@ describe("ResponseCache.persisted", () => {
         const call = yield* Effect.forkChild(
           Effect.provideService(cached.generateText(yield* request), CallTrail.Current, trail)
         )
-        yield* TestClock.adjust("100 millis")
+        yield* TestClock.adjust("50 millis")
         yield* Fiber.join(call)
         assert.deepStrictEqual(
           trail.trail.decisions.map(({ decision }) => decision._tag),
@@ -207,6 +207,21 @@ describe("ResponseCache.persisted", () => {
         const stored = yield* Effect.provide(ResponseCache.persisted(hour)(scripted([]).provider), layer)
         assert.deepInclude(cacheMark(yield* stored.generateText(yield* asking("later"))), { tier: "shared" })
       }).pipe(Effect.scoped, memoryStore, ids, Effect.provide(quiet))
+  )
+
+  it.effect("closes within a second while the store does not let go of what it was asked", () =>
+    Effect.gen(function* () {
+      const { layer, mood } = yield* moody
+      yield* mood.thawed.close
+      const used = Effect.gen(function* () {
+        const cached = yield* ResponseCache.persisted(hour)(scripted([{}]).provider)
+        yield* cached.generateText(yield* request)
+      })
+      const using = yield* Effect.forkChild(Effect.provide(Effect.scoped(used), layer))
+      yield* TestClock.adjust("50 millis")
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(using.pollUnsafe(), Exit.void)
+    }).pipe(Effect.scoped, memoryStore, ids, Effect.provide(quiet))
   )
 
   it.effect("takes what it cannot read for missing, and stays with the store", () =>
