@@ -61,6 +61,7 @@ export const scope = (
     const inner = Scope.makeUnsafe()
     yield* Effect.addFinalizer((exit) =>
       Effect.gen(function* () {
+        // The only fiber that may have no owner in the end: what never closes cannot be waited for, nor be interrupted.
         const closing = yield* Effect.forkDetach(Scope.close(inner, exit), { startImmediately: true })
         const closed = yield* Effect.timeoutOption(Fiber.await(closing), limitMillis)
         if (Option.isSome(closed)) return yield* closed.value
