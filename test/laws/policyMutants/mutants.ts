@@ -98,6 +98,30 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     replace: "const asked = Math.max((retryAfterMillis ?? 0) / 2,"
   },
   {
+    fault: "the tokens of a call are not taken from what a limit allows",
+    breaks: "neverTooEarly",
+    kinds: ["RateLimit.of"],
+    file: "policy/RateLimitState.ts",
+    search: "Bucket.take(bucket, need[bucket.dimension], now)",
+    replace: `Bucket.take(bucket, bucket.dimension === "requests" ? need.requests : 0, now)`
+  },
+  {
+    fault: "a call takes a place in the store of several processes, and does not wait for it",
+    breaks: "neverTooEarly",
+    kinds: ["RateLimit.shared"],
+    file: "policy/RateLimitShared.ts",
+    search: "Effect.andThen(Effect.sleep(millis), resumed)",
+    replace: "resumed"
+  },
+  {
+    fault: "who is asking the store does not hear that the provider asked to wait",
+    breaks: "neverTooEarly",
+    kinds: ["RateLimit.shared"],
+    file: "policy/RateLimitShared.ts",
+    search: "return paused > 0 ?",
+    replace: "return paused > Infinity ?"
+  },
+  {
     fault: "a stream begins anew without a word",
     breaks: "oneWellFormedStream",
     kinds: ["Fallback"],
@@ -138,6 +162,30 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     replace: ""
   },
   {
+    fault: "a stream may be as slow as it likes once it has begun",
+    breaks: "deadlineShrinks",
+    kinds: ["Timeout.perAttempt"],
+    file: "policy/Timeout.ts",
+    search: "if (tokensPerSecond > 0) {",
+    replace: "if (tokensPerSecond > Infinity) {"
+  },
+  {
+    fault: "a race asks others when the call's time is over",
+    breaks: "deadlineShrinks",
+    kinds: ["Race"],
+    file: "policy/Race.ts",
+    search: "left > 0 ? RetryBudget.take()",
+    replace: "left >= 0 ? RetryBudget.take()"
+  },
+  {
+    fault: "what is for one task is given to another, by way of the store",
+    breaks: "cachesOnlyWholeAnswers",
+    kinds: ["ResponseCache.persisted"],
+    file: "policy/RequestKey.ts",
+    search: "tenant ?? null, task ?? null",
+    replace: "tenant ?? null, task === null"
+  },
+  {
     fault: "tenants share an answer",
     breaks: "cachesOnlyWholeAnswers",
     kinds: ["SingleFlight"],
@@ -176,6 +224,22 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     file: "policy/CircuitBreaker.ts",
     search: "if (known.size <= maxKeys) break",
     replace: "if (known.size <= maxKeys || oldest !== undefined) break"
+  },
+  {
+    fault: "a probe that the store granted to somebody who has left stays taken",
+    breaks: "stateIsBounded",
+    kinds: ["CircuitBreaker.shared"],
+    file: "policy/CircuitKeeper.ts",
+    search: "Exit.isSuccess(answer) ? unused(answer.value) : Effect.void",
+    replace: "Exit.isSuccess(answer) ? Effect.void : Effect.void"
+  },
+  {
+    fault: "a call waits for ever for a store that does not answer",
+    breaks: "everyCallEnds",
+    kinds: ["ResponseCache.persisted"],
+    file: "policy/CacheStore.ts",
+    search: "              resume(Effect.undefined)\n",
+    replace: ""
   },
   {
     fault: "a reader that comes to wait just after a piece came waits for the next one",
