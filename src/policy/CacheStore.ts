@@ -78,54 +78,65 @@ export class CacheStore {
   private inTime<A>(question: Effect.Effect<A, StoreError>): Effect.Effect<Exit.Exit<A, StoreError> | undefined> {
     return Effect.withFiber((asking) => {
       const clock = asking.getRef(Clock.Clock)
-      const answered = (asked: Fiber.Fiber<A, StoreError>) =>
-        Effect.callback<Exit.Exit<A, StoreError> | undefined>((resume) => {
-          const until = clock.currentTimeMillisUnsafe() + this.settings.timeoutMillis
+      return Effect.uninterruptibleMask((restore) =>
+        Effect.suspend(() => {
+          // Known before anything else can happen, so that nobody stops watching meanwhile.
           const waiting: Waiting = {
-            until,
-            giveUp: () => {
-              resume(Effect.undefined)
-              this.open.delete(waiting)
-              asked.interruptUnsafe()
-            }
+            until: clock.currentTimeMillisUnsafe() + this.settings.timeoutMillis,
+            isLate: false,
+            giveUp: undefined
           }
           this.open.add(waiting)
-          asked.addObserver((exit) => {
-            this.open.delete(waiting)
-            resume(Effect.succeed(exit))
-          })
-          return Effect.sync(() => this.open.delete(waiting))
+          const answered = (asked: Fiber.Fiber<A, StoreError>) =>
+            Effect.callback<Exit.Exit<A, StoreError> | undefined>((resume) => {
+              waiting.giveUp = () => {
+                resume(Effect.undefined)
+                asked.interruptUnsafe()
+              }
+              if (waiting.isLate) waiting.giveUp()
+              else asked.addObserver((exit) => resume(Effect.succeed(exit)))
+            })
+          return this.watched.pipe(
+            Effect.andThen(Effect.forkIn(question, this.scope, { startImmediately: true })),
+            Effect.flatMap((asked) =>
+              // Drivers may take long to be interrupted while their server is frozen, so nobody waits for that.
+              Effect.onInterrupt(restore(answered(asked)), () => Effect.sync(() => asked.interruptUnsafe()))
+            ),
+            Effect.ensuring(Effect.sync(() => this.open.delete(waiting)))
+          )
         })
-      return Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(Effect.forkIn(question, this.scope, { startImmediately: true }), (asked) =>
-          // Drivers may take long to be interrupted while their server is frozen, so nobody waits for that.
-          Effect.onInterrupt(restore(answered(asked)), () => Effect.sync(() => asked.interruptUnsafe()))
-        )
-      ).pipe((answer) => {
-        if (this.watching) return answer
-        // At once, so that those who ask in the same moment find it there.
-        return Effect.andThen(Effect.forkIn(this.watch, this.scope, { startImmediately: true }), answer)
-      })
+      )
     })
   }
 
-  /** Gives up what takes too long. One timer for all questions, as they all have the same time. */
-  private readonly watch: Effect.Effect<void> = Effect.suspend(() => {
+  private readonly watched: Effect.Effect<unknown> = Effect.suspend(() => {
+    if (this.watching) return Effect.void
     this.watching = true
-    return Effect.gen({ self: this }, function* () {
+    return Effect.forkIn(this.watch, this.scope, { startImmediately: true })
+  })
+
+  /** Gives up what takes too long. One timer for all questions, as they all have the same time. */
+  private readonly watch: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.gen({ self: this }, function* () {
       for (;;) {
         // Another may be asked before the next look, so there is one look more than needed.
         const now = yield* Clock.currentTimeMillis
-        for (const { giveUp, until } of this.open) {
-          if (until > now) break
-          giveUp()
+        for (const waiting of this.open) {
+          if (waiting.until > now) break
+          this.open.delete(waiting)
+          waiting.isLate = true
+          waiting.giveUp?.()
         }
         const [first] = this.open
         yield* Effect.sleep(first === undefined ? this.settings.timeoutMillis : first.until - now)
-        if (first === undefined && this.open.size === 0) return
+        if (first === undefined && this.open.size === 0) {
+          // In the same moment, as the next question relies on it.
+          this.watching = false
+          return
+        }
       }
-    }).pipe(Effect.ensuring(Effect.sync(() => (this.watching = false))))
-  })
+    })
+  )
 
   private read<A>(exit: Exit.Exit<A, StoreError>): Effect.Effect<A | undefined> {
     if (Exit.isSuccess(exit)) return Effect.succeed(exit.value)
@@ -162,7 +173,9 @@ export class CacheStore {
 /** A question that is under way. */
 interface Waiting {
   readonly until: number
-  readonly giveUp: () => void
+  /** Whether it was given up before anybody waited for the answer. */
+  isLate: boolean
+  giveUp: (() => void) | undefined
 }
 
 const isUnreadable = (error: StoreError): boolean =>

@@ -28,6 +28,25 @@ const silent = () => {
 }
 
 describe("CacheStore", () => {
+  it("gives up every question, whatever comes between", () => {
+    const asking = Effect.scoped(
+      Effect.gen(function* () {
+        const store = yield* silent().make
+        yield* store.get("key")
+        for (const after of [0, 100]) {
+          yield* Effect.sleep(after)
+          store.available = true
+          yield* store.get("key")
+        }
+      })
+    )
+    const points = SeededScheduler.points(asking).flatMap((point) => [point, { ...point, pastNextTimer: true }])
+    const hanging = points.filter(
+      (preempt) => !Exit.isSuccess(SeededScheduler.run(asking, { preempt, maxSteps: 10_000 }).exit)
+    )
+    assert.deepStrictEqual(hanging, [])
+  })
+
   it.effect("has one timer for all that ask in the same moment", () =>
     Effect.gen(function* () {
       const clock = yield* Clock.Clock
