@@ -20,8 +20,8 @@ export const draw = (chance: Chance): Limits => ({
   ...(chance.onceIn(2)
     ? chance.oneOf<Limits>([
         { need, tokens: { limit: 60, window: 500 } },
-        { need, tokens: { limit: 300, window: 10_000 } },
-        { need, inputTokens: { limit: 40, window: 10_000 } },
+        { need, tokens: { limit: 50, window: 10_000 } },
+        { need, inputTokens: { limit: 20, window: 10_000 } },
         { need, outputTokens: { limit: 200, window: 1_000 } },
         { tokens: { limit: 2_000, window: 10_000 }, outputTokens: { limit: 600, window: 10_000 } }
       ])

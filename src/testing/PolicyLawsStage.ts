@@ -119,15 +119,15 @@ class Stage {
         if (now() >= latest || now() - Math.max(this.lastEvent, this.models?.lastEvent ?? 0) >= patience) break
       }
       const open = this.calls.filter(({ isOpen }) => isOpen)
-      for (const call of open) call.ended = "never"
+      for (const call of open) this.giveUp(call)
       yield* Fiber.interruptAll(clients)
       for (const call of open) call.fibers = call.counter.live
     })
   }
 
-  /** On a busy machine what goes on behind calls may need longer: until the next step it has more time. */
+  /** On a busy machine a step may pass while what goes on behind calls has hardly gone on. */
   private readonly untilAtRest: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
-    for (let step = 0; step < 4 || (step < 16 && !isNothing(this.left)); step++) yield* Effect.sleep(rest / 4)
+    for (let step = 0; step < 4 || (step < 400 && !isNothing(this.left)); step++) yield* Effect.sleep(rest / 4)
   })
 
   private probe(provider: ModelProvider, count: number): Effect.Effect<void> {
@@ -138,7 +138,7 @@ class Stage {
       )
       const fiber = yield* Effect.forkDetach(Effect.all(asked, { concurrency: "unbounded", discard: true }))
       yield* inTime(Fiber.await(fiber))
-      for (const call of this.calls) if (call.isOpen) call.ended = "never"
+      for (const call of this.calls) if (call.isOpen) this.giveUp(call)
       yield* Fiber.interrupt(fiber)
     })
   }
@@ -201,9 +201,16 @@ class Stage {
     return Effect.provideContext(asked, context)
   }
 
+  /** Who is interrupted for taking for ever may need time to end; it has ended here. */
+  private giveUp(call: Calling): void {
+    call.ended = "never"
+    call.endMillis = this.clock.currentTimeMillisUnsafe()
+  }
+
   private end(call: Calling, exit: Exit.Exit<unknown, AiError.AiError>): void {
     call.isOpen = false
-    call.endMillis = this.lastEvent = this.clock.currentTimeMillisUnsafe()
+    this.lastEvent = this.clock.currentTimeMillisUnsafe()
+    if (call.ended !== "never") call.endMillis = this.lastEvent
     const isShared = this.calls.some(({ isOpen, key }) => isOpen && key === call.key)
     call.orphans = isShared
       ? []

@@ -1,5 +1,5 @@
 import { Effect, type Scope } from "effect"
-import * as policies from "holdfast/policy"
+import type * as policies from "holdfast/policy"
 import { Bulkhead, Fallback, Retry, Timeout } from "holdfast/policy"
 import { type ModelProvider } from "holdfast/provider"
 import { Model } from "holdfast/model"

@@ -114,14 +114,6 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     replace: "resumed"
   },
   {
-    fault: "who is asking the store does not hear that the provider asked to wait",
-    breaks: "neverTooEarly",
-    kinds: ["RateLimit.shared"],
-    file: "policy/RateLimitShared.ts",
-    search: "return paused > 0 ?",
-    replace: "return paused > Infinity ?"
-  },
-  {
     fault: "a stream begins anew without a word",
     breaks: "oneWellFormedStream",
     kinds: ["Fallback"],
@@ -134,7 +126,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     breaks: "oneWellFormedStream",
     kinds: ["Fallback"],
     file: "policy/MidStream.ts",
-    search: "let said: string | undefined = tracker.text",
+    search: "let said: string | undefined = before",
     replace: "let said: string | undefined = undefined"
   },
   {
@@ -238,7 +230,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     breaks: "everyCallEnds",
     kinds: ["ResponseCache.persisted"],
     file: "policy/CacheStore.ts",
-    search: "              resume(Effect.undefined)\n",
+    search: "                resume(Effect.undefined)\n",
     replace: ""
   },
   {
