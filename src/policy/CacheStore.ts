@@ -4,7 +4,7 @@
  * A question that is not answered in time counts as unanswered, and from then on nobody asks: calls go on at once. One
  * fiber, owned by the cache's scope, asks from time to time, and when it is answered the store is in use again.
  */
-import { Clock, Duration, Effect, Exit, type Fiber, Option, type Scope } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, Option, type Scope } from "effect"
 import type { Persistence } from "effect/persistence"
 import * as CacheEntry from "./CacheEntry.ts"
 import type { CacheLease, StoreError } from "./CacheLease.ts"
@@ -99,8 +99,11 @@ export class CacheStore {
           return this.watched.pipe(
             Effect.andThen(Effect.forkIn(question, this.scope, { startImmediately: true })),
             Effect.flatMap((asked) =>
-              // Drivers may take long to be interrupted while their server is frozen, so nobody waits for that.
-              Effect.onInterrupt(restore(answered(asked)), () => Effect.sync(() => asked.interruptUnsafe()))
+              // Drivers may take long to be interrupted while their server is frozen, so nobody waits for that but who
+              // closes the scope.
+              Effect.onInterrupt(restore(answered(asked)), () =>
+                this.isClosed ? Fiber.interrupt(asked) : Effect.sync(() => asked.interruptUnsafe())
+              )
             ),
             Effect.ensuring(Effect.sync(() => this.open.delete(waiting)))
           )
@@ -110,10 +113,14 @@ export class CacheStore {
   }
 
   private readonly watched: Effect.Effect<unknown> = Effect.suspend(() => {
-    if (this.watching) return Effect.void
+    if (this.watching || this.isClosed) return Effect.void
     this.watching = true
     return Effect.forkIn(this.watch, this.scope, { startImmediately: true })
   })
+
+  private get isClosed(): boolean {
+    return this.scope.state._tag === "Closed"
+  }
 
   /** Gives up what takes too long. One timer for all questions, as they all have the same time. */
   private readonly watch: Effect.Effect<void> = Effect.suspend(() =>

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Fiber, Logger } from "effect"
+import { Clock, Effect, Exit, Fiber, Logger, Metric } from "effect"
 import type { Persistence } from "effect/persistence"
 import { TestClock } from "effect/testing"
 import { SeededScheduler } from "holdfast/testing"
@@ -45,6 +45,18 @@ describe("CacheStore", () => {
       (preempt) => !Exit.isSuccess(SeededScheduler.run(asking, { preempt, maxSteps: 10_000 }).exit)
     )
     assert.deepStrictEqual(hanging, [])
+  })
+
+  it("has no fiber left when its scope has closed", () => {
+    const closing = Effect.suspend(() => {
+      let live = 0
+      const counter = { recordFiberStart: () => void live++, recordFiberEnd: () => void live-- }
+      const using = Effect.flatMap(silent().make, (store) => store.releaseLease("key", "me"))
+      return Effect.map(Effect.scoped(Effect.provideService(using, Metric.FiberRuntimeMetrics, counter)), () => live)
+    })
+    for (let seed = 0; seed < 3_000; seed++) {
+      assert.deepStrictEqual(SeededScheduler.run(closing, { seed }).exit, Exit.succeed(0), `seed ${seed}`)
+    }
   })
 
   it.effect("has one timer for all that ask in the same moment", () =>
