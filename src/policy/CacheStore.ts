@@ -4,7 +4,7 @@
  * A question that is not answered in time counts as unanswered, and from then on nobody asks: calls go on at once. One
  * fiber, owned by the cache's scope, asks from time to time, and when it is answered the store is in use again.
  */
-import { Clock, Duration, Effect, Exit, type Fiber, Option, type Scope } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, Option, Scope } from "effect"
 import type { Persistence } from "effect/persistence"
 import * as CacheEntry from "./CacheEntry.ts"
 import type { CacheLease, StoreError } from "./CacheLease.ts"
@@ -32,7 +32,8 @@ export class CacheStore {
     this.store = store
     this.lease = lease
     this.settings = settings
-    this.scope = scope
+    // Closing does not wait for one question before it gives up the next.
+    this.scope = Scope.forkUnsafe(scope, "parallel")
   }
 
   get(key: string): Effect.Effect<CacheEntry.CacheEntry | undefined> {
@@ -78,48 +79,62 @@ export class CacheStore {
   private inTime<A>(question: Effect.Effect<A, StoreError>): Effect.Effect<Exit.Exit<A, StoreError> | undefined> {
     return Effect.withFiber((asking) => {
       const clock = asking.getRef(Clock.Clock)
-      const answered = (asked: Fiber.Fiber<A, StoreError>) =>
-        Effect.callback<Exit.Exit<A, StoreError> | undefined>((resume) => {
-          const until = clock.currentTimeMillisUnsafe() + this.settings.timeoutMillis
+      return Effect.uninterruptibleMask((restore) =>
+        Effect.suspend(() => {
+          // Known before anything else can happen, so that nobody stops watching meanwhile.
           const waiting: Waiting = {
-            until,
-            giveUp: () => {
-              resume(Effect.undefined)
-              this.open.delete(waiting)
-              asked.interruptUnsafe()
-            }
+            until: clock.currentTimeMillisUnsafe() + this.settings.timeoutMillis,
+            isLate: false,
+            giveUp: undefined
           }
           this.open.add(waiting)
-          asked.addObserver((exit) => {
-            this.open.delete(waiting)
-            resume(Effect.succeed(exit))
-          })
-          return Effect.sync(() => this.open.delete(waiting))
+          const answered = (asked: Fiber.Fiber<A, StoreError>) =>
+            Effect.callback<Exit.Exit<A, StoreError> | undefined>((resume) => {
+              waiting.giveUp = () => {
+                resume(Effect.undefined)
+                asked.interruptUnsafe()
+              }
+              if (waiting.isLate) waiting.giveUp()
+              else asked.addObserver((exit) => resume(Effect.succeed(exit)))
+            })
+          return this.watched.pipe(
+            Effect.andThen(Effect.forkIn(question, this.scope, { startImmediately: true })),
+            Effect.flatMap((asked) =>
+              // Drivers may take long to be interrupted while their server is frozen, so nobody waits for that but who
+              // closes the scope, and not without a limit.
+              Effect.onInterrupt(restore(answered(asked)), () =>
+                this.isClosed
+                  ? Effect.timeoutOption(Fiber.interrupt(asked), this.settings.timeoutMillis)
+                  : Effect.sync(() => asked.interruptUnsafe())
+              )
+            ),
+            Effect.ensuring(Effect.sync(() => this.open.delete(waiting)))
+          )
         })
-      return Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(Effect.forkIn(question, this.scope, { startImmediately: true }), (asked) =>
-          // Drivers may take long to be interrupted while their server is frozen, so nobody waits for that.
-          Effect.onInterrupt(restore(answered(asked)), () => Effect.sync(() => asked.interruptUnsafe()))
-        )
-      ).pipe((answer) => {
-        if (this.watching) return answer
-        // At once, so that those who ask in the same moment find it there.
-        return Effect.andThen(Effect.forkIn(this.watch, this.scope, { startImmediately: true }), answer)
-      })
+      )
     })
   }
 
-  /** Gives up what takes too long. One timer for all questions, as they all have the same time. */
-  private readonly watch: Effect.Effect<void> = Effect.suspend(() => {
+  private readonly watched: Effect.Effect<unknown> = Effect.suspend(() => {
+    if (this.watching || this.isClosed) return Effect.void
     this.watching = true
-    return Effect.gen({ self: this }, function* () {
+    return Effect.flatMap(Effect.forkIn(this.watch, this.scope, { startImmediately: true }), (watching) =>
+      // The scope that closed in this moment does not wait for it.
+      this.isClosed ? Fiber.interrupt(watching) : Effect.void
+    )
+  })
+
+  private get isClosed(): boolean {
+    return this.scope.state._tag === "Closed"
+  }
+
+  /** Gives up what takes too long. One timer for all questions, as they all have the same time. */
+  private readonly watch: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.gen({ self: this }, function* () {
       for (;;) {
         // Another may be asked before the next look, so there is one look more than needed.
         const now = yield* Clock.currentTimeMillis
-        for (const { giveUp, until } of this.open) {
-          if (until > now) break
-          giveUp()
-        }
+        this.giveUp(now)
         const [first] = this.open
         yield* Effect.sleep(first === undefined ? this.settings.timeoutMillis : first.until - now)
         if (first === undefined && this.open.size === 0) {
@@ -128,8 +143,20 @@ export class CacheStore {
           return
         }
       }
-    })
-  })
+    }).pipe(
+      // Closed, nobody looks any more.
+      Effect.onInterrupt(() => Effect.sync(() => this.giveUp(Infinity)))
+    )
+  )
+
+  private giveUp(now: number): void {
+    for (const waiting of this.open) {
+      if (waiting.until > now) break
+      this.open.delete(waiting)
+      waiting.isLate = true
+      waiting.giveUp?.()
+    }
+  }
 
   private read<A>(exit: Exit.Exit<A, StoreError>): Effect.Effect<A | undefined> {
     if (Exit.isSuccess(exit)) return Effect.succeed(exit.value)
@@ -142,7 +169,7 @@ export class CacheStore {
 
   private leave(why: unknown): Effect.Effect<void> {
     return Effect.suspend(() => {
-      if (!this.available) return Effect.void
+      if (!this.available || this.isClosed) return Effect.void
       this.available = false
       return Effect.andThen(
         Effect.logWarning("the cache's store does not answer; calls go on without it", why),
@@ -166,7 +193,9 @@ export class CacheStore {
 /** A question that is under way. */
 interface Waiting {
   readonly until: number
-  readonly giveUp: () => void
+  /** Whether it was given up before anybody waited for the answer. */
+  isLate: boolean
+  giveUp: (() => void) | undefined
 }
 
 const isUnreadable = (error: StoreError): boolean =>

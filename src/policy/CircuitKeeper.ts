@@ -4,7 +4,7 @@
  * This is the layer below Effect's `CircuitBreaker.make`, which judges by one rule only and holds on to a call for as
  * long as its store does not answer.
  */
-import { Clock, Context, type Duration, Effect, Exit, Layer, Option, Scope } from "effect"
+import { Clock, Context, Duration, Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
 import { CircuitBreaker } from "effect/persistence"
 
 export type CircuitBreakerStore = CircuitBreaker.CircuitBreakerStore
@@ -75,9 +75,10 @@ export const inMemory: Keepers = (key) =>
  * When it fails or does not answer, calls go by a circuit in this process, and one call in `pauseMillis` asks the store
  * again.
  */
-export const shared: (timeout: Duration.Duration) => Effect.Effect<Keepers, never, CircuitBreakerStore> =
+export const shared: (timeout: Duration.Duration) => Effect.Effect<Keepers, never, CircuitBreakerStore | Scope.Scope> =
   Effect.fnUntraced(function* (timeout) {
     const store = yield* CircuitBreaker.CircuitBreakerStore
+    const scope = yield* Effect.scope
     let askFrom = 0
     let answers = true
 
@@ -123,9 +124,21 @@ export const shared: (timeout: Duration.Duration) => Effect.Effect<Keepers, neve
           if (now < askFrom) return yield* local.admit(restore)
           if (!answers) askFrom = now + pauseMillis
           const lease = Scope.makeUnsafe()
-          const admission = yield* Effect.onExit(restore(asked(Scope.provide(store.admit(key), lease))), (exit) =>
-            Exit.isSuccess(exit) && exit.value !== undefined ? Effect.void : Scope.close(lease, Exit.void)
-          )
+          const unused = (admission: Admission | undefined) =>
+            admission?.probe === true
+              ? Effect.ignore(asked(record(store, key, admission, "Ignored", Duration.zero)))
+              : Effect.void
+          // Interrupting the question could lose a probe that is granted already: who leaves does not wait for the answer,
+          // and what it grants goes back.
+          const question = asked(Scope.provide(store.admit(key), lease))
+          const asking = yield* Effect.forkIn(question, scope, { startImmediately: true })
+          const admission = yield* Effect.onExit(restore(Fiber.join(asking)), (exit) => {
+            if (Exit.isSuccess(exit)) return exit.value === undefined ? Scope.close(lease, Exit.void) : Effect.void
+            const back = Effect.flatMap(Fiber.await(asking), (answer) =>
+              Exit.isSuccess(answer) ? unused(answer.value) : Effect.void
+            )
+            return Effect.forkIn(Effect.ensuring(back, Scope.close(lease, Exit.void)), scope)
+          })
           if (admission !== undefined) return { ...admission, lease }
           askFrom = now + pauseMillis
           return yield* local.admit(restore)

@@ -8,6 +8,7 @@ import { AiError, type Response } from "effect/ai"
 import * as Attempt from "../core/Attempt.ts"
 import * as CallTrail from "../core/CallTrail.ts"
 import * as Content from "../core/Content.ts"
+import * as Deadline from "../core/Deadline.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
 import * as PolicyReason from "../core/PolicyReason.ts"
 import type { ModelProvider, Policy } from "../provider/ModelProvider.ts"
@@ -41,7 +42,8 @@ export const defaults = { stagger: "0 millis" } as const
  *   that leaves nothing running brings the next one forward.
  * - When all fail, the error is one after which trying again can help if there is one, and of those the one that asks
  *   for the longest wait. When all answers are unacceptable it is `PolicyReason` `NotAcceptable`, which is retryable.
- * - Each of the others draws on the call's `RetryBudget`; where that is spent, they are not asked.
+ * - Each of the others draws on the call's `RetryBudget`; where that is spent, or the call's time is over, they are not
+ *   asked.
  * - Interrupting the call ends all attempts.
  */
 const with_ = (providers: ReadonlyArray<ModelProvider>, options: Options = {}): Policy => {
@@ -161,7 +163,8 @@ const asContender = <A, E, R>(index: number, attempt: Effect.Effect<A, E, R>): E
 const plan = (stagger: Duration.Duration): FirstSuccess.Plan<never> => ({
   delay: stagger,
   afterFailure: "next",
-  permit: () => RetryBudget.take()
+  permit: () =>
+    Effect.flatMap(Deadline.remainingMillis, (left) => (left > 0 ? RetryBudget.take() : Effect.succeed(false)))
 })
 
 const asAiError = (errors: ReadonlyArray<AiError.AiError | Unacceptable>): AiError.AiError => {

@@ -8,6 +8,7 @@
 import { Clock, Duration, Effect, Exit, Option, type Scope } from "effect"
 import type { RateLimiter } from "effect/persistence"
 import type * as Bucket from "./RateLimitBucket.ts"
+import type { Dimension } from "./RateLimitHeaders.ts"
 import type { Line, Refusal, Restore } from "./RateLimitLine.ts"
 import * as State from "./RateLimitState.ts"
 
@@ -42,17 +43,25 @@ export class SharedLimits {
   ): Effect.Effect<void, Refusal> {
     const taken = line.state.buckets.filter(({ dimension }) => ticket.need[dimension] > 0)
     if (taken.length === 0 || line.now < this.absentUntil) return Effect.sync(() => line.release())
-    const turn = Effect.flatMap(this.ask(line, taken, ticket.need), (waits): Effect.Effect<void, Refusal> => {
-      const millis = Math.max(0, ...waits)
+    const latest = line.now + maxWait
+    const wait = (millis: number, dimension: Dimension): Effect.Effect<void, Refusal> => {
       const left = deadline === undefined ? Infinity : deadline - line.now
       if (millis > left) {
         return Effect.fail({ _tag: "DeadlineTooNear", remainingMillis: Math.max(0, left), neededMillis: millis })
       }
-      if (millis > maxWait) {
-        const dimension = taken[waits.indexOf(millis)]?.dimension ?? "requests"
+      if (millis > Math.max(0, latest - line.now)) {
         return Effect.fail({ _tag: "RateLimited", key: line.key, dimension, retryAfterMillis: millis })
       }
-      return millis > 0 ? Effect.sleep(millis) : Effect.void
+      return millis > 0 ? Effect.andThen(Effect.sleep(millis), resumed) : Effect.void
+    }
+    // Meanwhile another call may have been told to wait.
+    const resumed = Effect.suspend(() => {
+      const paused = Math.ceil(line.state.pausedUntil - line.now)
+      return paused > 0 ? wait(paused, "requests") : Effect.void
+    })
+    const turn = Effect.flatMap(this.ask(line, taken, ticket.need), (waits) => {
+      const millis = Math.max(0, ...waits)
+      return Effect.andThen(wait(millis, taken[waits.indexOf(millis)]?.dimension ?? "requests"), resumed)
     })
     return Effect.onExit(restore(turn), (exit) => {
       if (Exit.isSuccess(exit)) return Effect.sync(() => line.release())
@@ -95,10 +104,15 @@ export class SharedLimits {
   private taking(line: Line, buckets: ReadonlyArray<Bucket.Bucket>, tokens: (bucket: Bucket.Bucket) => number) {
     return Effect.forEach(
       buckets,
-      (bucket) =>
-        Effect.map(this.store.tokenBucket(consumption(line, bucket, tokens(bucket))), ([left, elapsed]) =>
-          left >= 0 ? 0 : Math.max(0, Math.ceil((Math.ceil(-left) * bucket.windowMillis) / bucket.limit - elapsed))
-        ),
+      (bucket) => {
+        const taken = tokens(bucket)
+        // Who needs more than there is room for goes when it is full, as in the bucket of the process.
+        const debt = Math.max(0, taken - bucket.capacity)
+        return Effect.map(this.store.tokenBucket(consumption(line, bucket, taken)), ([level, elapsed]) => {
+          const missing = Math.ceil(-(level + debt))
+          return Math.max(0, Math.ceil((Math.max(0, missing) * bucket.windowMillis) / bucket.limit - elapsed))
+        })
+      },
       { concurrency: "unbounded" }
     )
   }

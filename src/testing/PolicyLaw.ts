@@ -17,14 +17,28 @@ export interface Allows {
   readonly attempt?: Duration.Input | undefined
   /** How long the first model may say nothing while somebody waits for its next content. */
   readonly silence?: Duration.Input | undefined
+  /** What a stream of the first model must bring each second once its content has begun, as `Timeout.perAttempt` says. */
+  readonly tokensPerSecond?: number | undefined
   /** Retries and hedges of the first model: so many, or a share of the calls where that is more. */
   readonly retries?: { readonly reserve: number; readonly ratio: number } | undefined
   /** Whether all attempts at the first model pass one rate limit, which nothing passes while the model asks to wait. */
   readonly paced?: boolean | undefined
+  /** How often attempts at the first model may begin: all of these hold. */
+  readonly rates?: ReadonlyArray<Rate> | undefined
+  /** Whether a store may still be asked or told for a call that has ended, without anybody waiting for it. */
+  readonly tellsBehind?: boolean | undefined
   /** Calls that can be under way at the same time, at least. Default 1. */
   readonly concurrency?: number | undefined
   /** Keys that policies may keep, by their `_tag` in `PolicyHealth`. Default: 1,000 each. */
   readonly keys?: Readonly<Record<string, number>> | undefined
+}
+
+/** So many at once, and so many a millisecond. */
+export interface Rate {
+  readonly burst: number
+  readonly perMilli: number
+  /** Whether attempts that failed do not count. */
+  readonly ofAnswers?: boolean | undefined
 }
 
 /** A promise of policies. */

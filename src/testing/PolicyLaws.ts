@@ -29,7 +29,7 @@ import * as Stack from "./PolicyLawsStack.ts"
 import { rehearse } from "./PolicyLawsStage.ts"
 import type { Trace } from "./PolicyLawsTrace.ts"
 
-export type { Allows, Law } from "./PolicyLaw.ts"
+export type { Allows, Law, Rate } from "./PolicyLaw.ts"
 export { type Breach, laws } from "./PolicyLawsBook.ts"
 export * from "./PolicyLawsOfAnswers.ts"
 export {

@@ -22,7 +22,11 @@ export type Open<A> = { -readonly [Name in keyof A]: A[Name] }
 interface Attending extends Open<AttemptSeen> {
   readonly request: Request
   readonly chunks: Array<ReadonlyArray<Part>>
+  readonly flow: Array<AttemptSeen["flow"][number]>
+  /** Since the last content, and since the first. */
   waited: number
+  flowed: number | undefined
+  characters: number
   pulledAt: number | undefined
 }
 
@@ -88,10 +92,12 @@ export class Models {
       const entry = this.models[attempt.model]?.seen.log.find(({ request }) => request === attempt.request)
       // Without an entry its caller had left before the model was reached.
       const endMillis = entry === undefined ? attempt.startMillis : (entry.endMillis ?? Infinity)
-      const silence = attempt.waited + (attempt.pulledAt === undefined ? 0 : Math.max(0, endMillis - attempt.pulledAt))
+      const last = attempt.pulledAt === undefined ? 0 : Math.max(0, endMillis - attempt.pulledAt)
+      const { characters, flow, flowed, longestSilence, waited } = attempt
       return {
         ...attempt,
-        longestSilence: Math.max(attempt.longestSilence, silence),
+        longestSilence: Math.max(longestSilence, waited + last),
+        flow: flowed === undefined ? [] : [...flow, { millis: flowed + last, characters }],
         ended: entry === undefined ? "interrupted" : entry.ended,
         endMillis,
         error: entry?.error
@@ -150,11 +156,14 @@ export class Models {
       startMillis: this.lastBegin,
       chunks: [],
       longestSilence: 0,
+      flow: [],
       ended: undefined,
       endMillis: 0,
       error: undefined,
       request: { ...request },
       waited: 0,
+      flowed: undefined,
+      characters: 0,
       pulledAt: undefined
     }
     this.attempts.push(attempt)
@@ -164,10 +173,19 @@ export class Models {
 
   private brought<Parts extends ReadonlyArray<Response.StreamPartEncoded>>(attempt: Attending, parts: Parts): Parts {
     const now = this.clock.currentTimeMillisUnsafe()
-    attempt.waited += now - (attempt.pulledAt ?? now)
+    const waited = now - (attempt.pulledAt ?? now)
+    attempt.waited += waited
     attempt.pulledAt = undefined
     attempt.longestSilence = Math.max(attempt.longestSilence, attempt.waited)
-    if (parts.some(Content.isContent)) attempt.waited = 0
+    if (attempt.flowed !== undefined) {
+      attempt.flowed += waited
+      attempt.flow.push({ millis: attempt.flowed, characters: attempt.characters })
+    }
+    if (parts.some(Content.isContent)) {
+      attempt.waited = 0
+      attempt.flowed ??= 0
+      for (const part of parts) if ("delta" in part) attempt.characters += part.delta.length
+    }
     attempt.chunks.push(parts)
     return parts
   }

@@ -3,7 +3,7 @@
  */
 import { Duration } from "effect"
 import * as Failure from "../core/Failure.ts"
-import { type Law, millis } from "./PolicyLaw.ts"
+import { type Law, millis, type Rate } from "./PolicyLaw.ts"
 import type { Call } from "./PolicyLawsProgram.ts"
 import type { AttemptSeen, CallSeen, Trace } from "./PolicyLawsTrace.ts"
 
@@ -24,12 +24,14 @@ export const isSharing = ({ settled }: Trace): boolean =>
  */
 export const interruptionLeavesNothing: Law = {
   name: "interruptionLeavesNothing",
-  breaches: (trace) =>
+  breaches: (trace, { tellsBehind }) =>
     trace.calls.flatMap(({ ended, fibers, number, orphans }) => {
       const left = orphans.filter((orphan) => trace.attempts[orphan]?.isBehind === false)
       return [
         ...(left.length > 0 ? [`call ${number} ${ended} and left attempt ${left.join(", ")} open`] : []),
-        ...(fibers > 0 && !isSharing(trace) ? [`call ${number} ${ended} and left ${fibers} fiber(s)`] : [])
+        ...(fibers > 0 && !isSharing(trace) && tellsBehind !== true
+          ? [`call ${number} ${ended} and left ${fibers} fiber(s)`]
+          : [])
       ]
     })
 }
@@ -62,18 +64,19 @@ export const attemptsAreBounded: Law = {
 
 /**
  * A model is not asked again by a call before the time it asked for, nor at all when it said that it cannot succeed; no
- * two callers come back after the same wait.
+ * two callers come back after the same wait; and no more go than rate limits let through.
  */
 export const neverTooEarly: Law = {
   name: "neverTooEarly",
-  breaches: (trace, { paced }) => [
+  breaches: (trace, { paced, rates = [] }) => [
     // On a busy machine a time limit may pass before anybody heard of the failure.
     ...(trace.isLate ? [] : trace.calls).flatMap((call) => {
       const made = attemptsOf(trace, call)
       return made.flatMap((failed, index) => tooEarly(failed, made.slice(index + 1)))
     }),
     ...sameWaits(trace),
-    ...(paced === true && !trace.isLate ? trace.attempts.flatMap((failed) => outOfPace(failed, trace)) : [])
+    ...(paced === true && !trace.isLate ? trace.attempts.flatMap((failed) => outOfPace(failed, trace)) : []),
+    ...(trace.isLate ? [] : rates.flatMap((rate) => tooMany(rate, trace)))
   ]
 }
 
@@ -124,6 +127,20 @@ const outOfPace = ({ endMillis, error, model, number }: AttemptSeen, { attempts 
   )
 }
 
+const tooMany = ({ burst, ofAnswers, perMilli }: Rate, { attempts }: Trace): ReadonlyArray<string> => {
+  const made = attempts.filter(
+    ({ ended, model }) => model === 0 && (ofAnswers !== true || ended === "completed" || ended === "interrupted")
+  )
+  // A bucket, full at first: what is in it when the first of those in question begins is at most its whole content.
+  let level = burst
+  let at = 0
+  return made.flatMap(({ number, startMillis }) => {
+    level = Math.min(burst, level + (startMillis - at) * perMilli) - 1
+    at = startMillis
+    return level < -grain ? [`attempt ${number} began at ${startMillis}, ${-level} too many for ${burst} at once`] : []
+  })
+}
+
 /**
  * What is left of a call's time never grows, nothing further is begun when nothing is left, and no clock is put off by
  * what says nothing.
@@ -142,7 +159,7 @@ export const deadlineShrinks: Law = {
     })
     // A busy machine is late with everything.
     if (trace.isLate) return ofDeadlines
-    const { attempt, overall, silence } = allows
+    const { attempt, overall, silence, tokensPerSecond } = allows
     return [
       ...ofDeadlines,
       ...trace.calls.flatMap(({ endMillis, number, plan, startMillis }) =>
@@ -150,6 +167,7 @@ export const deadlineShrinks: Law = {
           ? [`call ${number} took ${endMillis - startMillis} ms, ${millis(overall)} are allowed`]
           : []
       ),
+      ...(tokensPerSecond === undefined ? [] : trace.attempts.flatMap((each) => tooSlow(each, tokensPerSecond))),
       ...trace.attempts.flatMap(({ endMillis, longestSilence, method, model, number, startMillis }) => {
         if (model !== 0) return []
         if (method === "streamText") {
@@ -163,6 +181,19 @@ export const deadlineShrinks: Law = {
       })
     ]
   }
+}
+
+/** How long a stream may be slow before its speed counts, and what counts as a token of it. */
+const slow = { millis: 5_000, characters: 4 } as const
+
+const tooSlow = ({ flow, model, number }: AttemptSeen, tokensPerSecond: number): ReadonlyArray<string> => {
+  const found = flow.find(
+    ({ characters, millis }) =>
+      millis > Math.max(slow.millis, (characters / slow.characters / tokensPerSecond) * 1_000) + grain
+  )
+  return found === undefined || model !== 0
+    ? []
+    : [`attempt ${number} brought ${found.characters} characters in ${found.millis} ms, and went on`]
 }
 
 const remaining = ({ deadline = Infinity, startMillis }: AttemptSeen): number => deadline - startMillis

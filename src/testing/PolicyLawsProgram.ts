@@ -30,6 +30,7 @@ export interface Call {
   /** What the client waits before. */
   readonly after?: number | undefined
   readonly tenant?: string | undefined
+  readonly task?: string | undefined
   readonly priority?: number | undefined
   /** What is left, by `Deadline`, of a time that nobody enforces. */
   readonly deadline?: number | undefined
@@ -67,6 +68,7 @@ const callOf = (chance: Chance, prompts: number): Call => {
     prompt: chance.below(prompts),
     ...(chance.onceIn(3) ? { after: chance.oneOf([0, 1, 50, 1_000, 20_000]) } : {}),
     ...(chance.onceIn(3) ? { tenant: chance.oneOf(["red", "blue"]) } : {}),
+    ...(chance.onceIn(6) ? { task: "summary" } : {}),
     ...(chance.onceIn(5) ? { priority: chance.oneOf([-10, 10]) } : {}),
     ...(chance.onceIn(8) ? { deadline: chance.oneOf([100, 2_000, 20_000]) } : {}),
     ...(method === "streamText" && chance.onceIn(6) ? { pause: chance.oneOf([1, 100, 3_000]) } : {}),
@@ -77,7 +79,7 @@ const callOf = (chance: Chance, prompts: number): Call => {
   }
 }
 
-const crowd: ReadonlyArray<Call> = Array.from({ length: 40 }, (_, index) => ({
+const crowd: ReadonlyArray<Call> = Array.from({ length: 24 }, (_, index) => ({
   method: index % 2 === 0 ? "generateText" : "streamText",
   prompt: 1_000 + index,
   tenant: `tenant ${index}`

@@ -31,10 +31,24 @@ function* smallerLayer(layer: Layer): Iterable<Layer> {
   }
 }
 
-const optional = ["retry", "maxWaiting", "maxWait", "keyConcurrency", "maxAttempts", "maxBuffer", "headers"]
+const optional = [
+  "retry",
+  "requests",
+  "burst",
+  "maxWaiting",
+  "maxWait",
+  "keyConcurrency",
+  "maxAttempts",
+  "maxBuffer",
+  "headers",
+  "staleFor",
+  "processes",
+  "latency",
+  "silent"
+]
 
 function* smallerCall(call: Call): Iterable<Call> {
-  for (const option of ["after", "leave", "pause", "take", "deadline", "priority", "tenant"] as const) {
+  for (const option of ["after", "leave", "pause", "take", "deadline", "priority", "tenant", "task"] as const) {
     if (call[option] === undefined) continue
     const { [option]: _, ...rest } = call
     yield rest

@@ -87,7 +87,7 @@ class Stage {
         Effect.forkDetach(Effect.forEach(calls, (call) => this.call(provider, call), { discard: true }))
       )
       yield* this.awaitAll(clients)
-      yield* pass(rest, 4)
+      yield* this.untilAtRest
       const health = yield* Effect.all(this.registry)
       this.settled = { ...this.left, health }
       models.isWell = true
@@ -119,11 +119,16 @@ class Stage {
         if (now() >= latest || now() - Math.max(this.lastEvent, this.models?.lastEvent ?? 0) >= patience) break
       }
       const open = this.calls.filter(({ isOpen }) => isOpen)
-      for (const call of open) call.ended = "never"
+      for (const call of open) this.giveUp(call)
       yield* Fiber.interruptAll(clients)
       for (const call of open) call.fibers = call.counter.live
     })
   }
+
+  /** On a busy machine a step may pass while what goes on behind calls has hardly gone on. */
+  private readonly untilAtRest: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
+    for (let step = 0; step < 4 || (step < 400 && !isNothing(this.left)); step++) yield* Effect.sleep(rest / 4)
+  })
 
   private probe(provider: ModelProvider, count: number): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
@@ -133,7 +138,7 @@ class Stage {
       )
       const fiber = yield* Effect.forkDetach(Effect.all(asked, { concurrency: "unbounded", discard: true }))
       yield* inTime(Fiber.await(fiber))
-      for (const call of this.calls) if (call.isOpen) call.ended = "never"
+      for (const call of this.calls) if (call.isOpen) this.giveUp(call)
       yield* Fiber.interrupt(fiber)
     })
   }
@@ -158,7 +163,7 @@ class Stage {
     const calling: Calling = {
       number: this.calls.length,
       plan,
-      key: `${plan.tenant ?? ""}/${plan.prompt}`,
+      key: `${plan.tenant ?? ""}/${plan.task ?? ""}/${plan.prompt}`,
       startMillis: now,
       endMillis: now,
       ended: "interrupted",
@@ -177,13 +182,13 @@ class Stage {
 
   private ask(provider: ModelProvider, calling: Calling): Effect.Effect<void, AiError.AiError> {
     const { counter, number, parts, plan, recorder, startMillis } = calling
-    const { deadline, method, pause = 0, priority = 0, prompt, take, tenant } = plan
+    const { deadline, method, pause = 0, priority = 0, prompt, take, task, tenant } = plan
     const request = requestOf(prompt)
     const context = Context.make(CurrentCall, { number, recorder }).pipe(
       Context.add(IdGenerator.IdGenerator, IdGenerator.defaultIdGenerator),
       Context.add(CallTrail.Current, recorder),
       Context.add(Metric.FiberRuntimeMetrics, counter),
-      Context.add(Caller.Current, { tenant, task: undefined, priority }),
+      Context.add(Caller.Current, { tenant, task, priority }),
       Context.add(Deadline.Current, deadline === undefined ? undefined : startMillis + deadline)
     )
     const asked =
@@ -196,9 +201,16 @@ class Stage {
     return Effect.provideContext(asked, context)
   }
 
+  /** Who is interrupted for taking for ever may need time to end; it has ended here. */
+  private giveUp(call: Calling): void {
+    call.ended = "never"
+    call.endMillis = this.clock.currentTimeMillisUnsafe()
+  }
+
   private end(call: Calling, exit: Exit.Exit<unknown, AiError.AiError>): void {
     call.isOpen = false
-    call.endMillis = this.lastEvent = this.clock.currentTimeMillisUnsafe()
+    this.lastEvent = this.clock.currentTimeMillisUnsafe()
+    if (call.ended !== "never") call.endMillis = this.lastEvent
     const isShared = this.calls.some(({ isOpen, key }) => isOpen && key === call.key)
     call.orphans = isShared
       ? []
@@ -228,6 +240,8 @@ const pass = (millis: number, steps: number): Effect.Effect<void> =>
 
 const inTime = (ended: Effect.Effect<unknown>): Effect.Effect<void> =>
   Effect.asVoid(Effect.raceFirst(ended, pass(patience, 12)))
+
+const isNothing = ({ attempts, fibers, sleepers }: Left): boolean => attempts + fibers + sleepers === 0
 
 const nothing: Left = { fibers: 0, sleepers: 0, attempts: 0 }
 

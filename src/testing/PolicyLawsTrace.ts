@@ -32,6 +32,11 @@ export interface AttemptSeen {
   readonly chunks: ReadonlyArray<ReadonlyArray<Part>>
   /** The longest time for which somebody waited for content. */
   readonly longestSilence: number
+  /**
+   * How long somebody had waited since the first content of a stream when more came, or when it ended, and how many
+   * characters had come before.
+   */
+  readonly flow: ReadonlyArray<{ readonly millis: number; readonly characters: number }>
   /** How the model saw it. */
   readonly ended: Entry<unknown>["ended"]
   readonly endMillis: number

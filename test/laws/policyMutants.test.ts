@@ -20,7 +20,8 @@ const brokenLaw = async (
   runs: number,
   kinds: ReadonlyArray<string>
 ) => {
-  const hasKinds = ({ policies }: PolicyLaws.Plan) => kinds.every((kind) => policies.some(({ is }) => is === kind))
+  const hasKinds = ({ policies }: PolicyLaws.Plan) =>
+    kinds.every((kind) => policies.some(({ is }) => is === kind || is.startsWith(`${kind}.`)))
   let next = 0
   const plan = () => {
     for (;;) {

@@ -1,17 +1,21 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Fiber, Logger } from "effect"
+import { Clock, Effect, Exit, Fiber, Logger, Metric, Scope } from "effect"
 import type { Persistence } from "effect/persistence"
 import { TestClock } from "effect/testing"
 import { SeededScheduler } from "holdfast/testing"
 import { CacheStore } from "../../src/policy/CacheStore.ts"
 
-/** A store that never answers. */
-const silent = () => {
+/** A store that never answers, and takes so long to let go of a question. */
+const silent = (lettingGoMillis = 0) => {
   const seen = { open: 0 }
   const ask = Effect.acquireUseRelease(
     Effect.sync(() => seen.open++),
     () => Effect.never,
-    () => Effect.sync(() => seen.open--)
+    () =>
+      Effect.andThen(
+        Effect.sleep(lettingGoMillis),
+        Effect.sync(() => seen.open--)
+      )
   )
   const never = () => ask
   const store: Persistence.BackingPersistenceStore = {
@@ -28,6 +32,53 @@ const silent = () => {
 }
 
 describe("CacheStore", () => {
+  it("gives up every question, whatever comes between", () => {
+    const asking = Effect.scoped(
+      Effect.gen(function* () {
+        const store = yield* silent().make
+        yield* store.get("key")
+        for (const after of [0, 100]) {
+          yield* Effect.sleep(after)
+          store.available = true
+          yield* store.get("key")
+        }
+      })
+    )
+    const points = SeededScheduler.points(asking).flatMap((point) => [point, { ...point, pastNextTimer: true }])
+    const hanging = points.filter(
+      (preempt) => !Exit.isSuccess(SeededScheduler.run(asking, { preempt, maxSteps: 10_000 }).exit)
+    )
+    assert.deepStrictEqual(hanging, [])
+  })
+
+  it("has no fiber left when its scope has closed", () => {
+    const closing = Effect.suspend(() => {
+      let live = 0
+      const counter = { recordFiberStart: () => void live++, recordFiberEnd: () => void live-- }
+      const using = Effect.flatMap(silent().make, (store) => store.releaseLease("key", "me"))
+      return Effect.map(Effect.scoped(Effect.provideService(using, Metric.FiberRuntimeMetrics, counter)), () => live)
+    })
+    for (let seed = 0; seed < 3_000; seed++) {
+      assert.deepStrictEqual(SeededScheduler.run(closing, { seed }).exit, Exit.succeed(0), `seed ${seed}`)
+    }
+  })
+
+  it.effect("keeps nobody who asks when its scope closes, however long its driver takes", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const { make, seen } = silent(10_000)
+      const store = yield* Scope.provide(make, scope)
+      const asking = yield* Effect.forkChild(store.get("key"))
+      yield* Effect.yieldNow
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual([yield* Fiber.join(asking), seen.open], [undefined, 1])
+      yield* TestClock.adjust("10 seconds")
+      yield* Fiber.join(closing)
+      assert.strictEqual(seen.open, 0)
+    }).pipe(Effect.provide(Logger.layer([])))
+  )
+
   it.effect("has one timer for all that ask in the same moment", () =>
     Effect.gen(function* () {
       const clock = yield* Clock.Clock

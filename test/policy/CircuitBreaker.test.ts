@@ -558,6 +558,32 @@ describe("CircuitBreaker.shared", () => {
     }).pipe(withoutJitter, ids)
   )
 
+  it.effect("lets the next call probe when who was to probe left before the store's answer arrived", () =>
+    Effect.gen(function* () {
+      const real = yield* Circuits.CircuitBreakerStore
+      const slow = Layer.succeed(Circuits.CircuitBreakerStore, {
+        ...real,
+        admit: (key) => Effect.tap(real.admit(key), Effect.sleep(20))
+      })
+      yield* Effect.gen(function* () {
+        const breaker = yield* sharing({ consecutive: 1 })
+        breaker.answers({ error: down })
+        const failing = yield* Effect.forkChild(breaker.generate)
+        yield* TestClock.adjust("20 millis")
+        yield* Fiber.join(failing)
+        yield* TestClock.adjust("5 seconds")
+        breaker.answers({})
+        const leaving = yield* Effect.forkChild(breaker.generate)
+        yield* TestClock.adjust("10 millis")
+        yield* Fiber.interrupt(leaving)
+        yield* TestClock.adjust("10 millis")
+        const next = yield* Effect.forkChild(breaker.generate)
+        yield* TestClock.adjust("20 millis")
+        assert.deepStrictEqual([yield* Fiber.join(next), breaker.seen.calls], ["ok", 2])
+      }).pipe(Effect.provide(slow))
+    }).pipe(withoutJitter, ids, Effect.provide(store))
+  )
+
   it.effect("keeps nobody from leaving, and lets go of a result, while the store is frozen", () =>
     Effect.gen(function* () {
       const { layer, state } = yield* freezing

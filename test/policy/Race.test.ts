@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Option, Schema, Stream } from "effect"
 import { AiError, IdGenerator } from "effect/ai"
 import { TestClock } from "effect/testing"
-import { CallTrail, PolicyReason } from "holdfast/core"
+import { CallTrail, Deadline, PolicyReason } from "holdfast/core"
 import { Race, RetryBudget } from "holdfast/policy"
 import type { ModelProvider } from "holdfast/provider"
 import { failure, request, scripted, text, type Answer } from "./scripted.ts"
@@ -209,6 +209,17 @@ describe("Race", () => {
           [1, 1]
         ]
       )
+    }).pipe(ids)
+  )
+
+  it.effect("asks nobody else when the call's time is over", () =>
+    Effect.gen(function* () {
+      const { calls, next, options } = yield* racing([{ delay: 3_000, parts: text("late") }, {}, {}], {
+        stagger: "1 second"
+      })
+      const call = Effect.provideService(next.generateText(options), Deadline.Current, 1_000)
+      const { exit } = yield* after(3_000, call)
+      assert.deepStrictEqual([(yield* exit)[0], calls()], [{ type: "text", text: "late" }, [1, 0, 0]])
     }).pipe(ids)
   )
 

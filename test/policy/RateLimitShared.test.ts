@@ -62,6 +62,40 @@ describe("RateLimit.shared", () => {
     })
   )
 
+  it.effect("lets a call go at once that needs more than there is room for, when nobody went before", () =>
+    Effect.gen(function* () {
+      const store = yield* inMemory
+      const limits = { tokens: { limit: 100, window: "10 seconds" as const }, maxWait: "1 second" as const }
+      const estimate = () => ({ inputTokens: 40, outputTokens: 60 })
+      const [a, b] = [
+        yield* processOn(store, { ...limits, estimate }),
+        yield* processOn(store, { ...limits, maxWait: "1 minute", estimate })
+      ]
+      yield* a.call
+      // The next one waits for all that the first one took.
+      const next = yield* Effect.forkChild(b.call)
+      yield* TestClock.adjust("9900 millis")
+      assert.deepStrictEqual([a.sent, b.sent], [[0], []])
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(next)
+    })
+  )
+
+  it.effect("lets nothing go while the provider asked to wait, not even who has a place in the store", () =>
+    Effect.gen(function* () {
+      const store = yield* inMemory
+      const slow: typeof store = { ...store, tokenBucket: (options) => Effect.delay(store.tokenBucket(options), 20) }
+      const busy = failure(new AiError.RateLimitError({ retryAfter: Duration.seconds(5) }))
+      const a = yield* processOn(slow, perSecond(10), (n) => (n === 1 ? Effect.delay(busy, 10) : Effect.void))
+      const all = yield* Effect.forkChild(many(Effect.exit(a.call), 2))
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual(a.sent, [20])
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(all)
+      assert.strictEqual(a.sent.length, 2)
+    })
+  )
+
   it.effect("lets the others pause as well when one was rejected", () =>
     Effect.gen(function* () {
       const store = yield* inMemory

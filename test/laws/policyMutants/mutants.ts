@@ -98,6 +98,22 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     replace: "const asked = Math.max((retryAfterMillis ?? 0) / 2,"
   },
   {
+    fault: "the tokens of a call are not taken from what a limit allows",
+    breaks: "neverTooEarly",
+    kinds: ["RateLimit.of"],
+    file: "policy/RateLimitState.ts",
+    search: "Bucket.take(bucket, need[bucket.dimension], now)",
+    replace: `Bucket.take(bucket, bucket.dimension === "requests" ? need.requests : 0, now)`
+  },
+  {
+    fault: "a call takes a place in the store of several processes, and does not wait for it",
+    breaks: "neverTooEarly",
+    kinds: ["RateLimit.shared"],
+    file: "policy/RateLimitShared.ts",
+    search: "Effect.andThen(Effect.sleep(millis), resumed)",
+    replace: "resumed"
+  },
+  {
     fault: "a stream begins anew without a word",
     breaks: "oneWellFormedStream",
     kinds: ["Fallback"],
@@ -110,7 +126,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     breaks: "oneWellFormedStream",
     kinds: ["Fallback"],
     file: "policy/MidStream.ts",
-    search: "let said: string | undefined = tracker.text",
+    search: "let said: string | undefined = before",
     replace: "let said: string | undefined = undefined"
   },
   {
@@ -136,6 +152,30 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     file: "policy/Timeout.ts",
     search: "      if (!Content.isContent(part)) continue\n",
     replace: ""
+  },
+  {
+    fault: "a stream may be as slow as it likes once it has begun",
+    breaks: "deadlineShrinks",
+    kinds: ["Timeout.perAttempt"],
+    file: "policy/Timeout.ts",
+    search: "if (tokensPerSecond > 0) {",
+    replace: "if (tokensPerSecond > Infinity) {"
+  },
+  {
+    fault: "a race asks others when the call's time is over",
+    breaks: "deadlineShrinks",
+    kinds: ["Race"],
+    file: "policy/Race.ts",
+    search: "left > 0 ? RetryBudget.take()",
+    replace: "left >= 0 ? RetryBudget.take()"
+  },
+  {
+    fault: "what is for one task is given to another, by way of the store",
+    breaks: "cachesOnlyWholeAnswers",
+    kinds: ["ResponseCache.persisted"],
+    file: "policy/RequestKey.ts",
+    search: "tenant ?? null, task ?? null",
+    replace: "tenant ?? null, task === null"
   },
   {
     fault: "tenants share an answer",
@@ -176,6 +216,22 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     file: "policy/CircuitBreaker.ts",
     search: "if (known.size <= maxKeys) break",
     replace: "if (known.size <= maxKeys || oldest !== undefined) break"
+  },
+  {
+    fault: "a probe that the store granted to somebody who has left stays taken",
+    breaks: "stateIsBounded",
+    kinds: ["CircuitBreaker.shared"],
+    file: "policy/CircuitKeeper.ts",
+    search: "Exit.isSuccess(answer) ? unused(answer.value) : Effect.void",
+    replace: "Exit.isSuccess(answer) ? Effect.void : Effect.void"
+  },
+  {
+    fault: "a call waits for ever for a store that does not answer",
+    breaks: "everyCallEnds",
+    kinds: ["ResponseCache.persisted"],
+    file: "policy/CacheStore.ts",
+    search: "                resume(Effect.undefined)\n",
+    replace: ""
   },
   {
     fault: "a reader that comes to wait just after a piece came waits for the next one",
