@@ -61,8 +61,12 @@ export const scope = (
     const inner = Scope.makeUnsafe()
     yield* Effect.addFinalizer((exit) =>
       Effect.gen(function* () {
+        const close = Scope.closeUnsafe(inner, exit)
+        if (close === undefined) return
         // The only fiber that may have no owner in the end: what never closes cannot be waited for, nor be interrupted.
-        const closing = yield* Effect.forkDetach(Scope.close(inner, exit), { startImmediately: true })
+        const closing = yield* Effect.forkDetach(close, { startImmediately: true })
+        const closedAtOnce = closing.pollUnsafe()
+        if (closedAtOnce !== undefined) return yield* closedAtOnce
         const closed = yield* Effect.timeoutOption(Fiber.await(closing), limitMillis)
         if (Option.isSome(closed)) return yield* closed.value
         yield* Effect.logWarning(`what was to close within ${limitMillis} ms has not, and is left to itself`)

@@ -211,11 +211,13 @@ export class Member<A, E> {
 
   putOut(): void {
     this.at = undefined
+    this.wake()
   }
 
   wake(): void {
-    const { resume } = this
-    if (resume === undefined || (this.at?.next === undefined && this.flight.end === undefined)) return
+    const { at, resume } = this
+    // One that was put out has something to be told, and may have been while it went to wait.
+    if (resume === undefined || (at !== undefined && at.next === undefined && this.flight.end === undefined)) return
     this.stopWaiting()
     resume(this.pull)
   }

@@ -27,6 +27,8 @@ export interface Allows {
   readonly rates?: ReadonlyArray<Rate> | undefined
   /** Whether a store may still be asked or told for a call that has ended, without anybody waiting for it. */
   readonly tellsBehind?: boolean | undefined
+  /** Whether closing waits for a store only so long, and leaves the rest to end by itself. */
+  readonly closesBehind?: boolean | undefined
   /** Calls that can be under way at the same time, at least. Default 1. */
   readonly concurrency?: number | undefined
   /** Keys that policies may keep, by their `_tag` in `PolicyHealth`. Default: 1,000 each. */

@@ -235,7 +235,7 @@ export const kinds: Readonly<Record<string, Kind<object>>> = {
   "ResponseCache.persisted": kind({
     draw: (chance) => ({ ...cache(chance), ...Stores.drawSharing(chance, 2), leaseFor: chance.oneOf([200, 10_000]) }),
     make: (options) => Stores.across(Stores.answers, options, ResponseCache.persisted(options)),
-    allows: ({ capacity }) => ({ keys: { ResponseCache: capacity } }),
+    allows: ({ capacity }) => ({ keys: { ResponseCache: capacity }, closesBehind: true }),
     shares: true,
     takesTime: true
   }),

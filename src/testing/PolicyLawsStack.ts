@@ -115,6 +115,7 @@ const allowsOf = ({ policies, pool }: Plan): Allows => {
     if (own.rates !== undefined) allows.rates = own.rates
     if (own.tokensPerSecond !== undefined) allows.tokensPerSecond = own.tokensPerSecond
     if (own.tellsBehind === true) allows.tellsBehind = true
+    if (own.closesBehind === true) allows.closesBehind = true
     for (const [name, most] of Object.entries(own.keys ?? {})) {
       allows.keys = { ...allows.keys, [name]: Math.max(allows.keys?.[name] ?? 0, most) }
     }

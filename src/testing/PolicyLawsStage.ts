@@ -96,6 +96,7 @@ class Stage {
       const { concurrency = 1 } = this.stack.allows
       if (concurrency > 1) yield* this.probe(provider, concurrency)
       yield* Scope.close(this.scope, Exit.void)
+      if (this.stack.allows.closesBehind === true) yield* this.untilAtRest
       this.closed = this.left
     })
   ).pipe(Effect.provideService(Logger.CurrentLoggers, new Set()))

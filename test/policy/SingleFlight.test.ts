@@ -4,6 +4,7 @@ import { AiError, IdGenerator, Prompt, type Response, Tool } from "effect/ai"
 import { TestClock } from "effect/testing"
 import { Caller, CallTrail, Deadline, PolicyHealth, PolicyReason, ResponseHeaders } from "holdfast/core"
 import { Retry, SingleFlight, Timeout } from "holdfast/policy"
+import type { ModelProvider } from "holdfast/provider"
 import { SeededScheduler } from "holdfast/testing"
 import { failure, request, scripted, text, type Answer, type Parts } from "./scripted.ts"
 
@@ -396,6 +397,29 @@ describe("SingleFlight", () => {
         const read = Stream.runDrain(shared.streamText(options))
         yield* Effect.all([read, read, shared.generateText(options)], { concurrency: "unbounded" })
       }).pipe(Effect.scoped, ids)
+      assert.deepStrictEqual(SeededScheduler.explore(program, { runs: 500 }).failures, [])
+    })
+  )
+
+  it.effect("keeps no reader waiting that fell behind as it went to wait, wherever the fibers are preempted", () =>
+    Effect.gen(function* () {
+      const options = yield* request
+      const parts: Parts = [...deltas(6), ...text("end").slice(-1)]
+      const provider: ModelProvider.ModelProvider = {
+        name: "model",
+        model: "m",
+        generateText: () => Effect.never,
+        streamText: () => Stream.rechunk(Stream.fromIterable(parts), 1)
+      }
+      const program = Effect.gen(function* () {
+        const shared = yield* SingleFlight.identical({ maxBuffer: ByteSize.bytes(1) })(provider)
+        const read = Effect.exit(Stream.runDrain(shared.streamText(options)))
+        yield* Effect.all([read, read], { concurrency: "unbounded" })
+      }).pipe(Effect.scoped, ids)
+      const hanging = SeededScheduler.points(program).filter(
+        (preempt) => !Exit.isSuccess(SeededScheduler.run(program, { preempt, maxSteps: 10_000 }).exit)
+      )
+      assert.deepStrictEqual(hanging, [])
       assert.deepStrictEqual(SeededScheduler.explore(program, { runs: 500 }).failures, [])
     })
   )
