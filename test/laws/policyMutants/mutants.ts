@@ -230,7 +230,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     breaks: "everyCallEnds",
     kinds: ["ResponseCache.persisted"],
     file: "policy/CacheStore.ts",
-    search: "                resume(Effect.undefined)\n",
+    search: "                resume(Effect.undefined)\n                asked.interruptUnsafe()\n",
     replace: ""
   },
   {
