@@ -4,7 +4,8 @@
  * A provider that sees them calls {@link received}; a policy that wants to hear provides a {@link Listener} to its call,
  * made with {@link heardBy}, so that listeners further out hear too.
  */
-import { Channel, Context, Effect, type Scope, Stream } from "effect"
+import { type Cause, Channel, Context, Effect, type Exit, type Scope, Stream } from "effect"
+import type { NonEmptyReadonlyArray } from "effect/Array"
 
 /** Header names in lower case. */
 export type Headers = Readonly<Record<string, string>>
@@ -31,21 +32,24 @@ export const heardBy = (
       }
 
 /**
- * Opens a stream in the present scope, with a listener until its first part is there: a context that is provided costs
- * more than many a part.
+ * Opens a stream in the present scope, with a listener until its first part is there, and shows how each pull ended: a
+ * context that is provided costs more than many a part.
  */
 export const whileOpening = <A, E, R>(
   self: Stream.Stream<A, E, R>,
-  listener: (outer: ((headers: Headers) => void) | undefined) => ((headers: Headers) => void) | undefined
+  listener: (outer: ((headers: Headers) => void) | undefined) => ((headers: Headers) => void) | undefined,
+  see: (exit: Exit.Exit<NonEmptyReadonlyArray<A>, E | Cause.Done>) => void
 ): Effect.Effect<Stream.Stream<A, E, R>, never, R | Scope.Scope> =>
   Effect.gen(function* () {
-    const listening = Effect.updateService(Listener, listener)
     const scope = yield* Effect.scope
+    const listening = Effect.updateService(Listener, listener)
     const pull = yield* listening(Channel.toPullScoped(Stream.toChannel(self), scope))
     let isOpen = false
-    const first = Effect.map(listening(pull), (parts) => {
+    const seen = Effect.onExitPrimitive(pull, (exit) => {
       isOpen = true
-      return parts
+      see(exit)
+      return undefined
     })
-    return Stream.fromPull(Effect.succeed(Effect.suspend(() => (isOpen ? pull : first))))
+    const first = listening(seen)
+    return Stream.fromPull(Effect.succeed(Effect.suspend(() => (isOpen ? seen : first))))
   })

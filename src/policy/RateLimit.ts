@@ -5,7 +5,7 @@
  * goes, which is corrected when it has ended. Calls that must wait go one by one at the pace of the limit, the urgent
  * first, and nothing goes while the provider has asked to wait.
  */
-import { Cause, Clock, Effect, Exit, Option, Stream } from "effect"
+import { Cause, Clock, Effect, Exit, Option, Pull } from "effect"
 import type { Duration } from "effect"
 import type { AiError, LanguageModel, Response } from "effect/ai"
 import { RateLimiter } from "effect/persistence"
@@ -201,18 +201,12 @@ const around = (next: ModelProvider, { estimate, perTenant = defaults.perTenant 
                   Effect.addFinalizer(() => limiter.ended(passage, told(ended, finish)))
                 )
               )
-              const parts = yield* ResponseHeaders.whileOpening(next.streamText(request), limiter.ear(passage))
-              return Stream.mapArray(parts, (parts) => {
-                const last = parts.at(-1)
-                if (last?.type === "finish") finish = last
-                return parts
-              }).pipe(
-                Stream.onExit((exit) =>
-                  Effect.sync(() => {
-                    ended = exit
-                  })
-                )
-              )
+              return yield* ResponseHeaders.whileOpening(next.streamText(request), limiter.ear(passage), (exit) => {
+                if (Exit.isSuccess(exit)) {
+                  const last = exit.value.at(-1)
+                  if (last?.type === "finish") finish = last
+                } else ended = Pull.doneExitFromCause(exit.cause)
+              })
             })
           )
         )

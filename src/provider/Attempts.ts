@@ -2,7 +2,7 @@
  * Writes each request to a provider into the trail of its call: to whom, why, how long it took and how it ended; and sends
  * none that the provider told this call not to send.
  */
-import { Cause, Clock, Effect, Exit, Stream } from "effect"
+import { Cause, Clock, Effect, Exit, Pull, Stream } from "effect"
 import type { AiError, Response } from "effect/ai"
 import * as Attempt from "../core/Attempt.ts"
 import * as CallTrail from "../core/CallTrail.ts"
@@ -94,17 +94,27 @@ export const recorded = (provider: ModelProvider): ModelProvider => {
             ended = true
             finished(recorder, refusals, origin, start, clock.currentTimeMillisUnsafe(), firstContentAt, exit)
           }
-          const watched = Stream.mapArray(sent, (parts) => {
-            if (firstContentAt === undefined && parts.some(isContent)) {
-              firstContentAt = clock.currentTimeMillisUnsafe()
-            }
-            // Before the finish part is passed on, which brings the trail to the reader.
-            if (parts.at(-1)?.type === "finish") end(Exit.void)
-            return parts
-          })
-          // A reader that leaves early ends the stream without an error.
-          const left = (exit: Exit.Exit<unknown, AiError.AiError>) => (Exit.isSuccess(exit) ? Exit.interrupt() : exit)
-          return Effect.succeed(Stream.onExit(watched, (exit) => Effect.sync(() => end(left(exit)))))
+          const watched = Stream.transformPull(sent, (pull) =>
+            Effect.succeed(
+              Effect.onExitPrimitive(pull, (pulled) => {
+                if (Exit.isFailure(pulled)) end(Pull.doneExitFromCause(pulled.cause))
+                else {
+                  const parts = pulled.value
+                  if (firstContentAt === undefined && parts.some(isContent)) {
+                    firstContentAt = clock.currentTimeMillisUnsafe()
+                  }
+                  // Before the finish part is passed on, which brings the trail to the reader.
+                  if (parts.at(-1)?.type === "finish") end(Exit.void)
+                }
+                return undefined
+              })
+            )
+          )
+          // For a reader that leaves early.
+          return Effect.as(
+            Effect.addFinalizer(() => Effect.sync(() => end(Exit.interrupt()))),
+            watched
+          )
         })
       )
   }
