@@ -7,15 +7,13 @@ import * as CallTrail from "../core/CallTrail.ts"
 import * as FinishMark from "../core/FinishMark.ts"
 import * as Opening from "../core/Opening.ts"
 import * as PolicyReason from "../core/PolicyReason.ts"
+import * as ReadAhead from "../core/ReadAhead.ts"
 import * as Refusals from "../core/Refusals.ts"
 import * as RetryBudget from "../policy/RetryBudget.ts"
 import type { ModelProvider } from "../provider/ModelProvider.ts"
 import * as Job from "../supervisor/Job.ts"
 import type { JobError } from "../supervisor/JobError.ts"
 import type { Supervisor } from "../supervisor/Supervisor.ts"
-
-/** Parts of a stream that may wait for a slow reader; when they do, the provider's socket is not read further. */
-const readAhead = 16
 
 /**
  * Runs every call of `next` as a job of kind `call`, and leaves its trail on its answer or error, and on its span.
@@ -25,9 +23,9 @@ const readAhead = 16
 export const supervised = (next: ModelProvider, supervisor: Supervisor["Service"], name: string): ModelProvider => {
   const job = { kind: "call", name } as const
   const reading = Effect.fnUntraced(function* (options: LanguageModel.ProviderOptions, recorder: CallTrail.Recorder) {
-    const queue = yield* Queue.bounded<Response.StreamPartEncoded, Cause.Done>(readAhead)
+    const queue = yield* ReadAhead.make<Response.StreamPartEncoded, Cause.Done>()
     const pump = Stream.runForEachArray(next.streamText(options), (parts) =>
-      Queue.offerAll(queue, parts.at(-1)?.type === "finish" ? finished(parts, recorder) : parts)
+      ReadAhead.offer(queue, parts.at(-1)?.type === "finish" ? finished(parts, recorder) : parts)
     )
     const call = yield* Effect.acquireRelease(
       within(supervisor.submit(Effect.ensuring(pump, Queue.end(queue)), job), recorder),

@@ -11,6 +11,7 @@ import type { AiError, Response } from "effect/ai"
 import * as CallTrail from "../core/CallTrail.ts"
 import * as Opening from "../core/Opening.ts"
 import * as PolicyReason from "../core/PolicyReason.ts"
+import * as ReadAhead from "../core/ReadAhead.ts"
 
 export type Parts = NonEmptyReadonlyArray<Response.StreamPartEncoded>
 
@@ -30,9 +31,6 @@ export interface Clocks {
 /** What is left when sums of fractions of milliseconds were not exact: too little to sleep for. */
 const microsecond = 0.001
 
-/** Parts that may wait for a slow reader; when they do, nothing is asked of the stream. */
-const readAhead = 16
-
 /**
  * Fails a stream when it takes longer than its clocks allow. It has been interrupted, and all it had open is closed,
  * before the error arrives; parts that came in time arrive before it, as many as wait for a slow reader.
@@ -50,7 +48,7 @@ export const limit = <R>(
       const scope = yield* Effect.scope
       const clock = yield* Clock.Clock
       const now = () => clock.currentTimeMillisUnsafe()
-      const queue = yield* Queue.bounded<Response.StreamPartEncoded, AiError.AiError | Cause.Done>(readAhead)
+      const queue = yield* ReadAhead.make<Response.StreamPartEncoded, AiError.AiError | Cause.Done>()
       const startedAt = now()
       const clocks = start(startedAt)
       let pulledAt: number | undefined = startedAt
@@ -97,13 +95,14 @@ export const limit = <R>(
       })
       const bring = (parts: Parts) => {
         const isLast = parts.at(-1)?.type === "finish"
-        const offer = Queue.offerAll(queue, parts)
+        const hasRoom = Queue.sizeUnsafe(queue) + parts.length <= ReadAhead.most
+        const offer = ReadAhead.offer(queue, parts)
         const offered = isLast ? Effect.map(offer, () => void (finished = true)) : offer
         if (arrived === undefined) return offered
         const at = now()
         arrived(parts, pulledAt ?? at, at)
         pulledAt = undefined
-        if (Queue.sizeUnsafe(queue) + parts.length > readAhead) return Effect.andThen(offered, ask)
+        if (!hasRoom) return Effect.andThen(offered, ask)
         // The next is asked for at the same time.
         pulledAt = at
         return clocks.until(at) < looksAt ? Effect.andThen(offered, watchInTime) : offered
