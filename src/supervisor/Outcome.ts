@@ -29,12 +29,12 @@ export const make = (job: Subject, stop: Stop | undefined, exit: Exit.Exit<unkno
   const { cause } = exit
   if (stop?._tag === "Timeout" && Cause.hasInterrupts(cause)) {
     const { after } = stop
-    return late("failed", true, () => withReason(job, new TimedOut({ after }), cause))
+    return new Late("failed", true, () => withReason(job, new TimedOut({ after }), cause))
   }
   const isCancelled = stop?._tag === "Cancel" && Cause.hasInterrupts(cause)
   if (!isCancelled && !Cause.hasInterruptsOnly(cause)) return { state: "failed", exit, isFailure: true }
   const reason = reasonOf(stop)
-  return late("cancelled", !Cause.hasInterruptsOnly(cause), () => withReason(job, new Cancelled({ reason }), cause))
+  return new Late("cancelled", !Cause.hasInterruptsOnly(cause), () => withReason(job, new Cancelled({ reason }), cause))
 }
 
 /** Why a job that was cancelled was. */
@@ -42,16 +42,23 @@ export const reasonOf = (stop: Stop | undefined): string => (stop?._tag === "Can
 
 /** An outcome whose exit is no more than a reason. */
 export const withOnly = (job: Subject, { isFailure, state }: Outcome, reason: () => Reason): Outcome =>
-  late(state, isFailure, () => withReason(job, reason(), Cause.empty))
+  new Late(state, isFailure, () => withReason(job, reason(), Cause.empty))
 
-const late = (state: JobState, isFailure: boolean, make: () => Exit.Exit<unknown, unknown>): Outcome => {
-  let exit: Exit.Exit<unknown, unknown> | undefined
-  return {
-    state,
-    isFailure,
-    get exit() {
-      return (exit ??= make())
-    }
+// A class, for an accessor of an object by itself takes several times as long to make.
+class Late implements Outcome {
+  readonly state: JobState
+  readonly isFailure: boolean
+  private readonly make: () => Exit.Exit<unknown, unknown>
+  private made: Exit.Exit<unknown, unknown> | undefined
+
+  constructor(state: JobState, isFailure: boolean, make: () => Exit.Exit<unknown, unknown>) {
+    this.state = state
+    this.isFailure = isFailure
+    this.make = make
+  }
+
+  get exit(): Exit.Exit<unknown, unknown> {
+    return (this.made ??= this.make())
   }
 }
 
