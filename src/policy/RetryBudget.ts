@@ -54,8 +54,9 @@ export const shared = (options: Options = {}): Policy => {
 export class Allowance {
   private allowed = 0
   private taken = 0
-  private readonly contributors = new Set<object>()
-  private readonly counted = new Set<string>()
+  // Each has a few members, and most calls none of the second.
+  private readonly contributors: Array<object> = []
+  private readonly counted: Array<string> = []
   private maxExtra = Infinity
   private share: Share | undefined
 
@@ -68,8 +69,8 @@ export class Allowance {
 
   /** Adds what one policy's options allow. Once for each policy, however often the call comes by. */
   contribute(policy: object, extra: number): void {
-    if (this.contributors.has(policy)) return
-    this.contributors.add(policy)
+    if (this.contributors.includes(policy)) return
+    this.contributors.push(policy)
     this.allowed += extra
   }
 
@@ -80,8 +81,8 @@ export class Allowance {
 
   /** Tells the shared budget of this call to a provider. Once for each provider, however often it is tried. */
   count(key: string, now: number): void {
-    if (this.share === undefined || this.counted.has(key)) return
-    this.counted.add(key)
+    if (this.share === undefined || this.counted.includes(key)) return
+    this.counted.push(key)
     this.share.call(key, now)
   }
 
