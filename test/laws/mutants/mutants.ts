@@ -25,8 +25,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     fault: "a job that times out counts as cancelled",
     breaks: "oneTerminalState",
     file: "Outcome.ts",
-    search: `late("failed", true, () => withReason(job, new TimedOut`,
-    replace: `late("cancelled", true, () => withReason(job, new TimedOut`
+    search: `new Late("failed", true, () => withReason(job, new TimedOut`,
+    replace: `new Late("cancelled", true, () => withReason(job, new TimedOut`
   },
   {
     fault: "closing does not wait for the jobs it interrupts",
