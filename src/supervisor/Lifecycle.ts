@@ -2,7 +2,7 @@
  * Moves jobs through their states. Every transition is one synchronous step, so no fiber ever sees half of one.
  *
  * User code never runs inside a step: job fibers start and end, and waiters and readers wake, from the dispatcher
- * afterwards.
+ * afterwards. Only a call starts in the turn of who submits it, when the step is done.
  */
 import { Cause, Clock, Context, Deferred, type Duration, Effect, Exit, type Fiber, Scheduler } from "effect"
 import type { JobEvent } from "../core/JobEvent.ts"
