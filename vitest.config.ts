@@ -1,5 +1,5 @@
 import { defineConfig } from "vitest/config"
-import * as doctest from "./scripts/doctest.ts"
+import * as doctest from "./scripts/check/doctest.ts"
 
 doctest.write()
 

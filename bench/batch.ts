@@ -8,8 +8,8 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { measure, startServer } from "./child.ts"
-import type { Row } from "./Table.ts"
+import { measure, startServer } from "./measure/child.ts"
+import type { Row } from "./measure/table.ts"
 
 const root = join(import.meta.dirname, "..")
 const input = join(root, "examples/data/packages.jsonl")
@@ -28,7 +28,7 @@ const contenders = {
     "--quiet"
   ],
   "openai + p-limit": (output: string, url: string) => [
-    join(import.meta.dirname, "openaiBatch.ts"),
+    join(import.meta.dirname, "processes/openaiBatch.ts"),
     input,
     output,
     url,

@@ -13,7 +13,7 @@ import { ResponseCache } from "holdfast/policy"
 import { AiSdk, type ModelProvider } from "holdfast/provider"
 import * as RedisServer from "../test/policy/redisServer.ts"
 import { asking } from "../test/policy/scripted.ts"
-import type { Row } from "./Table.ts"
+import type { Row } from "./measure/table.ts"
 
 const rounds = 9
 

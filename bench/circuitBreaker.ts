@@ -7,9 +7,9 @@ import { Effect, Layer, Stream } from "effect"
 import { AiError, IdGenerator, type Response } from "effect/ai"
 import { CircuitBreaker as Circuits } from "effect/persistence"
 import { CircuitBreaker } from "../src/policy/index.ts"
-import type { ModelProvider } from "../src/provider/ModelProvider.ts"
+import type { ModelProvider } from "../src/core/call/ModelProvider.ts"
 import { asking } from "../test/policy/scripted.ts"
-import type { Row } from "./Table.ts"
+import type { Row } from "./measure/table.ts"
 
 const calls = 100_000
 const rounds = 5

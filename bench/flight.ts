@@ -9,14 +9,15 @@ import type { ModelProvider } from "holdfast/provider"
 import OpenAI from "openai"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { startServer } from "./child.ts"
-import * as ModelClient from "./modelClient.ts"
-import type { Row } from "./Table.ts"
+import { startServer } from "./measure/child.ts"
+import * as ModelClient from "./processes/modelClient.ts"
+import type { Row } from "./measure/table.ts"
 
 const readers = 1_000
 const tokens = 100
 
-const server = (...args: ReadonlyArray<string>) => startServer([join(import.meta.dirname, "modelServer.ts"), ...args])
+const server = (...args: ReadonlyArray<string>) =>
+  startServer([join(import.meta.dirname, "processes/modelServer.ts"), ...args])
 /** Reads a stream to its end and counts its text. */
 const read = (provider: ModelProvider.ModelProvider, options: LanguageModel.ProviderOptions) =>
   Effect.suspend(() => {

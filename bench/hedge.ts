@@ -12,9 +12,9 @@ import { Hedge } from "holdfast/policy"
 import type { ModelProvider } from "holdfast/provider"
 import OpenAI from "openai"
 import { join } from "node:path"
-import { startServer } from "./child.ts"
-import * as ModelClient from "./modelClient.ts"
-import type { Row } from "./Table.ts"
+import { startServer } from "./measure/child.ts"
+import * as ModelClient from "./processes/modelClient.ts"
+import type { Row } from "./measure/table.ts"
 
 const rounds = 8
 const callsInRound = 500
@@ -97,7 +97,7 @@ const percentile = (times: ReadonlyArray<number>, share: number): number =>
 
 const serve = (seed: string) =>
   startServer([
-    join(import.meta.dirname, "modelServer.ts"),
+    join(import.meta.dirname, "processes/modelServer.ts"),
     "--tokens=3",
     "--first-ms=20",
     "--slow-ms=1000",

@@ -10,8 +10,8 @@
 import { execFile } from "node:child_process"
 import { join } from "node:path"
 import { promisify } from "node:util"
-import { startServer } from "./child.ts"
-import type { Row } from "./Table.ts"
+import { startServer } from "./measure/child.ts"
+import type { Row } from "./measure/table.ts"
 
 interface Case {
   readonly name: string
@@ -63,8 +63,8 @@ interface Counts {
 }
 
 const runOnce = async ({ calls, idealSeconds, name, server: options }: Case, contender: string): Promise<Row> => {
-  await using server = await startServer([join(import.meta.dirname, "herdServer.ts"), ...options])
-  const client = join(import.meta.dirname, "herdClient.ts")
+  await using server = await startServer([join(import.meta.dirname, "processes/herdServer.ts"), ...options])
+  const client = join(import.meta.dirname, "processes/herdClient.ts")
   const { stdout } = await promisify(execFile)(process.execPath, [
     "--conditions=holdfast-source",
     client,

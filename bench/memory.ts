@@ -14,8 +14,8 @@ import { Pipeline, SpendBudget } from "holdfast/policy"
 import type { ModelProvider } from "holdfast/provider"
 import { Supervisor } from "holdfast/supervisor"
 import { FaultyModel, LeakDetector } from "holdfast/testing"
-import { slope } from "./Slope.ts"
-import type { Row } from "./Table.ts"
+import { slope } from "./measure/slope.ts"
+import type { Row } from "./measure/table.ts"
 
 const concurrency = 200
 const tenants = 150_000

@@ -13,7 +13,7 @@ import { AiSdk } from "holdfast/provider"
 import { Supervisor } from "holdfast/supervisor"
 import { FaultyServer } from "holdfast/testing"
 import OpenAI from "openai"
-import type { Row } from "./Table.ts"
+import type { Row } from "./measure/table.ts"
 
 const calls = 1_000
 const concurrency = 250

@@ -14,7 +14,7 @@ import type { ModelProvider } from "holdfast/provider"
 import { Supervisor } from "holdfast/supervisor"
 import OpenAI from "openai"
 import { chunk, completion, done } from "../test/sockets/openaiWire.ts"
-import type { Row } from "./Table.ts"
+import type { Row } from "./measure/table.ts"
 
 const rounds = 9
 const calls = 3_000

@@ -7,7 +7,7 @@ import { Effect } from "effect"
 import { globSync, readFileSync } from "node:fs"
 import { cpus, totalmem } from "node:os"
 import { join } from "node:path"
-import { render, type Row } from "./Table.ts"
+import { render, type Row } from "./measure/table.ts"
 
 type Rows = ReadonlyArray<Row>
 

@@ -12,7 +12,7 @@ import { Job, Supervisor } from "holdfast/supervisor"
 import { LeakDetector } from "holdfast/testing"
 import pLimit from "p-limit"
 import PQueue from "p-queue"
-import type { Row } from "./Table.ts"
+import type { Row } from "./measure/table.ts"
 
 const concurrency = 50
 const rounds = 7
@@ -180,7 +180,7 @@ const memory = (subject: string, state: "waiting" | "running", jobs: number): Me
       [
         "--expose-gc",
         "--conditions=holdfast-source",
-        join(import.meta.dirname, "supervisorMemory.ts"),
+        join(import.meta.dirname, "processes/supervisorMemory.ts"),
         subject,
         state,
         `${jobs}`

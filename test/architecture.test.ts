@@ -1,7 +1,7 @@
 import { existsSync, globSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
-import { exportViolations, importsOf, sourceViolations, testViolations } from "../scripts/architecture.ts"
+import { exportViolations, importsOf, sourceViolations, testViolations } from "../scripts/check/architecture.ts"
 
 const root = join(import.meta.dirname, "..")
 
@@ -39,7 +39,7 @@ describe("the rules for sources", () => {
   const check = (source: string, path = "src/policy/Retry.ts") =>
     sourceViolations([
       { path: "src/core/Usage.ts", source: "export const a = 1" },
-      { path: "src/provider/ModelProvider.ts", source: "export interface ModelProvider {}" },
+      { path: "src/core/call/ModelProvider.ts", source: "export interface ModelProvider {}" },
       { path: "src/provider/Attempts.ts", source: "export const a = 1" },
       { path: "src/provider/AiSdk.ts", source: `import "node:http"\nimport { a } from "@ai-sdk/provider"` },
       { path: "src/model/Model.ts", source: `import { Effect } from "effect"` },
@@ -50,7 +50,7 @@ describe("the rules for sources", () => {
 
   it.each([
     [`import { a } from "../core/Usage.ts"`, "src/policy/Retry.ts"],
-    [`import type { ModelProvider } from "../provider/ModelProvider.ts"`, "src/policy/Retry.ts"],
+    [`import type { ModelProvider } from "../core/call/ModelProvider.ts"`, "src/policy/Retry.ts"],
     [`import { a } from "../provider/Attempts.ts"`, "src/policy/Retry.ts"],
     [`import { Effect } from "effect"\nimport { AiError } from "effect/ai"`, "src/core/Errors.ts"],
     [`import { NodeRuntime } from "@effect/platform-node"`, "src/testing/Runner.ts"],

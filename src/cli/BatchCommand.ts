@@ -6,9 +6,9 @@ import { Argument, Command, Flag } from "effect/cli"
 import { BatchError, Misused, SomeFailed } from "./BatchError.ts"
 import * as BatchRun from "./BatchRun.ts"
 import * as ChatCompletions from "./ChatCompletions.ts"
-import * as Counts from "./Counts.ts"
-import * as Interrupts from "./Interrupts.ts"
-import * as Reporter from "./Reporter.ts"
+import * as Counts from "./batch/report/Counts.ts"
+import * as Interrupts from "./batch/Interrupts.ts"
+import * as Reporter from "./batch/report/Reporter.ts"
 
 /** What a flag means when it is not given; `docs/batch.md` has them all in one table. */
 export const defaults = {

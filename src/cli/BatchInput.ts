@@ -7,9 +7,9 @@ import { systemError, type PlatformError } from "effect/PlatformError"
 import { createReadStream } from "node:fs"
 import { BatchError, InputUnreadable, problemOf } from "./BatchError.ts"
 import { type BatchRequest, InvalidLine, parse } from "./BatchRequest.ts"
-import type { Counts } from "./Counts.ts"
-import * as IdSet from "./IdSet.ts"
-import * as Lines from "./Lines.ts"
+import type { Counts } from "./batch/report/Counts.ts"
+import * as IdSet from "./batch/input/IdSet.ts"
+import * as Lines from "./batch/input/Lines.ts"
 
 /** What one line of the input asks for. */
 export type Task = Result.Result<BatchRequest, InvalidLine>

@@ -2,7 +2,7 @@
  * Reads one line of a batch file: an OpenAI Batch line, or the short form `{"prompt": "…"}`.
  */
 import { Result, Schema, SchemaIssue } from "effect"
-import type { Line } from "./Lines.ts"
+import type { Line } from "./batch/input/Lines.ts"
 
 /** A request as it will be sent: `body` goes out as it is here. */
 export interface BatchRequest {

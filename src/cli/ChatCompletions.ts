@@ -11,7 +11,7 @@ import type { Scope } from "effect"
 import { LanguageModel } from "effect/ai"
 import type { AiError } from "effect/ai"
 import * as AiSdk from "../provider/AiSdk.ts"
-import type { ModelProvider } from "../provider/ModelProvider.ts"
+import type { ModelProvider } from "../core/call/ModelProvider.ts"
 
 export interface Options {
   /** Where the API is, up to and including `/v1`. */

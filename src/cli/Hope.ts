@@ -5,7 +5,7 @@ import { Effect } from "effect"
 import type { AiError } from "effect/ai"
 import { BatchError, Hopeless } from "./BatchError.ts"
 import * as ResultLine from "./ResultLine.ts"
-import * as Tally from "./Tally.ts"
+import * as Tally from "./batch/send/AttemptTally.ts"
 
 /** Attempts that must all fail to connect, with no other outcome before, for a run to be given up. */
 const givenUpAfter = 5

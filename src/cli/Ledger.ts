@@ -3,13 +3,13 @@
  */
 import { Effect } from "effect"
 import type { BatchError } from "./BatchError.ts"
-import type { BatchEvent } from "./BatchEvent.ts"
+import type { BatchEvent } from "./batch/report/BatchEvent.ts"
 import type { BatchRequest } from "./BatchRequest.ts"
 import type { Answer } from "./ChatCompletions.ts"
-import * as Counts from "./Counts.ts"
+import * as Counts from "./batch/report/Counts.ts"
 import type { LineWriter } from "./OutputFile.ts"
 import * as ResultLine from "./ResultLine.ts"
-import type { Progress } from "./Tally.ts"
+import type { Progress } from "./batch/send/AttemptTally.ts"
 
 export interface Ledger {
   /** Records an answer. Not interruptible: what is written is counted. */

@@ -8,8 +8,8 @@
 import { Effect, FileSystem, Option, Schedule, Scope, Semaphore, Stream } from "effect"
 import type { PlatformError } from "effect"
 import { BatchError, OutputForeign, OutputUnwritable, problemOf } from "./BatchError.ts"
-import * as IdSet from "./IdSet.ts"
-import * as Lines from "./Lines.ts"
+import * as IdSet from "./batch/input/IdSet.ts"
+import * as Lines from "./batch/input/Lines.ts"
 import * as ResultLine from "./ResultLine.ts"
 
 /** A file that takes whole lines, one after the other. */

@@ -3,7 +3,7 @@
  */
 import { Effect } from "effect"
 import { RateLimiter } from "effect/persistence"
-import type { Policy } from "../provider/ModelProvider.ts"
+import type { Policy } from "../core/call/ModelProvider.ts"
 
 /**
  * Lets at most `limit` requests a minute through, one after the other at equal distances.

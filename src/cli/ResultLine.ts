@@ -4,7 +4,7 @@
 import { Option, Schema } from "effect"
 import { AiError } from "effect/ai"
 import { hash } from "node:crypto"
-import * as PolicyReason from "../core/PolicyReason.ts"
+import * as PolicyReason from "../core/call/PolicyReason.ts"
 import type { InvalidLine } from "./BatchRequest.ts"
 
 /** A request that has its answer: `body` is the provider's own JSON. */

@@ -12,4 +12,4 @@ enableCompileCache()
 setFlagsFromString("--heap-growing-percent=50")
 setFlagsFromString("--semi-space-growth-factor=1")
 
-await import("./program.ts")
+await import("./main/program.ts")

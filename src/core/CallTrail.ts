@@ -6,8 +6,8 @@
  */
 import { Clock, Context, Effect, Option, Schema } from "effect"
 import type { Response } from "effect/ai"
-import { Attempt } from "./Attempt.ts"
-import { Decision } from "./Decision.ts"
+import { Attempt } from "./call/Attempt.ts"
+import { Decision } from "./call/Decision.ts"
 
 export const CallTrail = Schema.Struct({
   /** In the order in which they ended. */

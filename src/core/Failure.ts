@@ -3,7 +3,7 @@
  */
 import { Duration, Option, Predicate } from "effect"
 import { AiError } from "effect/ai"
-import * as PolicyReason from "./PolicyReason.ts"
+import * as PolicyReason from "./call/PolicyReason.ts"
 
 /** What to know of an error to decide on another attempt. */
 export interface Failure {

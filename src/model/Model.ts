@@ -4,13 +4,13 @@
 import { Context, Effect, Layer, type Scope } from "effect"
 import { LanguageModel } from "effect/ai"
 import * as PeriodicWork from "../core/PeriodicWork.ts"
-import * as PolicyHealth from "../core/PolicyHealth.ts"
+import * as PolicyHealth from "../core/call/PolicyHealth.ts"
 import * as Attempts from "../provider/Attempts.ts"
-import type { ModelProvider, Policy } from "../provider/ModelProvider.ts"
-import type { Health as JobHealth } from "../supervisor/Health.ts"
+import type { ModelProvider, Policy } from "../core/call/ModelProvider.ts"
+import type { Health as JobHealth } from "../supervisor/operations/Health.ts"
 import * as Job from "../supervisor/Job.ts"
 import * as Supervisor from "../supervisor/Supervisor.ts"
-import * as Call from "./Call.ts"
+import * as Call from "./model/Call.ts"
 
 export interface Options<R = never, E = never> {
   /** Who answers, or how to get it. */

@@ -7,16 +7,16 @@
  */
 import { Cause, Duration, Effect, Exit, Stream } from "effect"
 import type { AiError } from "effect/ai"
-import * as Content from "../core/Content.ts"
+import * as Content from "../core/stream/Content.ts"
 import * as Failure from "../core/Failure.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
-import * as PolicyHealth from "../core/PolicyHealth.ts"
-import * as PolicyReason from "../core/PolicyReason.ts"
-import type { Policy } from "../provider/ModelProvider.ts"
-import * as Gate from "./Gate.ts"
-import * as GateSettings from "./GateSettings.ts"
-import type * as Gradient from "./Gradient.ts"
-import { Learner } from "./Learner.ts"
+import * as PolicyHealth from "../core/call/PolicyHealth.ts"
+import * as PolicyReason from "../core/call/PolicyReason.ts"
+import type { Policy } from "../core/call/ModelProvider.ts"
+import * as Gate from "./gate/Gate.ts"
+import * as GateSettings from "./gate/GateSettings.ts"
+import type * as Gradient from "./adaptive-limit/Gradient.ts"
+import { Learner } from "./adaptive-limit/LimitLearner.ts"
 
 export interface Options extends GateSettings.Options {
   /** The limit to begin with. Default 20. */

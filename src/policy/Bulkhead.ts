@@ -6,11 +6,11 @@
  */
 import { Effect } from "effect"
 import * as OptionCheck from "../core/OptionCheck.ts"
-import * as PolicyHealth from "../core/PolicyHealth.ts"
-import * as PolicyReason from "../core/PolicyReason.ts"
-import type { Policy } from "../provider/ModelProvider.ts"
-import * as Gate from "./Gate.ts"
-import * as GateSettings from "./GateSettings.ts"
+import * as PolicyHealth from "../core/call/PolicyHealth.ts"
+import * as PolicyReason from "../core/call/PolicyReason.ts"
+import type { Policy } from "../core/call/ModelProvider.ts"
+import * as Gate from "./gate/Gate.ts"
+import * as GateSettings from "./gate/GateSettings.ts"
 
 export interface Options extends GateSettings.Options {
   /** Calls in flight at the same time. */

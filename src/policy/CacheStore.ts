@@ -6,8 +6,8 @@
  */
 import { Clock, Duration, Effect, Exit, Fiber, Option, Scope } from "effect"
 import type { Persistence } from "effect/persistence"
-import * as CacheEntry from "./CacheEntry.ts"
-import type { CacheLease, StoreError } from "./CacheLease.ts"
+import * as CacheEntry from "./response-cache/Entry.ts"
+import type { CacheLease, StoreError } from "./response-cache/Lease.ts"
 
 export interface Settings {
   /** How long an answer may take. */

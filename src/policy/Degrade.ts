@@ -4,10 +4,10 @@
 import { Context, Effect, Option, Predicate, Stream } from "effect"
 import type { AiError, IdGenerator, LanguageModel, Response } from "effect/ai"
 import * as CallTrail from "../core/CallTrail.ts"
-import * as PolicyReason from "../core/PolicyReason.ts"
-import * as FinishMark from "../core/FinishMark.ts"
-import type { Policy } from "../provider/ModelProvider.ts"
-import * as FirstContent from "./FirstContent.ts"
+import * as PolicyReason from "../core/call/PolicyReason.ts"
+import * as FinishMark from "../core/call/FinishMark.ts"
+import type { Policy } from "../core/call/ModelProvider.ts"
+import * as FirstContent from "../core/stream/FirstContent.ts"
 
 /** What to answer: a text, or what makes one of the error and the request. */
 export type Answer<R = never> =

@@ -6,19 +6,19 @@
  */
 import { Effect, Option, Stream } from "effect"
 import { type AiError, type IdGenerator, type LanguageModel, Prompt, type Response } from "effect/ai"
-import { CurrentOrigin } from "../core/Attempt.ts"
+import { CurrentOrigin } from "../core/call/Attempt.ts"
 import * as CallTrail from "../core/CallTrail.ts"
-import * as Deadline from "../core/Deadline.ts"
+import * as Deadline from "../core/call/Deadline.ts"
 import * as Failure from "../core/Failure.ts"
-import * as FinishMark from "../core/FinishMark.ts"
-import * as PolicyReason from "../core/PolicyReason.ts"
-import type { ModelProvider, Policy } from "../provider/ModelProvider.ts"
+import * as FinishMark from "../core/call/FinishMark.ts"
+import * as PolicyReason from "../core/call/PolicyReason.ts"
+import type { ModelProvider, Policy } from "../core/call/ModelProvider.ts"
 import * as Attempts from "../provider/Attempts.ts"
-import * as FirstContent from "./FirstContent.ts"
-import * as MidStream from "./MidStream.ts"
+import * as FirstContent from "../core/stream/FirstContent.ts"
+import * as MidStream from "./fallback/ContinuedStream.ts"
 import * as RetryBudget from "./RetryBudget.ts"
 
-export { isRestart } from "./MidStream.ts"
+export { isRestart } from "./fallback/ContinuedStream.ts"
 
 export interface Options {
   /** Which errors are worth another provider. Default: {@link isProvidersDoing}. */

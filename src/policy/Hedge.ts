@@ -6,17 +6,17 @@
  * https://research.google/pubs/the-tail-at-scale/ .
  */
 import { Clock, Duration, Effect, Stream } from "effect"
-import * as Attempt from "../core/Attempt.ts"
+import * as Attempt from "../core/call/Attempt.ts"
 import * as CallTrail from "../core/CallTrail.ts"
-import * as Deadline from "../core/Deadline.ts"
-import type * as Decision from "../core/Decision.ts"
+import * as Deadline from "../core/call/Deadline.ts"
+import type * as Decision from "../core/call/Decision.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
-import * as PolicyHealth from "../core/PolicyHealth.ts"
-import type { ModelProvider, Policy } from "../provider/ModelProvider.ts"
+import * as PolicyHealth from "../core/call/PolicyHealth.ts"
+import type { ModelProvider, Policy } from "../core/call/ModelProvider.ts"
 import * as Attempts from "../provider/Attempts.ts"
-import * as StreamRace from "./StreamRace.ts"
-import * as FirstSuccess from "./FirstSuccess.ts"
-import { LatencyWindow } from "./LatencyWindow.ts"
+import * as StreamRace from "./racing/StreamRace.ts"
+import * as FirstSuccess from "./racing/FirstSuccess.ts"
+import { LatencyWindow } from "../core/window/LatencyWindow.ts"
 import * as RetryBudget from "./RetryBudget.ts"
 
 export interface Options {

@@ -2,7 +2,7 @@
  * Puts the policies a model call should have into the order we recommend.
  */
 import type { Duration } from "effect"
-import type { Policy } from "../provider/ModelProvider.ts"
+import type { Policy } from "../core/call/ModelProvider.ts"
 import * as Bulkhead from "./Bulkhead.ts"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
 import * as Degrade from "./Degrade.ts"

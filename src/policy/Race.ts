@@ -5,16 +5,16 @@
  */
 import { Duration, Effect, Stream } from "effect"
 import { AiError, type Response } from "effect/ai"
-import * as Attempt from "../core/Attempt.ts"
+import * as Attempt from "../core/call/Attempt.ts"
 import * as CallTrail from "../core/CallTrail.ts"
-import * as Content from "../core/Content.ts"
-import * as Deadline from "../core/Deadline.ts"
+import * as Content from "../core/stream/Content.ts"
+import * as Deadline from "../core/call/Deadline.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
-import * as PolicyReason from "../core/PolicyReason.ts"
-import type { ModelProvider, Policy } from "../provider/ModelProvider.ts"
+import * as PolicyReason from "../core/call/PolicyReason.ts"
+import type { ModelProvider, Policy } from "../core/call/ModelProvider.ts"
 import * as Attempts from "../provider/Attempts.ts"
-import * as StreamRace from "./StreamRace.ts"
-import * as FirstSuccess from "./FirstSuccess.ts"
+import * as StreamRace from "./racing/StreamRace.ts"
+import * as FirstSuccess from "./racing/FirstSuccess.ts"
 import * as RetryBudget from "./RetryBudget.ts"
 
 export interface Options {

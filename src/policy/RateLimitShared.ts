@@ -7,10 +7,10 @@
  */
 import { Clock, Duration, Effect, Exit, Option, type Scope } from "effect"
 import type { RateLimiter } from "effect/persistence"
-import type * as Bucket from "./RateLimitBucket.ts"
-import type { Dimension } from "./RateLimitHeaders.ts"
-import type { Line, Refusal, Restore } from "./RateLimitLine.ts"
-import * as State from "./RateLimitState.ts"
+import type * as Bucket from "./rate-limit/Bucket.ts"
+import type { Dimension } from "./rate-limit/Headers.ts"
+import type { Line, Refusal, Restore } from "./rate-limit/CallQueue.ts"
+import * as State from "./rate-limit/State.ts"
 
 export class SharedLimits {
   private readonly store: RateLimiter.RateLimiterStore["Service"]

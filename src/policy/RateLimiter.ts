@@ -2,16 +2,16 @@
  * Lets calls through by key, and learns from how they end: the part of a rate limit that acts.
  */
 import { type Clock, Duration, Effect, Exit, Random } from "effect"
-import * as Caller from "../core/Caller.ts"
+import * as Caller from "../core/call/Caller.ts"
 import * as CallTrail from "../core/CallTrail.ts"
-import * as Deadline from "../core/Deadline.ts"
-import type * as PolicyHealth from "../core/PolicyHealth.ts"
-import * as ResponseHeaders from "../core/ResponseHeaders.ts"
-import { fromHeaders, type Told } from "./RateLimitHeaders.ts"
-import { Line, type Refusal, type Restore } from "./RateLimitLine.ts"
-import type { Settings } from "./RateLimitSettings.ts"
+import * as Deadline from "../core/call/Deadline.ts"
+import type * as PolicyHealth from "../core/call/PolicyHealth.ts"
+import * as ResponseHeaders from "../core/call/ResponseHeaders.ts"
+import { fromHeaders, type Told } from "./rate-limit/Headers.ts"
+import { Line, type Refusal, type Restore } from "./rate-limit/CallQueue.ts"
+import type { Settings } from "./rate-limit/Settings.ts"
 import type { SharedLimits } from "./RateLimitShared.ts"
-import * as State from "./RateLimitState.ts"
+import * as State from "./rate-limit/State.ts"
 import * as RetryBudget from "./RetryBudget.ts"
 
 /** What is known of a call that has ended; what is undefined was not said. */

@@ -8,20 +8,20 @@ import { ByteSize, Clock, type Duration, Effect, Option, type Scope } from "effe
 import { Persistence, Redis } from "effect/persistence"
 import * as BoundedClose from "../core/BoundedClose.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
-import * as PolicyHealth from "../core/PolicyHealth.ts"
-import type { Policy } from "../provider/ModelProvider.ts"
-import { CachedCalls, CurrentUse } from "./CachedCalls.ts"
-import * as CacheLease from "./CacheLease.ts"
-import * as CacheSnapshot from "./CacheSnapshot.ts"
+import * as PolicyHealth from "../core/call/PolicyHealth.ts"
+import type { Policy } from "../core/call/ModelProvider.ts"
+import { CachedCalls, CurrentUse } from "./response-cache/CachedCalls.ts"
+import * as CacheLease from "./response-cache/Lease.ts"
+import * as CacheSnapshot from "./response-cache/Snapshot.ts"
 import { CacheStore } from "./CacheStore.ts"
-import { CacheTiers } from "./CacheTiers.ts"
+import { CacheTiers } from "./response-cache/Tiers.ts"
 
 /**
  * How the cache is used by the calls in the present fiber. For effects there are {@link bypass}, {@link refresh} and
  * {@link warm}; for a stream: `Stream.provideService(ResponseCache.CurrentUse, …)`.
  */
-export { CurrentUse } from "./CachedCalls.ts"
-export { whenReachable } from "./CacheReach.ts"
+export { CurrentUse } from "./response-cache/CachedCalls.ts"
+export { whenReachable } from "./response-cache/Reach.ts"
 
 export interface Options {
   /** How long an answer is given again. */

@@ -7,14 +7,14 @@
  * added to it.
  */
 import { Duration, Effect, Random } from "effect"
-import { CurrentOrigin } from "../core/Attempt.ts"
+import { CurrentOrigin } from "../core/call/Attempt.ts"
 import * as CallTrail from "../core/CallTrail.ts"
-import * as Deadline from "../core/Deadline.ts"
-import type * as Decision from "../core/Decision.ts"
+import * as Deadline from "../core/call/Deadline.ts"
+import type * as Decision from "../core/call/Decision.ts"
 import * as Failure from "../core/Failure.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
-import type { Policy } from "../provider/ModelProvider.ts"
-import * as FirstContent from "./FirstContent.ts"
+import type { Policy } from "../core/call/ModelProvider.ts"
+import * as FirstContent from "../core/stream/FirstContent.ts"
 import * as RetryBudget from "./RetryBudget.ts"
 
 export interface Options {

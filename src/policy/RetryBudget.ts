@@ -12,12 +12,12 @@
  *   reserve in place of their sum: https://twitter.github.io/finagle/guide/Clients.html#retries .
  */
 import { Clock, Context, type Duration, Effect, Stream } from "effect"
-import * as Opening from "../core/Opening.ts"
+import * as Opening from "../core/stream/OpenStream.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
-import * as PolicyHealth from "../core/PolicyHealth.ts"
-import * as Refusals from "../core/Refusals.ts"
-import { RollingCount } from "../core/RollingCount.ts"
-import type { ModelProvider, Policy } from "../provider/ModelProvider.ts"
+import * as PolicyHealth from "../core/call/PolicyHealth.ts"
+import * as Refusals from "../core/call/Refusals.ts"
+import { RollingCount } from "../core/window/RollingCount.ts"
+import type { ModelProvider, Policy } from "../core/call/ModelProvider.ts"
 
 export interface Options {
   /** Retries and hedges for each call, on average. Default 0.1. */

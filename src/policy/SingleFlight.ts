@@ -6,16 +6,16 @@
  */
 import { ByteSize, Cause, Effect, Exit, Option, Predicate, Stream, type Scope } from "effect"
 import { AiError, type Response } from "effect/ai"
-import * as Caller from "../core/Caller.ts"
+import * as Caller from "../core/call/Caller.ts"
 import * as CallTrail from "../core/CallTrail.ts"
-import * as Deadline from "../core/Deadline.ts"
+import * as Deadline from "../core/call/Deadline.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
-import * as PolicyHealth from "../core/PolicyHealth.ts"
-import * as PolicyReason from "../core/PolicyReason.ts"
-import * as ResponseHeaders from "../core/ResponseHeaders.ts"
-import type { Policy } from "../provider/ModelProvider.ts"
-import * as Flight from "./Flight.ts"
-import * as RequestKey from "./RequestKey.ts"
+import * as PolicyHealth from "../core/call/PolicyHealth.ts"
+import * as PolicyReason from "../core/call/PolicyReason.ts"
+import * as ResponseHeaders from "../core/call/ResponseHeaders.ts"
+import type { Policy } from "../core/call/ModelProvider.ts"
+import * as Flight from "./single-flight/JoinedRun.ts"
+import * as RequestKey from "../core/call/RequestKey.ts"
 
 export interface Options {
   /**

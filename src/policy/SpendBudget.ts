@@ -6,17 +6,17 @@
  */
 import { Clock, type Duration, Effect, Exit, Stream } from "effect"
 import type { LanguageModel } from "effect/ai"
-import * as Caller from "../core/Caller.ts"
+import * as Caller from "../core/call/Caller.ts"
 import * as CallTrail from "../core/CallTrail.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
-import * as PolicyHealth from "../core/PolicyHealth.ts"
-import * as PolicyReason from "../core/PolicyReason.ts"
-import type { ModelProvider, Policy } from "../provider/ModelProvider.ts"
+import * as PolicyHealth from "../core/call/PolicyHealth.ts"
+import * as PolicyReason from "../core/call/PolicyReason.ts"
+import type { ModelProvider, Policy } from "../core/call/ModelProvider.ts"
 import * as RetryBudget from "./RetryBudget.ts"
-import { Book, Entry, type Price, type Spent } from "./SpendBook.ts"
-import * as TokenEstimate from "./TokenEstimate.ts"
+import { Book, Entry, type Price, type Spent } from "./spend-budget/Ledger.ts"
+import * as TokenEstimate from "../core/call/TokenEstimate.ts"
 
-export type { Price, Spent } from "./SpendBook.ts"
+export type { Price, Spent } from "./spend-budget/Ledger.ts"
 
 export interface Options {
   /** Tokens, in and out, that may be spent in a window. Default: any number. */

@@ -7,13 +7,13 @@
  */
 import { Clock, type Duration, Effect, Exit, Fiber, Stream } from "effect"
 import * as CallTrail from "../core/CallTrail.ts"
-import * as Content from "../core/Content.ts"
-import * as Deadline from "../core/Deadline.ts"
+import * as Content from "../core/stream/Content.ts"
+import * as Deadline from "../core/call/Deadline.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
-import * as PolicyReason from "../core/PolicyReason.ts"
-import * as ResponseHeaders from "../core/ResponseHeaders.ts"
-import type { Policy } from "../provider/ModelProvider.ts"
-import * as PullClock from "./PullClock.ts"
+import * as PolicyReason from "../core/call/PolicyReason.ts"
+import * as ResponseHeaders from "../core/call/ResponseHeaders.ts"
+import type { Policy } from "../core/call/ModelProvider.ts"
+import * as PullClock from "./timeout/StreamClock.ts"
 
 /** The clocks of one attempt. Each that is not given does not run. */
 export interface AttemptLimits {

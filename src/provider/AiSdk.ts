@@ -8,15 +8,15 @@ import type { LanguageModelV4, LanguageModelV4CallOptions, SharedV4Warning } fro
 import { Effect, Function, Stream } from "effect"
 import { AiError, AnthropicStructuredOutput, LanguageModel, OpenAiStructuredOutput } from "effect/ai"
 import { toAiError } from "./AiSdkError.ts"
-import { toPrompt } from "./AiSdkPrompt.ts"
-import { fromResult, type OfferedTools } from "./AiSdkResponse.ts"
-import { CurrentSettings, merge, type Settings, toCallOptions } from "./AiSdkSettings.ts"
-import * as AiSdkStream from "./AiSdkStream.ts"
-import { offeredTools, toResponseFormat, toTools } from "./AiSdkTools.ts"
-import type { ModelProvider } from "./ModelProvider.ts"
+import { toPrompt } from "./ai-sdk/Prompt.ts"
+import { fromResult, type OfferedTools } from "./ai-sdk/Response.ts"
+import { CurrentSettings, merge, type Settings, toCallOptions } from "./settings/CallSettings.ts"
+import * as AiSdkStream from "./ai-sdk/Stream.ts"
+import { offeredTools, toResponseFormat, toTools } from "./ai-sdk/Tools.ts"
+import type { ModelProvider } from "../core/call/ModelProvider.ts"
 
-export { CurrentSettings, type Settings } from "./AiSdkSettings.ts"
-export { ToolOptions } from "./AiSdkTools.ts"
+export { CurrentSettings, type Settings } from "./settings/CallSettings.ts"
+export { ToolOptions } from "./ai-sdk/Tools.ts"
 
 export interface Options {
   /** Who answers. Default: the model's provider up to the first dot, `"openai"` for `"openai.chat"`. */

@@ -6,8 +6,8 @@
  */
 import { DateTime, Duration, Option, Predicate, Record, Redacted } from "effect"
 import { AiError } from "effect/ai"
-import * as ErrorFacts from "./ErrorFacts.ts"
-import * as ErrorTable from "./ErrorTable.ts"
+import * as ErrorFacts from "./errors/ErrorFacts.ts"
+import * as ErrorTable from "./errors/ErrorTable.ts"
 
 /**
  * Classifies any failure of an AI SDK model.

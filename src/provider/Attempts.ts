@@ -4,12 +4,12 @@
  */
 import { Cause, Clock, Effect, Exit, Pull, Stream } from "effect"
 import type { AiError, Response } from "effect/ai"
-import * as Attempt from "../core/Attempt.ts"
+import * as Attempt from "../core/call/Attempt.ts"
 import * as CallTrail from "../core/CallTrail.ts"
-import * as Content from "../core/Content.ts"
-import * as Opening from "../core/Opening.ts"
-import * as Refusals from "../core/Refusals.ts"
-import type { ModelProvider } from "./ModelProvider.ts"
+import * as Content from "../core/stream/Content.ts"
+import * as Opening from "../core/stream/OpenStream.ts"
+import * as Refusals from "../core/call/Refusals.ts"
+import type { ModelProvider } from "../core/call/ModelProvider.ts"
 
 // Kept by policies, which copy what they do not change: a stack around a recorded provider is not recorded again.
 const isRecorded = Symbol("holdfast/provider/Attempts")

@@ -5,9 +5,9 @@
  */
 import { Effect, Option, Schema, Stream } from "effect"
 import { AiError, LanguageModel, Model, Response, type Tool, type Toolkit } from "effect/ai"
-import * as StreamParts from "../core/StreamParts.ts"
+import * as StreamParts from "../core/stream/StreamParts.ts"
 import { toAiError } from "./AiSdkError.ts"
-import type { ModelProvider } from "./ModelProvider.ts"
+import type { ModelProvider } from "../core/call/ModelProvider.ts"
 import * as WellFormed from "./WellFormed.ts"
 
 export interface Options {

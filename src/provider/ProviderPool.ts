@@ -7,14 +7,14 @@
  */
 import { Cause, Duration, Effect, Exit, Pull, Result, type Scope, Stream } from "effect"
 import type { LanguageModel } from "effect/ai"
-import * as Content from "../core/Content.ts"
+import * as Content from "../core/stream/Content.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
 import * as PeriodicWork from "../core/PeriodicWork.ts"
-import * as PolicyHealth from "../core/PolicyHealth.ts"
+import * as PolicyHealth from "../core/call/PolicyHealth.ts"
 import * as Attempts from "./Attempts.ts"
-import type { ModelProvider } from "./ModelProvider.ts"
-import { PoolMember, type Settings } from "./PoolMember.ts"
-import { PoolMembers, type PoolUse } from "./PoolMembers.ts"
+import type { ModelProvider } from "../core/call/ModelProvider.ts"
+import { PoolMember, type Settings } from "./provider-pool/PoolMember.ts"
+import { PoolMembers, type PoolUse } from "./provider-pool/PoolMembers.ts"
 
 /** A provider of a pool, with what the pool should know about it. */
 export interface Member {

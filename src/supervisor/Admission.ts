@@ -1,8 +1,8 @@
 /**
  * Decides who may run now: slots, who waits for one, and who lends one while it waits for another job.
  */
-import type { JobRecord } from "./JobRecord.ts"
-import { WaitingLine } from "../core/WaitingLine.ts"
+import type { JobRecord } from "./records/JobRecord.ts"
+import { WaitingLine } from "../core/queue/FairQueue.ts"
 
 export interface Limits {
   readonly concurrency: number

@@ -3,7 +3,7 @@
  */
 import { type Duration, Effect } from "effect"
 import type { JobKind } from "../core/JobEvent.ts"
-import type { JobRecord } from "./JobRecord.ts"
+import type { JobRecord } from "./records/JobRecord.ts"
 import type { Lifecycle } from "./Lifecycle.ts"
 
 export interface Options {

@@ -3,7 +3,7 @@
  */
 import { Effect } from "effect"
 import { JobError } from "./JobError.ts"
-import type { JobRecord } from "./JobRecord.ts"
+import type { JobRecord } from "./records/JobRecord.ts"
 
 /** How a waiting submit is accepted, once it may be. */
 type Accept = () => JobRecord | JobError

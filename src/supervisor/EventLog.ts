@@ -8,7 +8,7 @@
  */
 import { Array as Arr, Cause, Effect, Stream } from "effect"
 import type { EventsMissed, JobEvent, JobKind } from "../core/JobEvent.ts"
-import * as JobId from "./JobId.ts"
+import * as JobId from "./records/JobId.ts"
 
 /** An event as its maker knows it: where it stands, when it happened and to which job, the log knows. */
 export type Unplaced<Event> = Event extends JobEvent

@@ -2,8 +2,8 @@
  * Sees to it that no failure of a job is silent: it is logged once, with its cause, and given to a hook.
  */
 import { type Cause, type Duration, Effect, Exit } from "effect"
-import type { JobRecord, JobStatus } from "./JobRecord.ts"
-import type { Outcome } from "./Outcome.ts"
+import type { JobRecord, JobStatus } from "./records/JobRecord.ts"
+import type { Outcome } from "./records/Outcome.ts"
 
 /** A failure as the hook receives it. */
 export interface JobFailure {

@@ -5,9 +5,9 @@
  */
 import { Duration, Effect, Exit, Stream } from "effect"
 import { JobError, StillRunning, WaitsForItself } from "./JobError.ts"
-import { CurrentJob, recordOf, type Job, type JobRecord, type JobStatus, type Progress } from "./JobRecord.ts"
+import { CurrentJob, recordOf, type Job, type JobRecord, type JobStatus, type Progress } from "./records/JobRecord.ts"
 
-export type { Job, JobStatus, Progress } from "./JobRecord.ts"
+export type { Job, JobStatus, Progress } from "./records/JobRecord.ts"
 
 /** Tells how the job is right now. */
 export const status = <A, E>(job: Job<A, E>): Effect.Effect<JobStatus> => Effect.sync(() => recordOf(job).status())

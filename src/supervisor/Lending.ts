@@ -8,7 +8,7 @@
  * So nobody who has a slot waits for somebody who needs one, and only a job's own fibers take its slot back.
  */
 import { Effect } from "effect"
-import type { JobRecord } from "./JobRecord.ts"
+import type { JobRecord } from "./records/JobRecord.ts"
 
 /** What is done with the slots of jobs. */
 export interface Slots {

@@ -6,19 +6,19 @@
  */
 import { Cause, Clock, Context, Deferred, type Duration, Effect, Exit, type Fiber, Scheduler } from "effect"
 import type { JobEvent } from "../core/JobEvent.ts"
-import { RollingCount } from "../core/RollingCount.ts"
+import { RollingCount } from "../core/window/RollingCount.ts"
 import { Admission } from "./Admission.ts"
 import { Entrance } from "./Entrance.ts"
 import { EventLog, type Unplaced } from "./EventLog.ts"
 import * as FailureHook from "./FailureHook.ts"
 import { DuplicateId, JobError, NotAccepting, QueueFull } from "./JobError.ts"
-import * as JobFiber from "./JobFiber.ts"
-import * as JobId from "./JobId.ts"
-import { JobRecord, type Progress, type Submission, type Supervision, type Work } from "./JobRecord.ts"
-import * as Outcome from "./Outcome.ts"
+import * as JobFiber from "./lifecycle/JobFiber.ts"
+import * as JobId from "./records/JobId.ts"
+import { JobRecord, type Progress, type Submission, type Supervision, type Work } from "./records/JobRecord.ts"
+import * as Outcome from "./records/Outcome.ts"
 import { Lending } from "./Lending.ts"
-import { JobTable } from "./JobTable.ts"
-import type { Settings } from "./Settings.ts"
+import { JobTable } from "./records/JobTable.ts"
+import type { Settings } from "./lifecycle/Settings.ts"
 
 export class Lifecycle implements Supervision {
   readonly events: EventLog

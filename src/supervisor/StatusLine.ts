@@ -2,7 +2,7 @@
  * Writes a supervisor's health in one line, for terminals and logs.
  */
 import { Duration } from "effect"
-import type { Health } from "./Health.ts"
+import type { Health } from "./operations/Health.ts"
 
 /**
  * Renders what matters: how much runs and waits, what the last minute brought, what is wrong. Cut to `width` characters

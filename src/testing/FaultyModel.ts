@@ -7,11 +7,11 @@
  */
 import { Array, Cause, type Clock, Effect, type Pull, Stream } from "effect"
 import type { AiError, LanguageModel, Response } from "effect/ai"
-import type { ModelProvider } from "../provider/ModelProvider.ts"
-import { type Fault, keepAlive, type Step, steps } from "./FaultyModelBehaviour.ts"
-import { failureOf, headersOf } from "./FaultyModelFailure.ts"
-import { metadata, type Origin, Streamed, whole } from "./FaultyModelParts.ts"
-import * as Script from "./FaultyModelScript.ts"
+import type { ModelProvider } from "../core/call/ModelProvider.ts"
+import { type Fault, keepAlive, type Step, steps } from "./faults/Behaviour.ts"
+import { failureOf, headersOf } from "./faults/FaultError.ts"
+import { metadata, type Origin, Streamed, whole } from "./faults/Parts.ts"
+import * as Script from "./faults/Script.ts"
 
 export {
   type Because,
@@ -26,9 +26,9 @@ export {
   type Point,
   type PointInside,
   type Refusal
-} from "./FaultyModelBehaviour.ts"
-export { behaviours, type Choices, defaults as choicesDefaults, fromSeed } from "./FaultyModelDraw.ts"
-export type { Call, Entry, Seen, Script } from "./FaultyModelScript.ts"
+} from "./faults/Behaviour.ts"
+export { behaviours, type Choices, defaults as choicesDefaults, fromSeed } from "./faults/Draw.ts"
+export type { Call, Entry, Seen, Script } from "./faults/Script.ts"
 
 type Request = LanguageModel.ProviderOptions
 

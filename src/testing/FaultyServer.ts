@@ -7,13 +7,13 @@
  */
 import * as Http from "node:http"
 import { Clock, Duration, Effect, FiberSet, Latch, Predicate, type Scope } from "effect"
-import { type Fault, keepAlive, type Step, steps } from "./FaultyModelBehaviour.ts"
-import { errorOf, headersOf, malformed, refusalOf, unfinished } from "./FaultyModelFailure.ts"
-import * as Script from "./FaultyModelScript.ts"
-import { listen, readBody } from "./LocalServer.ts"
-import * as Wire from "./FaultyServerWire.ts"
+import { type Fault, keepAlive, type Step, steps } from "./faults/Behaviour.ts"
+import { errorOf, headersOf, malformed, refusalOf, unfinished } from "./faults/FaultError.ts"
+import * as Script from "./faults/Script.ts"
+import { listen, readBody } from "./wire/LocalServer.ts"
+import * as Wire from "./wire/ChatCompletions.ts"
 
-export { bucket, type Bucket, defaults as bucketDefaults, type Options as BucketOptions } from "./FaultyServerBucket.ts"
+export { bucket, type Bucket, defaults as bucketDefaults, type Options as BucketOptions } from "./faults/Bucket.ts"
 
 /** A request that arrived. */
 export interface Received {

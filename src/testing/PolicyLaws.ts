@@ -19,29 +19,29 @@
  */
 import { Arbitrary, Effect, Predicate, Schema, type Scope } from "effect"
 import * as Model from "../model/Model.ts"
-import type { ModelProvider, Policy } from "../provider/ModelProvider.ts"
-import { Chance } from "./Chance.ts"
-import type { Allows, Law } from "./PolicyLaw.ts"
-import { type Breach, breachesOf, laws as allLaws } from "./PolicyLawsBook.ts"
-import { generate, modelCount, type Program } from "./PolicyLawsProgram.ts"
-import { smaller, smallerPlan } from "./PolicyLawsShrink.ts"
-import * as Stack from "./PolicyLawsStack.ts"
-import { rehearse } from "./PolicyLawsStage.ts"
-import type { Trace } from "./PolicyLawsTrace.ts"
+import type { ModelProvider, Policy } from "../core/call/ModelProvider.ts"
+import { Chance } from "./seed/Chance.ts"
+import type { Allows, Law } from "./policy-laws/Law.ts"
+import { type Breach, breachesOf, laws as allLaws } from "./policy-laws/AllLaws.ts"
+import { generate, modelCount, type Program } from "./policy-laws/Program.ts"
+import { smaller, smallerPlan } from "./policy-laws/Shrink.ts"
+import * as Stack from "./policy-laws/Stack.ts"
+import { rehearse } from "./policy-laws/Stage.ts"
+import type { Trace } from "./policy-laws/Trace.ts"
 
-export type { Allows, Law, Rate } from "./PolicyLaw.ts"
-export { type Breach, laws } from "./PolicyLawsBook.ts"
-export * from "./PolicyLawsOfAnswers.ts"
+export type { Allows, Law, Rate } from "./policy-laws/Law.ts"
+export { type Breach, laws } from "./policy-laws/AllLaws.ts"
+export * from "./policy-laws/OfAnswers.ts"
 export {
   attemptsAreBounded,
   deadlineShrinks,
   interruptionLeavesNothing,
   neverTooEarly
-} from "./PolicyLawsOfAttempts.ts"
-export * from "./PolicyLawsOfState.ts"
-export { type Answer, type Call, generate, type Program } from "./PolicyLawsProgram.ts"
-export type { Layer, Plan } from "./PolicyLawsStack.ts"
-export type { AttemptSeen, CallSeen, Ending, Left, Trace } from "./PolicyLawsTrace.ts"
+} from "./policy-laws/OfAttempts.ts"
+export * from "./policy-laws/OfState.ts"
+export { type Answer, type Call, generate, type Program } from "./policy-laws/Program.ts"
+export type { Layer, Plan } from "./policy-laws/Stack.ts"
+export type { AttemptSeen, CallSeen, Ending, Left, Trace } from "./policy-laws/Trace.ts"
 
 /**
  * A stack to check: policies, outermost first; or what puts them around a model, and may ask the program's other models.

@@ -24,12 +24,12 @@
  */
 import { Clock, Effect } from "effect"
 import type { AiError } from "effect/ai"
-import { clauses as answers } from "./ProviderContractAnswers.ts"
-import { clauses as failures } from "./ProviderContractFailures.ts"
-import { defaults, stage, type Subject, Violation } from "./ProviderContractStage.ts"
+import { clauses as answers } from "./provider-contract/Answers.ts"
+import { clauses as failures } from "./provider-contract/Failures.ts"
+import { defaults, stage, type Subject, Violation } from "./provider-contract/Stage.ts"
 import * as WireTap from "./WireTap.ts"
 
-export { defaults, type Subject, type ToolsSeen, Violation } from "./ProviderContractStage.ts"
+export { defaults, type Subject, type ToolsSeen, Violation } from "./provider-contract/Stage.ts"
 
 export interface Law {
   /** What a provider does that keeps it: `"sends the system message"`. */

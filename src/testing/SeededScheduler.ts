@@ -26,10 +26,10 @@
  * ```
  */
 import { Cause, Clock, Context, Effect, Exit, Inspectable, Random, Scheduler } from "effect"
-import { Chance } from "./Chance.ts"
-import { type Deadlock, type Endless, type Point, SeededOrder } from "./SeededOrder.ts"
+import { Chance } from "./seed/Chance.ts"
+import { type Deadlock, type Endless, type Point, SeededOrder } from "./seeded-scheduler/Order.ts"
 
-export { Deadlock, Endless, type Point } from "./SeededOrder.ts"
+export { Deadlock, Endless, type Point } from "./seeded-scheduler/Order.ts"
 
 export interface Options {
   /** Chooses the order; the same seed gives the same run. A whole number. Default 0. */

@@ -4,10 +4,10 @@
 import type { JobError } from "../supervisor/JobError.ts"
 import { Effect, Exit, Fiber, Schedule, type Scope, Stream } from "effect"
 import * as Job from "../supervisor/Job.ts"
-import { CurrentJob } from "../supervisor/JobRecord.ts"
+import { CurrentJob } from "../supervisor/records/JobRecord.ts"
 import * as Supervisor from "../supervisor/Supervisor.ts"
-import * as Program from "./SupervisorLawsProgram.ts"
-import { type Actor, endingOf, interruptLimit, type Unplaced } from "./SupervisorLawsTrace.ts"
+import * as Program from "./supervisor-laws/Generate.ts"
+import { type Actor, endingOf, interruptLimit, type Unplaced } from "./supervisor-laws/Trace.ts"
 
 type Handle = Job.Job<unknown, string>
 

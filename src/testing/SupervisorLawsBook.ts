@@ -1,25 +1,25 @@
 /**
  * All laws of the supervisor: its ten promises, in their order, and what else it says of itself.
  */
-import type { Law } from "./SupervisorLaw.ts"
-import { historyOf } from "./SupervisorLawsModel.ts"
+import type { Law } from "./supervisor-laws/Law.ts"
+import { historyOf } from "./supervisor-laws/History.ts"
 import {
   closingEndsEverything,
   neverMoreThanTheLimit,
   oneTerminalState,
   stopsWaitForTheWork,
   waitingTouchesNothing
-} from "./SupervisorLawsOfJobs.ts"
+} from "./supervisor-laws/OfJobs.ts"
 import {
   childrenEndWithTheirParent,
   drainAccountsForAll,
   eventsHaveNoGaps,
   noFailureIsSilent,
   sameSeedSameRun
-} from "./SupervisorLawsOfRecords.ts"
-import { healthSaysWhatIs, theLatestAreKept } from "./SupervisorLawsOfStock.ts"
-import { whoeverIsDueGoesNext } from "./SupervisorLawsOfTurns.ts"
-import type { Trace } from "./SupervisorLawsTrace.ts"
+} from "./supervisor-laws/OfRecords.ts"
+import { healthSaysWhatIs, theLatestAreKept } from "./supervisor-laws/OfStock.ts"
+import { whoeverIsDueGoesNext } from "./supervisor-laws/OfTurns.ts"
+import type { Trace } from "./supervisor-laws/Trace.ts"
 
 /** All laws: the ten promises, in their order, then who goes next, what is kept, and health. */
 export const laws: ReadonlyArray<Law> = [

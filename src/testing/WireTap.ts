@@ -6,7 +6,7 @@
  */
 import * as Http from "node:http"
 import { Deferred, Effect, Queue, type Scope } from "effect"
-import { listen, readBody } from "./LocalServer.ts"
+import { listen, readBody } from "./wire/LocalServer.ts"
 
 /**
  * What happens to the answers from now on.

@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { onTestFinished } from "vitest"
-import { startServer } from "../../bench/child.ts"
+import { startServer } from "../../bench/measure/child.ts"
 
 const root = join(import.meta.dirname, "../..")
 

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest"
 import { createWriteStream } from "node:fs"
 import { once } from "node:events"
-import { measure } from "../../bench/child.ts"
+import { measure } from "../../bench/measure/child.ts"
 import * as ResultLine from "../../src/cli/ResultLine.ts"
 import { mainScript, makeFolder, startFast } from "./command.ts"
 

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
-import { blocksOf, problemsOf, translate, type Block } from "../../scripts/doctest.ts"
+import { blocksOf, problemsOf, translate, type Block } from "../../scripts/check/doctest.ts"
 
 const output = join(import.meta.dirname, "../../.test-output")
 
@@ -135,12 +135,14 @@ describe("refusing blocks", () => {
     }
   )
 
-  it.each(["npm ci && npm start", "npm run bench -- batch", "node scripts/doctest.ts", "curl -s http://127.0.0.1"])(
-    "accepts a command that is there: %s",
-    (command) => {
-      expect(problems(command, "sh")).toEqual([])
-    }
-  )
+  it.each([
+    "npm ci && npm start",
+    "npm run bench -- batch",
+    "node scripts/check/doctest.ts",
+    "curl -s http://127.0.0.1"
+  ])("accepts a command that is there: %s", (command) => {
+    expect(problems(command, "sh")).toEqual([])
+  })
 
   it.each(["json", "text", "mermaid", "jsonc"])("leaves other languages alone: %s", (info) => {
     expect(problems("x", info)).toEqual([])

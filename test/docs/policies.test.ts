@@ -20,11 +20,11 @@ const headings = [
 const options: Readonly<Record<keyof typeof policies, ReadonlyArray<readonly [file: string, name: string]>>> = {
   AdaptiveLimit: [
     ["AdaptiveLimit", "Options"],
-    ["GateSettings", "Options"]
+    ["gate/GateSettings", "Options"]
   ],
   Bulkhead: [
     ["Bulkhead", "Options"],
-    ["GateSettings", "Options"]
+    ["gate/GateSettings", "Options"]
   ],
   CircuitBreaker: [
     ["CircuitBreaker", "Options"],
@@ -39,7 +39,7 @@ const options: Readonly<Record<keyof typeof policies, ReadonlyArray<readonly [fi
   Pipeline: [["Pipeline", "Options"]],
   Race: [["Race", "Options"]],
   RateLimit: [
-    ["RateLimitSettings", "Options"],
+    ["rate-limit/Settings", "Options"],
     ["RateLimit", "Options"]
   ],
   ResponseCache: [

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { JobError, Supervisor } from "holdfast/supervisor"
 import * as Drain from "../../src/supervisor/Drain.ts"
-import { score } from "../../src/supervisor/Health.ts"
-import { maxQueued } from "../../src/supervisor/Periodic.ts"
+import { score } from "../../src/supervisor/operations/Health.ts"
+import { maxQueued } from "../../src/supervisor/operations/Periodic.ts"
 import { type Field, fieldsOf, read, rows, under, unquoted, written } from "./pages.ts"
 
 const page = read("docs/supervisor.md")
@@ -32,15 +32,15 @@ const tables = [
   [
     "Supervisor.layer",
     [
-      ["Settings.ts", "Limits"],
+      ["lifecycle/Settings.ts", "Limits"],
       ["Supervisor.ts", "Options"]
     ],
     Supervisor.defaults
   ],
-  ["Supervisor.submit", [["Submit.ts", "Options"]], {}],
-  ["Supervisor.every", [["Periodic.ts", "Options"]], {}],
+  ["Supervisor.submit", [["operations/Submit.ts", "Options"]], {}],
+  ["Supervisor.every", [["operations/Periodic.ts", "Options"]], {}],
   ["Supervisor.drain", [["Drain.ts", "Options"]], Drain.defaults],
-  ["Supervisor.list", [["JobTable.ts", "Filter"]], {}]
+  ["Supervisor.list", [["records/JobTable.ts", "Filter"]], {}]
 ] as const
 
 describe("the page of the supervisor", () => {

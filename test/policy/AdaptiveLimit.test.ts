@@ -5,7 +5,7 @@ import { TestClock } from "effect/testing"
 import { Deadline, PolicyHealth, PolicyReason } from "holdfast/core"
 import { AdaptiveLimit } from "holdfast/policy"
 import type { ModelProvider } from "holdfast/provider"
-import * as Gradient from "../../src/policy/Gradient.ts"
+import * as Gradient from "../../src/policy/adaptive-limit/Gradient.ts"
 import { failure, request, scripted, text } from "./scripted.ts"
 
 const ids = Effect.provideService(IdGenerator.IdGenerator, IdGenerator.defaultIdGenerator)

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Exit } from "effect"
-import { Book, Entry } from "../../src/policy/SpendBook.ts"
-import { AnswerLength } from "../../src/policy/TokenEstimate.ts"
+import { Book, Entry } from "../../src/policy/spend-budget/Ledger.ts"
+import { AnswerLength } from "../../src/core/call/TokenEstimate.ts"
 
 const kept = 100_000
 const nothing = { tokens: 0, money: 0 }

@@ -22,7 +22,7 @@ import {
 import { AiSdk, Fetch, type ModelProvider } from "holdfast/provider"
 import { Supervisor } from "holdfast/supervisor"
 import { LeakDetector } from "holdfast/testing"
-import { Chance } from "../../src/testing/Chance.ts"
+import { Chance } from "../../src/testing/seed/Chance.ts"
 import * as Cancelling from "../sockets/cancelling.ts"
 import { watchConnecting } from "../sockets/connecting.ts"
 import { neverAccepting } from "../sockets/listening.ts"

@@ -7,7 +7,7 @@ import { Effect, Logger, Schema, Stream } from "effect"
 import { IdGenerator, LanguageModel, Tool, Toolkit } from "effect/ai"
 import { AiSdk } from "holdfast/provider"
 import { WireTap } from "holdfast/testing"
-import { request } from "../../src/testing/ProviderContractStage.ts"
+import { request } from "../../src/testing/provider-contract/Stage.ts"
 import { server } from "../contracts/aimock.ts"
 
 const apiKey = "not-a-secret"

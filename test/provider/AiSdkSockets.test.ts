@@ -7,7 +7,7 @@ import { Effect, Fiber, Random, Stream } from "effect"
 import { IdGenerator } from "effect/ai"
 import { AiSdk } from "holdfast/provider"
 import { WireTap } from "holdfast/testing"
-import { request } from "../../src/testing/ProviderContractStage.ts"
+import { request } from "../../src/testing/provider-contract/Stage.ts"
 import { server } from "../contracts/aimock.ts"
 import { chunk } from "../sockets/openaiWire.ts"
 

@@ -12,7 +12,7 @@ import {
 } from "effect/ai"
 import { EffectAi } from "holdfast/provider"
 import { StreamShape } from "holdfast/testing"
-import { request } from "../../src/testing/ProviderContractStage.ts"
+import { request } from "../../src/testing/provider-contract/Stage.ts"
 
 const withIds = Effect.provideService(IdGenerator.IdGenerator, IdGenerator.defaultIdGenerator)
 

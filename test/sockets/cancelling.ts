@@ -2,7 +2,7 @@
 import { type Context, Effect, Exit, Fiber, type ManagedRuntime, Option, Schema, Scope, Stream } from "effect"
 import { LanguageModel, Tool, Toolkit } from "effect/ai"
 import { AiSdk } from "holdfast/provider"
-import type { Chance } from "../../src/testing/Chance.ts"
+import type { Chance } from "../../src/testing/seed/Chance.ts"
 import * as ThreadClock from "./threadClock.ts"
 
 /** The header that tells a server which call a request belongs to. */

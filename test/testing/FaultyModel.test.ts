@@ -3,7 +3,7 @@ import { Arbitrary, Cause, Clock, Duration, Effect, Exit, Fiber, Stream } from "
 import { type AiError, IdGenerator, type Response } from "effect/ai"
 import { TestClock } from "effect/testing"
 import { FaultyModel, LeakDetector, StreamShape } from "holdfast/testing"
-import { request, textOf, withIds } from "../../src/testing/ProviderContractStage.ts"
+import { request, textOf, withIds } from "../../src/testing/provider-contract/Stage.ts"
 
 const tool = { id: "call-1", name: "Weather", params: { city: "Rome" } }
 const everything: ReadonlyArray<FaultyModel.Content> = [

@@ -5,7 +5,7 @@ import type { AiError, Response } from "effect/ai"
 import { TestClock } from "effect/testing"
 import { AiSdk, Fetch, type ModelProvider } from "holdfast/provider"
 import { FaultyModel, FaultyServer, LeakDetector, StreamShape } from "holdfast/testing"
-import { finishOf, request, withIds } from "../../src/testing/ProviderContractStage.ts"
+import { finishOf, request, withIds } from "../../src/testing/provider-contract/Stage.ts"
 
 type Form = "generateText" | "streamText"
 type Parts = ReadonlyArray<Response.PartEncoded | Response.StreamPartEncoded>

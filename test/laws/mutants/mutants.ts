@@ -24,7 +24,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     fault: "a job that times out counts as cancelled",
     breaks: "oneTerminalState",
-    file: "Outcome.ts",
+    file: "records/Outcome.ts",
     search: `new Late("failed", true, () => withReason(job, new TimedOut`,
     replace: `new Late("cancelled", true, () => withReason(job, new TimedOut`
   },
@@ -52,7 +52,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     fault: "a job that lent its slot goes on although its key is at its limit",
     breaks: "neverMoreThanTheLimit",
-    file: "../core/WaitingLine.ts",
+    file: "../core/queue/FairQueue.ts",
     search: "    if (!this.mayRun(key)) return false\n",
     replace: ""
   },
@@ -179,21 +179,21 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     fault: "whoever leaves a shared run cancels it for the others",
     breaks: "oneTerminalState",
-    file: "Submit.ts",
+    file: "operations/Submit.ts",
     search: "record.runners === undefined || --record.runners > 0) return",
     replace: "record.runners === undefined) return"
   },
   {
     fault: "a run that joins what somebody submitted may cancel it",
     breaks: "oneTerminalState",
-    file: "Submit.ts",
+    file: "operations/Submit.ts",
     search: "if (record.runners === undefined || --record",
     replace: "record.runners ??= 1\n  if (--record"
   },
   {
     fault: "a job goes on when the last of those who run it leaves",
     breaks: "stopsWaitForTheWork",
-    file: "Submit.ts",
+    file: "operations/Submit.ts",
     search: 'return cancel(record, { reason: "its caller was interrupted" })',
     replace: "return Effect.void"
   },
@@ -207,77 +207,77 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     fault: "priority counts for nothing",
     breaks: "whoeverIsDueGoesNext",
-    file: "JobRecord.ts",
+    file: "records/JobRecord.ts",
     search: "submittedAtMillis - submission.priority * agingMillis",
     replace: "submittedAtMillis"
   },
   {
     fault: "age counts for nothing",
     breaks: "whoeverIsDueGoesNext",
-    file: "JobRecord.ts",
+    file: "records/JobRecord.ts",
     search: "submission.priority * agingMillis",
     replace: "submission.priority * 1e9"
   },
   {
     fault: "of equals the last to come goes first",
     breaks: "whoeverIsDueGoesNext",
-    file: "../core/WaitingLine.ts",
+    file: "../core/queue/FairQueue.ts",
     search: "a.order < b.order :",
     replace: "a.order > b.order :"
   },
   {
     fault: "a child goes to the end of the line",
     breaks: "whoeverIsDueGoesNext",
-    file: "JobRecord.ts",
+    file: "records/JobRecord.ts",
     search: "parent === undefined ? place : Math.min(place, parent.place)",
     replace: "place"
   },
   {
     fault: "keys take no turns",
     breaks: "whoeverIsDueGoesNext",
-    file: "../core/WaitingLine.ts",
+    file: "../core/queue/FairQueue.ts",
     search: "    key.turn++\n",
     replace: ""
   },
   {
     fault: "one record more than allowed is kept",
     breaks: "theLatestAreKept",
-    file: "JobTable.ts",
+    file: "records/JobTable.ts",
     search: "this.rest.length < count",
     replace: "this.rest.length <= count"
   },
   {
     fault: "no record or result is too old",
     breaks: "theLatestAreKept",
-    file: "JobTable.ts",
+    file: "records/JobTable.ts",
     search: "(this.endedAtMillis(first) ?? 0) + forMillis > nowMillis",
     replace: "forMillis > 0"
   },
   {
     fault: "results are kept for as long as their records",
     breaks: "theLatestAreKept",
-    file: "JobTable.ts",
+    file: "records/JobTable.ts",
     search: "if (this.known.get(jobId) === old) ",
     replace: "if (this.known.get(jobId) !== old) "
   },
   {
     fault: "what waits longest is what came last",
     breaks: "healthSaysWhatIs",
-    file: "Health.ts",
+    file: "operations/Health.ts",
     search: ".at(0)",
     replace: ".at(-1)"
   },
   {
     fault: "nothing is ever stuck",
     breaks: "healthSaysWhatIs",
-    file: "Health.ts",
+    file: "operations/Health.ts",
     search: "now - stoppedAtMillis >= settings.stuckAfterMillis",
     replace: "now < stoppedAtMillis"
   },
   {
     fault: "a queue that is full does not lower the score",
     breaks: "healthSaysWhatIs",
-    file: "Health.ts",
+    file: "operations/Health.ts",
     search: "        20 * (health.maxPending === 0 ? 0 : Math.min(1, health.waiting / health.maxPending)) -\n",
     replace: ""
   },
@@ -291,7 +291,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     fault: "slots that are lent count as taken",
     breaks: "healthSaysWhatIs",
-    file: "Health.ts",
+    file: "operations/Health.ts",
     search: "running: lifecycle.admission.running",
     replace: 'running: lifecycle.table.counts("job").running + lifecycle.table.counts("call").running'
   },

@@ -29,7 +29,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     fault: "the last one to leave a shared request lets it go on",
     breaks: "interruptionLeavesNothing",
     kinds: ["SingleFlight"],
-    file: "policy/Flight.ts",
+    file: "policy/single-flight/JoinedRun.ts",
     search: "return this.run === undefined ? Effect.void : Fiber.interrupt(this.run)",
     replace: "return Effect.void"
   },
@@ -37,7 +37,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     fault: "attempts that lost are ended in the background",
     breaks: "interruptionLeavesNothing",
     kinds: ["Race"],
-    file: "policy/FirstSuccess.ts",
+    file: "policy/racing/FirstSuccess.ts",
     search: "(scope) => Scope.close(scope, Exit.void)",
     replace: "(scope) => Effect.asVoid(Effect.forkDetach(Effect.delay(Scope.close(scope, Exit.void), 1)))"
   },
@@ -77,7 +77,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     fault: "the time a provider asked to wait for is forgotten when another one fails later",
     breaks: "neverTooEarly",
     kinds: ["Retry", "Fallback"],
-    file: "core/Refusals.ts",
+    file: "core/call/Refusals.ts",
     search: "if (told === undefined || now >= told.untilMillis) return undefined",
     replace: "if (told?.untilMillis !== Infinity) return undefined"
   },
@@ -85,7 +85,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     fault: "a provider that refused the request for good is asked again",
     breaks: "neverTooEarly",
     kinds: ["Retry", "Hedge.afterDelay"],
-    file: "core/Refusals.ts",
+    file: "core/call/Refusals.ts",
     search: "if (told.untilMillis === Infinity) return { error: told.error, forMillis: undefined }",
     replace: "if (told.untilMillis === Infinity) return undefined"
   },
@@ -93,7 +93,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     fault: "a rate limiter lets calls through after half of the time the provider asked for",
     breaks: "neverTooEarly",
     kinds: ["RateLimit"],
-    file: "policy/RateLimitState.ts",
+    file: "policy/rate-limit/State.ts",
     search: "const asked = Math.max(retryAfterMillis ?? 0,",
     replace: "const asked = Math.max((retryAfterMillis ?? 0) / 2,"
   },
@@ -101,7 +101,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     fault: "the tokens of a call are not taken from what a limit allows",
     breaks: "neverTooEarly",
     kinds: ["RateLimit.of"],
-    file: "policy/RateLimitState.ts",
+    file: "policy/rate-limit/State.ts",
     search: "Bucket.take(bucket, need[bucket.dimension], now)",
     replace: `Bucket.take(bucket, bucket.dimension === "requests" ? need.requests : 0, now)`
   },
@@ -125,7 +125,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     fault: "a stream that goes on says again what was said",
     breaks: "oneWellFormedStream",
     kinds: ["Fallback"],
-    file: "policy/MidStream.ts",
+    file: "policy/fallback/ContinuedStream.ts",
     search: "let said: string | undefined = before",
     replace: "let said: string | undefined = undefined"
   },
@@ -133,7 +133,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     fault: "the blocks of a broken stream stay open",
     breaks: "oneWellFormedStream",
     kinds: ["Fallback"],
-    file: "policy/MidStream.ts",
+    file: "policy/fallback/ContinuedStream.ts",
     search: "return Array.from(this.open, ([id, type]) => ({ type, id })).filter(({ id }) => id !== except)",
     replace: "return except === undefined ? [] : []"
   },
@@ -141,7 +141,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     fault: "a time limit gives what is inside more time than what is outside has",
     breaks: "deadlineShrinks",
     kinds: ["Timeout.overall"],
-    file: "core/Deadline.ts",
+    file: "core/call/Deadline.ts",
     search: "outer === undefined ? at : Math.min(outer, at)",
     replace: "outer === undefined ? at : Math.max(outer, at)"
   },
@@ -173,7 +173,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     fault: "what is for one task is given to another, by way of the store",
     breaks: "cachesOnlyWholeAnswers",
     kinds: ["ResponseCache.persisted"],
-    file: "policy/RequestKey.ts",
+    file: "core/call/RequestKey.ts",
     search: "tenant ?? null, task ?? null",
     replace: "tenant ?? null, task === null"
   },
@@ -181,7 +181,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     fault: "tenants share an answer",
     breaks: "cachesOnlyWholeAnswers",
     kinds: ["SingleFlight"],
-    file: "policy/RequestKey.ts",
+    file: "core/call/RequestKey.ts",
     search: "[name, model, tenant ?? null, task ?? null, settings]",
     replace: "[name, model, task ?? null, settings]"
   },
@@ -189,7 +189,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     fault: "a piece of a stream is not kept",
     breaks: "cachesOnlyWholeAnswers",
     kinds: ["ResponseCache"],
-    file: "policy/CacheEntry.ts",
+    file: "policy/response-cache/Entry.ts",
     search: "chunks: answer.chunks.map((chunk) => chunk.map(withoutTraces))",
     replace: "chunks: answer.chunks.toSpliced(2, 1).map((chunk) => chunk.map(withoutTraces))"
   },
@@ -197,7 +197,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     fault: "the permit of a call that failed is not given back",
     breaks: "stateIsBounded",
     kinds: ["Bulkhead"],
-    file: "policy/Gate.ts",
+    file: "policy/gate/Gate.ts",
     search: "      this.inFlight--\n",
     replace: "      if (Exit.isSuccess(exit)) this.inFlight--\n"
   },
@@ -205,7 +205,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     fault: "a caller that leaves the line is still counted there",
     breaks: "stateIsBounded",
     kinds: ["Bulkhead"],
-    file: "policy/Gate.ts",
+    file: "policy/gate/Gate.ts",
     search: `if (visit.state === "waiting") this.withdraw(visit)`,
     replace: `if (visit.state === "waiting") visit.state = "gone"`
   },
@@ -237,7 +237,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     fault: "a reader that comes to wait just after a piece came waits for the next one",
     breaks: "everyCallEnds",
     kinds: ["SingleFlight"],
-    file: "policy/Flight.ts",
+    file: "policy/single-flight/JoinedRun.ts",
     search: "    // Something may have come since this was decided on.\n    this.wake()\n",
     replace: ""
   },
@@ -245,7 +245,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     fault: "who is let in is not told",
     breaks: "everyCallEnds",
     kinds: ["AdaptiveLimit"],
-    file: "policy/Gate.ts",
+    file: "policy/gate/Gate.ts",
     search: "      visit.wake?.()\n",
     replace: ""
   }

@@ -1,0 +1,52 @@
+/**
+ * Says for whom a model call is made and how urgent it is, for every policy on its way.
+ *
+ * It travels in fiber context: set it once around a request handler or a job, and all calls inside have it.
+ */
+import { Context, Effect } from "effect"
+import * as Priority from "../Priority.ts"
+
+export interface Caller {
+  /**
+   * Who it is for: a tenant, a customer, a user. Keys of caches, limits and budgets contain it, so what belongs to one
+   * tenant is never given to another. Default: nobody in particular.
+   */
+  readonly tenant: string | undefined
+  /** What kind of task it is, as in `diagnosis-inference`: part of a cache's key. Default: none. */
+  readonly task: string | undefined
+  /** How urgent it is: a higher number waits less. Default 0. */
+  readonly priority: number
+}
+
+/** Who calls, in the present fiber. */
+export const Current: Context.Reference<Caller> = Context.Reference("holdfast/core/Caller", {
+  defaultValue: (): Caller => ({ tenant: undefined, task: undefined, priority: Priority.levels.normal })
+})
+
+export interface Options {
+  readonly tenant?: string | undefined
+  readonly task?: string | undefined
+  readonly priority?: Priority.Priority | undefined
+}
+
+/**
+ * Says for whom all model calls inside an effect are made; what is not given stays as it is around it.
+ *
+ * **Example**
+ *
+ * ```ts run
+ * import { Effect } from "effect"
+ * import { Caller } from "holdfast/core"
+ *
+ * const who = Effect.map(Caller.Current, ({ tenant, priority }) => [tenant, priority])
+ * Effect.runSync(who.pipe(Caller.as({ tenant: "acme", priority: "high" }))) // => ["acme", 10]
+ * ```
+ */
+export const as =
+  (options: Options) =>
+  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.updateService(self, Current, (outer) => ({
+      tenant: options.tenant ?? outer.tenant,
+      task: options.task ?? outer.task,
+      priority: options.priority === undefined ? outer.priority : Priority.toNumber(options.priority)
+    }))

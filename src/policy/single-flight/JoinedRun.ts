@@ -1,0 +1,245 @@
+/**
+ * Shares one run among everybody who asks for the same thing while it is under way.
+ *
+ * The run belongs to the scope of {@link Flights}, not to the caller who was first. It is interrupted when the last
+ * member has left, and goes on otherwise. What it brings on the way, pieces, and how it ends is given to each member,
+ * from the start and at the member's own pace.
+ *
+ * Pieces are a linked list, and each member holds the one it read last: what all have passed is garbage at once. The
+ * list is held from its start only while newcomers may still join, which ends when it has grown to the bound. From then
+ * on the bound is on how far a member may be behind: one that is further behind is put out.
+ */
+import { Effect, type Exit, Fiber, type Scope } from "effect"
+import type * as ResponseHeaders from "../../core/call/ResponseHeaders.ts"
+
+export interface Settings<A, E> {
+  /** What may be kept of one run. */
+  readonly maxBufferBytes: number
+  /** What a member is told that was put out. */
+  readonly fellBehind: Effect.Effect<A, E>
+  /** What members who came later get of the end, so that they do not share objects others may mark as theirs. */
+  readonly copy: (end: Exit.Exit<A, E>) => Exit.Exit<A, E>
+}
+
+/** The runs under way, by key. */
+export class Flights<A, E> {
+  /** Runs that have not ended, those which nobody may join any more included. */
+  inFlight = 0
+  /** How many have joined a run that was under way. */
+  joined = 0
+  private readonly open = new Map<string, Flight<A, E>>()
+  private readonly settings: Settings<A, E>
+  private readonly scope: Scope.Scope
+
+  constructor(settings: Settings<A, E>, scope: Scope.Scope) {
+    this.settings = settings
+    this.scope = scope
+  }
+
+  /**
+   * Joins the run with this key, or starts it in the present fiber's context. Who joins must {@link leave}, so this
+   * must not be interrupted before that is made sure.
+   */
+  join<R>(
+    key: string,
+    run: (flight: Flight<A, E>) => Effect.Effect<A, E, R>,
+    hear?: (headers: ResponseHeaders.Headers) => void
+  ): Effect.Effect<Member<A, E>, never, R> {
+    return Effect.suspend(() => {
+      const running = this.open.get(key)
+      if (running !== undefined) {
+        this.joined++
+        return Effect.succeed(running.enter(true, hear))
+      }
+      const flight = new Flight(this.settings, () => {
+        if (this.open.get(key) === flight) this.open.delete(key)
+      })
+      const member = flight.enter(false, hear)
+      this.open.set(key, flight)
+      this.inFlight++
+      return Effect.map(Effect.forkIn(run(flight), this.scope, { startImmediately: true }), (fiber) => {
+        flight.run = fiber
+        fiber.addObserver((exit) => {
+          this.inFlight--
+          flight.ended(exit)
+        })
+        return member
+      })
+    })
+  }
+
+  /** Leaves a run. The last one to leave interrupts it, and waits until it has ended. */
+  leave(member: Member<A, E>): Effect.Effect<void> {
+    return Effect.suspend(() => member.flight.exit(member))
+  }
+}
+
+/** One run, and who shares it. */
+export class Flight<A, E> {
+  run: Fiber.Fiber<A, E> | undefined
+  end: Exit.Exit<A, E> | undefined
+  waiting = 0
+  readonly settings: Settings<A, E>
+  private first: Piece<A> | undefined = { next: undefined, value: undefined, bytes: 0 }
+  private last: Piece<A> = this.first as Piece<A>
+  private checkAtBytes: number
+  private headers: ResponseHeaders.Headers | undefined
+  private proceed: (() => void) | undefined
+  private readonly members = new Set<Member<A, E>>()
+  private readonly close: () => void
+
+  constructor(settings: Settings<A, E>, close: () => void) {
+    this.settings = settings
+    this.checkAtBytes = settings.maxBufferBytes
+    this.close = close
+  }
+
+  /**
+   * Gives the members one more piece. What it returns waits until one of them has read everything: the fastest sets the
+   * pace.
+   */
+  readonly add = (value: A, bytes: number): Effect.Effect<void> => {
+    if (this.last.bytes > this.checkAtBytes) this.trim()
+    this.last = this.last.next = { next: undefined, value, bytes: this.last.bytes + bytes }
+    this.wake()
+    return this.waiting > 0 ? Effect.void : this.untilWanted
+  }
+
+  /** Tells the members of the response's headers, and those who come later. */
+  readonly tell = (headers: ResponseHeaders.Headers): void => {
+    this.headers = headers
+    for (const member of this.members) member.hear?.(headers)
+  }
+
+  enter(isJoiner: boolean, hear: ((headers: ResponseHeaders.Headers) => void) | undefined): Member<A, E> {
+    const member = new Member(this, this.first, isJoiner, hear)
+    this.members.add(member)
+    if (this.headers !== undefined) hear?.(this.headers)
+    return member
+  }
+
+  exit(member: Member<A, E>): Effect.Effect<void> {
+    if (!this.members.delete(member) || this.members.size > 0) return Effect.void
+    this.close()
+    return this.run === undefined ? Effect.void : Fiber.interrupt(this.run)
+  }
+
+  ended(exit: Exit.Exit<A, E>): void {
+    this.close()
+    this.end = exit
+    this.wake()
+  }
+
+  /** A member has read everything and waits for more. */
+  wanted(): void {
+    this.waiting++
+    this.proceed?.()
+  }
+
+  private readonly untilWanted: Effect.Effect<void> = Effect.callback((resume) => {
+    // A member may have come to wait since this was decided on.
+    if (this.waiting > 0) return resume(Effect.void)
+    this.proceed = () => {
+      this.proceed = undefined
+      resume(Effect.void)
+    }
+    return Effect.sync(() => {
+      this.proceed = undefined
+    })
+  })
+
+  private wake(): void {
+    for (const member of this.members) member.wake()
+  }
+
+  /** Closes to newcomers, and puts out who is too far behind. The newest piece does not count as unread. */
+  private trim(): void {
+    const { maxBufferBytes } = this.settings
+    this.close()
+    this.first = undefined
+    let slowest = this.last.bytes
+    for (const member of this.members) {
+      const read = member.readBytes
+      if (this.last.bytes - read <= maxBufferBytes) {
+        slowest = Math.min(slowest, read)
+      } else {
+        member.putOut()
+        this.members.delete(member)
+      }
+    }
+    this.checkAtBytes = slowest + maxBufferBytes
+  }
+}
+
+/** One who shares a run. */
+export class Member<A, E> {
+  readonly flight: Flight<A, E>
+  /** Whether the run was under way already. */
+  readonly isJoiner: boolean
+  readonly hear: ((headers: ResponseHeaders.Headers) => void) | undefined
+  private at: Piece<A> | undefined
+  private resume: ((next: Effect.Effect<A, E>) => void) | undefined
+
+  constructor(
+    flight: Flight<A, E>,
+    at: Piece<A> | undefined,
+    isJoiner: boolean,
+    hear: ((headers: ResponseHeaders.Headers) => void) | undefined
+  ) {
+    this.flight = flight
+    this.at = at
+    this.isJoiner = isJoiner
+    this.hear = hear
+  }
+
+  /** Waits for the next piece; after the last one it gives the end. */
+  readonly pull: Effect.Effect<A, E> = Effect.suspend(() => {
+    const { end, settings } = this.flight
+    if (this.at === undefined) return settings.fellBehind
+    const { next } = this.at
+    if (next !== undefined) {
+      this.at = next
+      return Effect.succeed(next.value as A) // only the piece before the first one has none
+    }
+    if (end === undefined) return this.more
+    return this.isJoiner ? settings.copy(end) : end
+  })
+
+  get readBytes(): number {
+    return this.at?.bytes ?? 0
+  }
+
+  putOut(): void {
+    this.at = undefined
+    this.wake()
+  }
+
+  wake(): void {
+    const { at, resume } = this
+    // One that was put out has something to be told, and may have been while it went to wait.
+    if (resume === undefined || (at !== undefined && at.next === undefined && this.flight.end === undefined)) return
+    this.stopWaiting()
+    resume(this.pull)
+  }
+
+  private readonly more: Effect.Effect<A, E> = Effect.callback((resume) => {
+    this.resume = resume
+    this.flight.wanted()
+    // Something may have come since this was decided on.
+    this.wake()
+    return Effect.sync(() => this.stopWaiting())
+  })
+
+  private stopWaiting(): void {
+    if (this.resume === undefined) return
+    this.resume = undefined
+    this.flight.waiting--
+  }
+}
+
+interface Piece<A> {
+  next: Piece<A> | undefined
+  readonly value: A | undefined
+  /** Up to and including this one. */
+  readonly bytes: number
+}

@@ -1,0 +1,236 @@
+/**
+ * Keeps what each key has spent in the present window, and what calls in flight are expected to spend.
+ */
+import type { AiError, Response } from "effect/ai"
+import { Cause, Exit, Option } from "effect"
+import * as Content from "../../core/stream/Content.ts"
+import * as Failure from "../../core/Failure.ts"
+import type * as PolicyHealth from "../../core/call/PolicyHealth.ts"
+import type * as PolicyReason from "../../core/call/PolicyReason.ts"
+import * as Usage from "../../core/call/Usage.ts"
+import { type AnswerLength, charactersPerToken } from "../../core/call/TokenEstimate.ts"
+
+/** What a model costs, in any currency, for a million tokens. */
+export interface Price {
+  readonly input: number
+  readonly output: number
+  /** For input tokens the provider read from its cache. Default: as `input`. */
+  readonly cachedInput?: number | undefined
+}
+
+/** What a key has spent in the present window. */
+export interface Spent {
+  readonly tokens: number
+  readonly money: number
+  /** The part of the tokens that is estimated. */
+  readonly estimatedTokens: number
+}
+
+/** What was booked for one attempt. */
+export interface Booked {
+  readonly tokens: number
+  readonly money: number
+  /** Whether the attempt ended before it said what it used. */
+  readonly estimated: boolean
+}
+
+export interface Limits {
+  readonly tokens: number
+  readonly money: number
+}
+
+interface Account {
+  window: number
+  tokens: number
+  money: number
+  estimatedTokens: number
+  inFlight: number
+  inFlightTokens: number
+  inFlightMoney: number
+}
+
+/** Keys of which accounts are kept. Beyond it, the one not used for longest goes. */
+const maxKeys = 100_000
+
+export class Book {
+  // Those that have calls in flight or have spent something; the one used last is at the end.
+  private readonly accounts = new Map<string, Account>()
+  // At the one not used for longest. A new iterator would pass by all that were deleted lately.
+  private oldest = this.accounts.entries()
+  private readonly limits: Limits
+  private readonly windowMillis: number
+
+  constructor(limits: Limits, windowMillis: number) {
+    this.limits = limits
+    this.windowMillis = windowMillis
+  }
+
+  spent(key: string, now: number): Spent {
+    const { estimatedTokens, money, tokens } = this.account(key, now)
+    return { tokens, money, estimatedTokens }
+  }
+
+  /** Why a call may not begin now, if it may not. */
+  refusal(key: string, now: number): typeof PolicyReason.SpendExhausted.Type | undefined {
+    const account = this.account(key, now)
+    const spent = { tokens: account.tokens + account.inFlightTokens, money: account.money + account.inFlightMoney }
+    const unit = spent.tokens >= this.limits.tokens ? "tokens" : spent.money >= this.limits.money ? "money" : undefined
+    if (unit === undefined) return undefined
+    const retryAfterMillis = (account.window + 1) * this.windowMillis - now
+    return { _tag: "SpendExhausted", key, unit, limit: this.limits[unit], spent: spent[unit], retryAfterMillis }
+  }
+
+  begin(key: string, now: number, expected: Limits): void {
+    const account = this.account(key, now)
+    this.keep(key, account)
+    account.inFlight++
+    account.inFlightTokens += expected.tokens
+    account.inFlightMoney += expected.money
+  }
+
+  end(key: string, now: number, expected: Limits, booked: Booked | undefined): void {
+    const account = this.account(key, now)
+    account.inFlight--
+    account.inFlightTokens -= expected.tokens
+    account.inFlightMoney -= expected.money
+    if (booked !== undefined) {
+      account.tokens += booked.tokens
+      account.money += booked.money
+      if (booked.estimated) account.estimatedTokens += booked.tokens
+    }
+    if (account.inFlight === 0 && account.tokens === 0) this.accounts.delete(key)
+  }
+
+  health(now: number): PolicyHealth.SpendHealth {
+    const window = Math.floor(now / this.windowMillis)
+    const spending = Array.from(this.accounts).filter(([, account]) => account.window === window)
+    const used = spending.map(([, { money, tokens }]) =>
+      Math.max(tokens / this.limits.tokens, money / this.limits.money)
+    )
+    return {
+      _tag: "SpendBudget",
+      keys: spending.map(([key, { money, tokens }]) => ({
+        key,
+        tokens,
+        money,
+        resetsInMillis: (window + 1) * this.windowMillis - now
+      })),
+      score: Math.round(100 * (1 - used.filter((share) => share >= 1).length / Math.max(1, used.length)))
+    }
+  }
+
+  private account(key: string, now: number): Account {
+    const window = Math.floor(now / this.windowMillis)
+    const spent = { tokens: 0, money: 0, estimatedTokens: 0 }
+    const account = this.accounts.get(key)
+    if (account === undefined) return { window, ...spent, inFlight: 0, inFlightTokens: 0, inFlightMoney: 0 }
+    return account.window < window ? Object.assign(account, { window, ...spent }) : account
+  }
+
+  /** Puts an account at the end, where the latest are. */
+  private keep(key: string, account: Account): void {
+    if (!this.accounts.delete(key) && this.accounts.size >= maxKeys) this.makeRoom()
+    this.accounts.set(key, account)
+  }
+
+  private makeRoom(): void {
+    for (let looked = 0; looked < maxKeys; looked++) {
+      const next = this.oldest.next()
+      if (next.done === true) this.oldest = this.accounts.entries()
+      else {
+        const [key, account] = next.value
+        this.accounts.delete(key)
+        if (account.inFlight === 0) return
+        this.accounts.set(key, account)
+      }
+    }
+  }
+}
+
+/** One attempt, from its begin until it is booked. */
+export class Entry {
+  private usage: Usage.Usage | undefined
+  private isClosed = false
+  private characters = 0
+  private readonly book: Book
+  private readonly key: string
+  private readonly price: Price
+  private readonly inputTokens: number
+  private readonly answers: AnswerLength
+  private readonly expected: Limits
+
+  constructor(book: Book, key: string, price: Price, inputTokens: number, answers: AnswerLength, now: number) {
+    this.book = book
+    this.key = key
+    this.price = price
+    this.inputTokens = inputTokens
+    this.answers = answers
+    this.expected = this.cost(usageOf(inputTokens, answers.tokens))
+    book.begin(key, now, this.expected)
+  }
+
+  see(parts: ReadonlyArray<Response.PartEncoded | Response.StreamPartEncoded>): void {
+    for (const part of parts) {
+      if (part.type === "finish") this.usage = Usage.fromParts([part])
+      else if ("text" in part) this.characters += part.text.length
+      else if ("delta" in part && Content.isContent(part)) this.characters += part.delta.length
+    }
+  }
+
+  /** Whether the answer has come to its end. */
+  get isFinished(): boolean {
+    return this.usage !== undefined
+  }
+
+  /** Books, once, what was used, or is likely to have been; nothing for what the provider refused. */
+  close(exit: Exit.Exit<unknown, unknown>, now: number): Booked | undefined {
+    if (this.isClosed) return undefined
+    this.isClosed = true
+    const used = this.usage
+    const isReported = used !== undefined && used.inputTokens + used.outputTokens > 0
+    if (isReported) this.answers.observe(used.outputTokens)
+    const usage = isReported ? used : this.likely(exit)
+    const booked = usage === undefined ? undefined : { ...this.cost(usage), estimated: !isReported }
+    this.book.end(this.key, now, this.expected, booked)
+    return booked
+  }
+
+  private likely(exit: Exit.Exit<unknown, unknown>): Usage.Usage | undefined {
+    if (this.characters > 0) return usageOf(this.inputTokens, Math.ceil(this.characters / charactersPerToken))
+    return wasRefused(exit) ? undefined : usageOf(this.inputTokens, this.answers.tokens)
+  }
+
+  private cost(usage: Usage.Usage): Limits {
+    const { cachedInput = this.price.input, input, output } = this.price
+    // A provider may tell how many it read from its cache, and not how many there were.
+    const fresh = Math.max(0, usage.inputTokens - usage.cachedInputTokens)
+    return {
+      tokens: usage.inputTokens + usage.outputTokens,
+      money: (fresh * input + usage.cachedInputTokens * cachedInput + usage.outputTokens * output) / 1_000_000
+    }
+  }
+}
+
+const usageOf = (inputTokens: number, outputTokens: number): Usage.Usage => ({
+  ...Usage.empty,
+  inputTokens,
+  outputTokens
+})
+
+/** Whether the provider said no before it worked on the request: what timed out or was lost it may have worked on. */
+const wasRefused = (exit: Exit.Exit<unknown, unknown>): boolean => {
+  if (Exit.isSuccess(exit)) return false
+  const error = Cause.findErrorOption(exit.cause)
+  return Option.isSome(error) && isRefusal(error.value as AiError.AiError)
+}
+
+const isRefusal = (error: AiError.AiError): boolean => {
+  switch (error.reason._tag) {
+    case "NetworkError":
+    case "InvalidResponseError":
+    case "InvalidOutputError":
+      return false
+    default:
+      return Failure.decided(error)?._tag !== "TimedOut"
+  }
+}

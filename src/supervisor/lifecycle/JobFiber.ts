@@ -1,0 +1,87 @@
+/**
+ * Runs a job's work in a fiber of its own: its scope, context, retries and span.
+ */
+import { Cause, Context, Effect, Exit, References, type Schedule, Scope, Tracer } from "effect"
+import { CurrentJob, type JobRecord, type Work } from "../records/JobRecord.ts"
+
+/** Starts the fiber of a job, which calls `finish` last, and `ended` when it has. */
+export const start = (record: JobRecord, { context: submitted, effect, retry }: Work): void => {
+  const scope = Scope.makeUnsafe()
+  const facts = annotations(record, Context.get(submitted, References.CurrentLogAnnotations))
+  const named = Context.add(Context.add(submitted, CurrentJob, record), References.CurrentLogAnnotations, facts)
+  const context = Context.add(named, Scope.Scope, scope)
+  const work = retry === undefined ? effect : retrying(record, effect, retry)
+  const fiber = Effect.runForkWith(context)(
+    Effect.onExitPrimitive(inSpan(work, record, submitted), (exit) => close(record, scope, exit))
+  )
+  record.fiber = fiber
+  // In one function with the other: two closures then share what they close over.
+  fiber.addObserver((exit) => record.supervision.ended(record, exit))
+}
+
+const close = (record: JobRecord, scope: Scope.Closeable, exit: Exit.Exit<unknown, unknown>) => {
+  const closing = Scope.closeUnsafe(scope, exit)
+  if (closing === undefined) return record.supervision.finish(record, exit)
+  return Effect.flatMap(
+    Effect.exit(closing),
+    (closed) => record.supervision.finish(record, both(exit, closed)) ?? Effect.void
+  )
+}
+
+/** What everything a job logs carries: its own facts, and of the submitter's all but those of another job. */
+const annotations = (
+  { givenName, id, parent }: JobRecord,
+  inherited: Readonly<Record<string, unknown>>
+): Readonly<Record<string, unknown>> => {
+  const name = givenName ?? id // and not the record's `name`, which would write the id out once more
+  if (parent !== undefined) return { ...inherited, jobId: id, jobName: name, jobAttempt: 1, parentJobId: parent.id }
+  if (!("parentJobId" in inherited)) return { ...inherited, jobId: id, jobName: name, jobAttempt: 1 }
+  const { parentJobId: _, ...others } = inherited
+  return { ...others, jobId: id, jobName: name, jobAttempt: 1 }
+}
+
+/** What work and its finalizers came to: finalizers can only make it worse. */
+const both = <A, E>(exit: Exit.Exit<A, E>, closed: Exit.Exit<void>): Exit.Exit<A, E> => {
+  if (Exit.isSuccess(closed)) return exit
+  return Exit.failCause(Exit.isSuccess(exit) ? closed.cause : Cause.combine(exit.cause, closed.cause))
+}
+
+const retrying = <A, E, R>(
+  record: JobRecord,
+  effect: Effect.Effect<A, E, R>,
+  schedule: Schedule.Schedule<unknown, E>
+): Effect.Effect<A, E, R> => {
+  let failed: Cause.Cause<E> | undefined
+  const attempt = Effect.suspend(() => {
+    if (failed !== undefined) {
+      record.supervision.emit(record, { _tag: "JobRetrying", attempt: record.attempt, cause: failed })
+      record.attempt++
+    }
+    return Effect.annotateLogs(Effect.scoped(effect), { jobAttempt: record.attempt })
+  })
+  return attempt.pipe(
+    Effect.tapCause((cause) =>
+      Effect.sync(() => {
+        failed = cause
+      })
+    ),
+    Effect.retry(schedule)
+  )
+}
+
+// Only where somebody traces: a span of its own, because a job may outlive the span it was submitted in. A call is not
+// outlived by its caller, and has the span of its LanguageModel.
+const inSpan = <A, E, R>(
+  work: Effect.Effect<A, E, R>,
+  record: JobRecord,
+  submitted: Context.Context<never>
+): Effect.Effect<A, E, Exclude<R, Tracer.ParentSpan>> | Effect.Effect<A, E, R> => {
+  const submitter = Context.getOrUndefined(submitted, Tracer.ParentSpan)
+  if (submitter === undefined || record.kind === "call") return work
+  return Effect.withSpan(work, record.name, {
+    root: true,
+    captureStackTrace: false,
+    attributes: { "holdfast.job.id": record.id },
+    links: [{ span: submitter, attributes: {} }]
+  })
+}

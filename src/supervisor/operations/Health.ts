@@ -1,0 +1,83 @@
+/**
+ * Takes stock of a supervisor in one typed snapshot.
+ */
+import type { Counts } from "../records/JobTable.ts"
+import type { Lifecycle } from "../Lifecycle.ts"
+import type { Settings } from "../lifecycle/Settings.ts"
+
+/** How a supervisor is right now. Times are milliseconds, ratios run from 0 to 1. */
+export interface Health {
+  readonly jobs: Counts
+  readonly calls: Counts
+  /** False once it drains or has closed. */
+  readonly accepting: boolean
+  /** Slots that are taken, and how many there are. */
+  readonly running: number
+  readonly concurrency: number
+  /** Jobs that wait for a slot, and how many may. */
+  readonly waiting: number
+  readonly maxPending: number
+  /** How long the job that was submitted first has waited; none when nobody waits. */
+  readonly oldestWaitingMillis: number | undefined
+  /** What the last 60 seconds brought, jobs and calls together. */
+  readonly lastMinute: { readonly started: number; readonly succeeded: number; readonly failed: number }
+  /** Failed ones among those that succeeded or failed in the last 60 seconds. */
+  readonly errorRatio: number
+  /** Jobs that still run long after they were interrupted: they ignore it, or block the event loop. */
+  readonly stuck: ReadonlyArray<{ readonly id: string; readonly name: string; readonly forMillis: number }>
+  /** Periodic jobs whose latest rounds failed, and how many in a row. */
+  readonly failingPeriodic: ReadonlyArray<{ readonly id: string; readonly name: string; readonly inARow: number }>
+  /** By how much the last upkeep came too late: what blocks the event loop holds up everything. */
+  readonly eventLoopLagMillis: number
+  /** From 100, all is well, to 0: see {@link score}. */
+  readonly score: number
+}
+
+/**
+ * The score: 100, minus 50 × the error ratio, minus 20 × how full the queue is, minus 10 when a job is stuck, minus 10
+ * when a periodic job failed three times in a row, minus 10 × the event loop's lag in seconds (at most 10).
+ */
+export const score = (health: Omit<Health, "score">): number =>
+  Math.max(
+    0,
+    Math.round(
+      100 -
+        50 * health.errorRatio -
+        20 * (health.maxPending === 0 ? 0 : Math.min(1, health.waiting / health.maxPending)) -
+        (health.stuck.length > 0 ? 10 : 0) -
+        (health.failingPeriodic.some(({ inARow }) => inARow >= 3) ? 10 : 0) -
+        10 * Math.min(1, health.eventLoopLagMillis / 1000)
+    )
+  )
+
+export const snapshot = (lifecycle: Lifecycle, settings: Settings, eventLoopLagMillis: number): Health => {
+  const now = lifecycle.now()
+  const { failed, started, succeeded } = lifecycle.rates
+  const lastMinute = { started: started.total(now), succeeded: succeeded.total(now), failed: failed.total(now) }
+  const live = Array.from(lifecycle.table.liveRecords)
+  const health = {
+    jobs: lifecycle.table.counts("job"),
+    calls: lifecycle.table.counts("call"),
+    accepting: lifecycle.isAccepting,
+    running: lifecycle.admission.running,
+    concurrency: settings.concurrency,
+    waiting: lifecycle.admission.waiting,
+    maxPending: settings.maxPending,
+    oldestWaitingMillis: live
+      .filter(({ kind, state }) => state === "pending" && kind === "job")
+      .map(({ submittedAtMillis }) => now - submittedAtMillis)
+      .at(0),
+    lastMinute,
+    errorRatio: lastMinute.failed === 0 ? 0 : lastMinute.failed / (lastMinute.failed + lastMinute.succeeded),
+    stuck: live.flatMap(({ id, name, state, stoppedAtMillis }) =>
+      state === "running" && stoppedAtMillis !== undefined && now - stoppedAtMillis >= settings.stuckAfterMillis
+        ? [{ id, name, forMillis: now - stoppedAtMillis }]
+        : []
+    ),
+    failingPeriodic: live.flatMap(({ id, name, rounds }) =>
+      rounds !== undefined && rounds.failedInARow > 0 ? [{ id, name, inARow: rounds.failedInARow }] : []
+    ),
+    eventLoopLagMillis
+  }
+  return { ...health, score: score(health) }
+}

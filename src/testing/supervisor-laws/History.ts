@@ -1,0 +1,311 @@
+/**
+ * The reference the supervisor is measured by: what a run's notes say about each job, and what may become of it.
+ *
+ * Pure functions of plain data. Nothing here knows how a supervisor works.
+ */
+import type { JobEvent, JobState } from "../../core/JobEvent.ts"
+import { type Job, jobsOf, planned } from "./Generate.ts"
+import type { Ending, Note, Trace } from "./Trace.ts"
+
+/** A moment of a run. */
+export interface Moment {
+  /** Place among the notes. */
+  readonly index: number
+  /** Milliseconds of the run's time. */
+  readonly at: number
+  /** How many times the supervisor had been looked at. */
+  readonly look: number
+}
+
+export interface Change extends Moment {
+  readonly state: JobState
+  readonly why: Ending
+  /** How many reasons its cause has. */
+  readonly reasons: number
+  readonly startedAt: number | undefined
+}
+
+/** Why a job may have been asked to end, and since when. */
+export interface Stop extends Moment {
+  readonly kind: "cancelled" | "timed out"
+  /** What only a job that never started may take for a reason. */
+  readonly onlyWhileWaiting?: boolean
+}
+
+/** Somebody who runs a job and waits. */
+export interface Run {
+  /** What the job would be called if it were not another's. */
+  readonly name: string
+  readonly by: string
+  /** The job that does, if it is one. */
+  readonly caller: JobHistory | undefined
+  readonly called: Moment
+  /** When it had joined for sure, if it ever had. */
+  readonly joined: Moment | undefined
+  /** When it began to leave, if it did. */
+  readonly left: Moment | undefined
+  /** When it had its answer, if it had one. */
+  readonly returned: Moment | undefined
+}
+
+/** Between which notes a job waited, and for which call, if it was for one. */
+export interface Wait {
+  readonly from: number
+  readonly to: number
+  readonly callName: string | undefined
+  readonly call: JobHistory | undefined
+}
+
+/** What the notes say about one job that was accepted. */
+export interface JobHistory {
+  readonly name: string
+  readonly id: string
+  readonly plan: Job
+  readonly parentId: string | undefined
+  readonly parent: JobHistory | undefined
+  /** Those who run it and wait: it ends with the last of them. */
+  readonly runs: ReadonlyArray<Run>
+  /** Since when it goes on without them, because somebody submitted it. */
+  readonly submitted: Moment | undefined
+  readonly changes: ReadonlyArray<Change>
+  readonly began: ReadonlyArray<Moment>
+  readonly ended: ReadonlyArray<Moment & { readonly how: Ending }>
+  /** Between which notes it waited for other jobs or for room; open at the end when it still does. */
+  readonly waits: ReadonlyArray<Wait>
+  /** What was done to it, or to all jobs, that makes it end early. */
+  readonly stops: ReadonlyArray<Stop>
+  /** Its terminal state. */
+  readonly end: Change | undefined
+}
+
+export interface History {
+  readonly trace: Trace
+  readonly jobs: ReadonlyMap<string, JobHistory>
+  readonly moments: ReadonlyArray<Moment>
+  /** What the reader that was there from the start was told, as far as it was told all. */
+  readonly events: ReadonlyArray<JobEvent>
+}
+
+type Open<A> = { -readonly [K in keyof A]: A[K] extends ReadonlyArray<infer B> ? Array<B> : A[K] }
+
+/** Sorts a run's notes by job. */
+export const historyOf = (trace: Trace): History => {
+  const jobs = new Map<string, Open<JobHistory>>()
+  const plans = new Map(jobsOf(trace.program).map((job) => [job.name, job]))
+  const moments: Array<Moment> = []
+  const everywhere: Array<Stop> = []
+  const events: Array<JobEvent> = []
+  const runs: Array<Called> = []
+  const leaves = new Map<string, Moment>()
+  let look = 0
+  for (const [index, note] of trace.notes.entries()) {
+    const moment = { index, at: note.at, look }
+    moments.push(moment)
+    if (note._tag === "Counted") look++
+    everywhere.push(...stopsForAll(note, moment))
+    if (note._tag === "Read" && note.reader === 0 && note.event._tag !== "EventsMissed") {
+      if (note.event.sequence === events.length + 1) events.push(note.event)
+    }
+    if (note._tag === "TimePassed" && !trace.isLate) for (const run of runs) run.joined ??= moment
+    if (!("job" in note)) continue
+    const known = jobs.get(note.job)
+    const plan = known === undefined ? plans.get(planned(note.job)) : known.plan
+    if (plan === undefined) continue
+    const job = known ?? unknown(note.job, plan)
+    if (known === undefined) jobs.set(note.job, job)
+    record(job, note, moment)
+    if (note._tag === "RunCalled") runs.push({ name: note.job, plan, by: note.by, called: moment })
+    if (note._tag === "LeaveCalled") leaves.set(note.job, moment)
+    if (note._tag === "RunReturned") for (const run of runs) if (run.name === note.job) run.returned ??= moment
+    if (note._tag === "Joined")
+      for (const other of jobs.values()) if (other.name === note.other) other.submitted ??= moment
+  }
+  const byId = new Map(Array.from(jobs.values(), (job) => [job.id, job]))
+  for (const [name, job] of jobs) {
+    if (job.changes.length === 0) jobs.delete(name)
+    if (job.parentId !== undefined) job.parent = byId.get(job.parentId)
+    job.stops.push(...everywhere, ...timeoutOf(job, moments))
+    job.waits = job.waits.map((wait) => ({ ...wait, call: jobs.get(wait.callName ?? "") }))
+  }
+  for (const run of runs) {
+    const left = leaves.get(run.name)
+    for (const job of jobs.values()) if (isRunOf(run, job, jobs)) job.runs.push(runOf(run, left, job, jobs))
+  }
+  return { trace, jobs, moments, events }
+}
+
+/** A call of `run`, before it is known which job it got. */
+interface Called {
+  readonly name: string
+  readonly plan: Job
+  readonly by: string
+  readonly called: Moment
+  joined?: Moment
+  returned?: Moment
+}
+
+// Its own job, or else one with the same key.
+const isRunOf = ({ name, plan }: Called, job: JobHistory, jobs: History["jobs"]): boolean =>
+  name === job.name ||
+  (plan.idempotencyKey !== undefined && plan.idempotencyKey === job.plan.idempotencyKey && !jobs.has(name))
+
+const runOf = (
+  { by, called, joined, name, returned }: Called,
+  left: Moment | undefined,
+  job: JobHistory,
+  jobs: History["jobs"]
+): Run => ({ name, by, caller: jobs.get(by), called, joined: name === job.name ? called : joined, left, returned })
+
+const unknown = (name: string, plan: Job): Open<JobHistory> => ({
+  name,
+  id: "",
+  plan,
+  parentId: undefined,
+  parent: undefined,
+  runs: [],
+  submitted: undefined,
+  changes: [],
+  began: [],
+  ended: [],
+  waits: [],
+  stops: [],
+  end: undefined
+})
+
+const record = (job: Open<JobHistory>, note: Note, moment: Moment): void => {
+  if (note._tag === "SubmitCalled") job.submitted ??= moment
+  if (note._tag === "Began") job.began.push(moment)
+  if (note._tag === "Ended") job.ended.push({ ...moment, how: note.how })
+  if (note._tag === "CancelCalled") job.stops.push({ ...moment, kind: "cancelled" })
+  if (note._tag === "WaitBegan")
+    job.waits.push({ from: moment.index, to: Infinity, callName: note.call, call: undefined })
+  if (note._tag === "WaitEnded") {
+    const last = job.waits.pop()
+    if (last !== undefined) job.waits.push({ ...last, to: moment.index })
+  }
+  if (note._tag === "State") {
+    const { id, parentId, reasons, startedAt, state, why } = note
+    job.id = id
+    job.parentId = parentId
+    const change = { ...moment, state, why, reasons, startedAt }
+    // States that came and went within one turn can be told only from what followed.
+    const before = state === "pending" ? [] : passed.slice(0, startedAt === undefined || state === "running" ? 1 : 2)
+    for (const missed of before.slice(job.changes.length)) job.changes.push({ ...change, state: missed, why: "" })
+    job.changes.push(change)
+    if (isTerminal(state)) job.end ??= change
+  }
+}
+
+const timeoutOf = ({ changes, plan: { timeout } }: JobHistory, moments: ReadonlyArray<Moment>): ReadonlyArray<Stop> => {
+  const startedAt = changes.find(({ state }) => state === "running")?.startedAt
+  if (timeout === undefined || startedAt === undefined) return []
+  const due = moments.find(({ at }) => at >= startedAt + timeout)
+  return due === undefined ? [] : [{ ...due, kind: "timed out" }]
+}
+
+const passed = ["pending", "running"] as const
+
+const stopsForAll = (note: Note, moment: Moment): ReadonlyArray<Stop> => {
+  if (note._tag === "CloseCalled" || note._tag === "CancelAllCalled") return [{ ...moment, kind: "cancelled" }]
+  if (note._tag !== "DrainCalled") return []
+  return [
+    { ...moment, kind: "cancelled", onlyWhileWaiting: true },
+    { ...moment, at: moment.at + note.deadline, kind: "cancelled" }
+  ]
+}
+
+export const isTerminal = (state: JobState): boolean => state !== "pending" && state !== "running"
+
+/** The state a job was in just before a note; none when it was not known yet. */
+export const stateAt = (job: JobHistory, index: number): JobState | undefined =>
+  job.changes.findLast((change) => change.index < index)?.state
+
+/** True when the job's work ran just before a note. */
+export const isWorkingAt = (job: JobHistory, index: number): boolean =>
+  job.began.filter((moment) => moment.index < index).length > job.ended.filter((moment) => moment.index < index).length
+
+/** True when the job waited for another one, or for room, just before a note. */
+export const isWaitingAt = (job: JobHistory, index: number): boolean =>
+  job.waits.some(({ from, to }) => from < index && index <= to)
+
+/** True when one is the other, or was submitted from it or from one of its own. */
+export const isWithin = (job: JobHistory | undefined, owner: JobHistory): boolean =>
+  job !== undefined && (job === owner || isWithin(job.parent, owner))
+
+/** True for one time of what a periodic job repeats. */
+export const isRound = ({ parent, plan }: JobHistory): boolean => plan.kind === "periodic" && parent?.plan === plan
+
+/** The reasons a job had to end early, up to a moment. */
+export const stopsBefore = (
+  job: JobHistory,
+  moment: Moment,
+  asked: ReadonlyArray<JobHistory> = []
+): ReadonlyArray<Stop["kind"]> => {
+  // A job may run one that waits for it.
+  if (asked.includes(job)) return []
+  const now = [...asked, job]
+  const own = job.stops.filter(
+    (stop) =>
+      stop.index < moment.index &&
+      stop.at <= moment.at &&
+      (stop.onlyWhileWaiting !== true || !job.changes.some(({ state }) => state === "running"))
+  )
+  const { parent, parentId } = job
+  // An owner that came and went within one turn may not have been seen.
+  const fromParent =
+    parentId !== undefined &&
+    (parent === undefined ||
+      parent.ended.some(({ index }) => index < moment.index) ||
+      stopsBefore(parent, moment, now).length > 0)
+  const fromNextRound = isRound(job) && job.plan.every?.overlap === "cancel previous"
+  const isStopped = fromParent || fromNextRound || isLeftBefore(job, moment, now)
+  return [...own.map(({ kind }) => kind), ...(isStopped ? ["cancelled" as const] : [])]
+}
+
+/** Whether all who run a job may have left it, up to a moment: none is sure to have been there first, and to have stayed. */
+const isLeftBefore = (
+  { parent, runs, submitted }: JobHistory,
+  moment: Moment,
+  asked: ReadonlyArray<JobHistory>
+): boolean => {
+  const gone = runs.flatMap((run) => {
+    if (run.left !== undefined && run.left.index < moment.index) return [run.left]
+    const { caller } = run
+    const mayBeGone = caller !== undefined && caller !== parent && stopsBefore(caller, moment, asked).length > 0
+    return mayBeGone || (caller === undefined && !run.by.startsWith("client ")) ? [run.called] : []
+  })
+  const first = Math.min(...gone.map(({ index }) => index))
+  const isSure = (since: Moment | undefined) => since !== undefined && since.index < first
+  const isHeld = ({ by, joined, left, returned }: Run) =>
+    by.startsWith("client ") && isSure(joined) && left === undefined && !(returned && returned.index < moment.index)
+  return gone.length > 0 && !isSure(submitted) && !runs.some(isHeld)
+}
+
+/**
+ * True when the job had lent its slot for sure: it waited for a job, or for a call that did. One that was asked to end
+ * meanwhile may do so with its slot.
+ */
+export const isLendingAt = (job: JobHistory, moment: Moment, asked: ReadonlyArray<JobHistory> = []): boolean =>
+  !asked.includes(job) &&
+  stopsBefore(job, moment).length === 0 &&
+  job.waits.some(({ call, callName, from, to }) => {
+    if (from >= moment.index || moment.index > to) return false
+    return callName === undefined || (call !== undefined && isLendingAt(call, moment, [...asked, job]))
+  })
+
+/** The terminal states a job may have come to, given how its work ended and why it may have been stopped. */
+export const mayEndAs = (job: JobHistory, end: Moment): ReadonlySet<JobState> => {
+  const states = new Set<JobState>()
+  for (const kind of stopsBefore(job, end)) states.add(kind === "cancelled" ? "cancelled" : "failed")
+  if (job.plan.kind === "periodic") {
+    // What repeats the work comes to its own end when nothing is accepted any more.
+    if (!isRound(job)) return states.add("completed")
+  }
+  const last = job.ended.at(-1)
+  if (last === undefined) return states
+  const { end: plannedEnd, finalizer } = job.plan
+  if (last.how === "success") states.add(finalizer === "die" ? "failed" : "completed")
+  else if (last.how !== "interrupt") states.add("failed")
+  else if (plannedEnd === "interrupt") states.add(finalizer === "die" ? "failed" : "cancelled")
+  return states
+}

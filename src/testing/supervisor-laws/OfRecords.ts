@@ -1,0 +1,263 @@
+/**
+ * The promises about what is told: events, failures, the drain's report; and about owners and seeds.
+ */
+import type { EventsMissed, JobEvent } from "../../core/JobEvent.ts"
+import { hanging, type Law, some } from "./Law.ts"
+import { type History, isLendingAt, isTerminal, type JobHistory, type Moment, stateAt, stopsBefore } from "./History.ts"
+import { interruptLimit, type Note, type Trace } from "./Trace.ts"
+
+/**
+ * Every event has the next sequence number; "after N" gives exactly N+1, N+2, …; a slow reader is told about its gap.
+ * Of a job's progress, the last is never lost.
+ */
+export const eventsHaveNoGaps: Law = {
+  name: "eventsHaveNoGaps",
+  breaches: (history) => {
+    const { jobs, trace } = history
+    const { eventHistory } = trace.program.limits
+    const last = Math.max(0, ...trace.notes.map((note) => (note._tag === "Read" ? lastOf(note.event) : 0)))
+    const next = new Map<number, number>()
+    const gaps = trace.notes.flatMap((note) => {
+      if (note._tag === "ReaderBegan") next.set(note.reader, note.after + 1)
+      if (note._tag !== "Read") return []
+      const { event, reader } = note
+      const expected = next.get(reader)
+      const first = event._tag === "EventsMissed" ? event.from : event.sequence
+      next.set(reader, lastOf(event) + 1)
+      return [
+        ...(first === expected ? [] : [`reader ${reader} got event ${first} instead of ${expected}`]),
+        ...(event._tag === "EventsMissed" && (event.to < event.from || event.to > last - eventHistory)
+          ? [`reader ${reader} missed ${event.from} to ${event.to} of ${last}, of which ${eventHistory} are kept`]
+          : [])
+      ]
+    })
+    const isComplete = trace.ending === "success" && last <= eventHistory
+    const told = isComplete ? Array.from(jobs.values()).flatMap(mistold(history)) : []
+    return [...gaps, ...told, ...trace.notes.flatMap(lostProgress(jobs, trace))]
+  }
+}
+
+const lastOf = (event: JobEvent | EventsMissed): number => (event._tag === "EventsMissed" ? event.to : event.sequence)
+
+const mistold =
+  (history: History) =>
+  ({ began, changes, id, name, runs, stops }: JobHistory): ReadonlyArray<string> => {
+    const events = eventsOf(history, id)
+    const told = events.filter((tag) => !asides.has(tag))
+    const right = changes.map(({ state }) => tags[state])
+    const retries = events.filter((tag) => tag === "JobRetrying").length
+    // An attempt may be stopped before its work begins.
+    const isRight =
+      retries === Math.max(0, began.length - 1) || (retries === began.length && stops.length + runs.length > 0)
+    return [
+      ...(told.join() === right.join() ? [] : [`the events of ${name} were ${some(told)}, not ${some(right)}`]),
+      ...(isRight ? [] : [`${name} began ${began.length} times, with ${retries} events of a retry`])
+    ]
+  }
+
+/** Says when somebody who followed a job's progress to its end was not told the last of it. */
+const lostProgress =
+  (jobs: History["jobs"], { notes }: Trace) =>
+  (note: Note, index: number): ReadonlyArray<string> => {
+    if (note._tag !== "ProgressEnded") return []
+    const job = jobs.get(note.job)
+    if (job?.end === undefined || stopsBefore(job, job.end).length > 0) return []
+    const reported = notes.findLast((each) => each._tag === "Reported" && each.job === note.job)
+    const told = notes.findLast((each, at) => at < index && each._tag === "Progress" && each.watcher === note.watcher)
+    if (reported?._tag !== "Reported" || (told?._tag === "Progress" && told.fraction === reported.fraction)) return []
+    return [`the last progress of ${note.job} was not told`]
+  }
+
+/** Events that are no change of state. */
+const asides = new Set<JobEvent["_tag"]>(["JobRetrying", "RoundSkipped", "FailureHookFailed"])
+
+const tags = {
+  pending: "JobSubmitted",
+  running: "JobStarted",
+  completed: "JobCompleted",
+  failed: "JobFailed",
+  cancelled: "JobCancelled"
+} as const
+
+const eventsOf = ({ events }: History, id: string): ReadonlyArray<JobEvent["_tag"]> =>
+  events.flatMap((event) => (event.jobId === id ? [event._tag] : []))
+
+/** No failure is silent: recorded, counted, logged once, handed to the hook once. A hook that fails is itself recorded. */
+export const noFailureIsSilent: Law = {
+  name: "noFailureIsSilent",
+  breaches: (history) => {
+    const { jobs, trace } = history
+    const count = (name: string, text: string) =>
+      trace.notes.filter((note) => note._tag === "Logged" && note.job === name && note.text === text).length
+    const knowsAllEvents = trace.program.limits.eventHistory > 100
+    return Array.from(jobs.values()).flatMap(({ end, id, name, plan }) => {
+      if (end === undefined) return []
+      const logged = count(name, "job failed")
+      const hooked = trace.notes.filter((note) => note._tag === "Hooked" && note.job === name).length
+      const isFailure = end.state === "failed" || (end.state === "cancelled" && end.reasons > 1)
+      const right = isFailure && plan.kind !== "call" ? 1 : 0
+      const { hook } = trace.program
+      const hookLogged = count(name, "the failure hook failed")
+      const hookFails = (hook === "die" || hook === "hang") && !trace.isLate ? hooked : trace.isLate ? hookLogged : 0
+      const hookTold = eventsOf(history, id).filter((tag) => tag === "FailureHookFailed").length
+      return [
+        ...(logged === right ? [] : [`${name} was ${end.state} and logged ${logged} times`]),
+        ...(hooked === right || (trace.isLate && hooked < right)
+          ? []
+          : [`${name} was ${end.state} and handed to the hook ${hooked} times`]),
+        ...(hookLogged === hookFails ? [] : [`the hook failed for ${name} and that was logged ${hookLogged} times`]),
+        ...(hookTold === hookFails || !knowsAllEvents ? [] : [`the hook failed for ${name}, with ${hookTold} events`])
+      ]
+    })
+  }
+}
+
+/**
+ * After a drain began nothing new starts; it returns by its deadline; its report accounts for every job by name,
+ * including any that could not be interrupted.
+ */
+export const drainAccountsForAll: Law = {
+  name: "drainAccountsForAll",
+  breaches: ({ jobs, moments, trace }) => {
+    const { notes } = trace
+    const all = Array.from(jobs.values())
+    return [
+      ...hanging(trace, "DrainCalled", ["DrainReturned"]),
+      ...notes.flatMap((note, index) => {
+        if (note._tag !== "DrainCalled") return []
+        const sure = notes.findIndex(
+          (each, at) => at > index && (each._tag === "TimePassed" || isReturn(each, note.by))
+        )
+        if (sure < 0 || trace.isLate) return []
+        const looks = moments[sure]?.look ?? 0
+        return [
+          ...all
+            .filter((job) => job.changes.some((change) => change.state === "running" && change.look > looks))
+            .filter((job) => (job.changes[0]?.index ?? 0) < index)
+            .map(({ name }) => `${name} started after the drain had begun`),
+          ...notes.flatMap((each, at) => {
+            const isClient = each._tag === "Submitted" && !jobs.has(each.by)
+            const called = notes.findLastIndex((call, before) => before < at && isSubmitOf(call, each))
+            return isClient && called > sure ? [`${each.job} was accepted after the drain had begun`] : []
+          })
+        ]
+      }),
+      ...notes.flatMap((note, index) => {
+        if (note._tag !== "DrainReturned") return []
+        const { by, report } = note
+        const at = notes.findLastIndex(
+          (each, before) => before < index && each._tag === "DrainCalled" && each.by === by
+        )
+        const called = notes[at]
+        if (called?._tag !== "DrainCalled") return []
+        const limit = called.at + called.deadline + interruptLimit
+        const outcomes = new Map(report.jobs.map((entry) => [entry.name, entry.outcome]))
+        const sure = notes.findIndex(
+          (each, after) => after > at && ((each._tag === "TimePassed" && !trace.isLate) || after === index)
+        )
+        const live = all.filter(
+          (job) => !isTerminal(stateAt(job, at) ?? "completed") && isLiveAt(job, moments[sure]?.look ?? 0, at)
+        )
+        return [
+          ...(!trace.isLate && note.at > limit ? [`the drain returned at ${note.at}, not by ${limit}`] : []),
+          ...(outcomes.size === report.jobs.length ? [] : ["the drain reported a job twice"]),
+          ...all
+            .filter((job) => live.includes(job) || (report.clean && isOfOne(job, outcomes, moments[sure]?.look ?? 0)))
+            .filter(({ changes, name }) => !outcomes.has(name) && (changes[0]?.index ?? 0) < index)
+            .map(({ name }) => `the drain did not account for ${name}`),
+          ...all.flatMap((job) => {
+            const outcome = outcomes.get(job.name)
+            const right = outcomeOf(job, limit)
+            return outcome === undefined || right.has(outcome)
+              ? []
+              : [`the drain said that ${job.name} was ${outcome}, not ${some(right)}`]
+          }),
+          ...(report.clean === !report.jobs.some(({ outcome }) => outcome === "still running")
+            ? []
+            : ["clean is wrong"])
+        ]
+      }),
+      ...(moments.length === notes.length ? [] : ["notes were lost"])
+    ]
+  }
+}
+
+const isReturn = (note: Note, by: string): boolean => note._tag === "DrainReturned" && note.by === by
+const isSubmit = (note: Note): note is Extract<Note, { readonly _tag: "SubmitCalled" | "RunCalled" | "Submitted" }> =>
+  note._tag === "SubmitCalled" || note._tag === "RunCalled"
+const isSubmitOf = (call: Note, answer: Note): boolean => isSubmit(call) && "job" in answer && call.job === answer.job
+
+/** Whether a job lived for sure when a drain began, between a note and a look: it lived on, or only that stopped it. */
+const isLiveAt = ({ changes, end, parentId, runs, stops }: JobHistory, look: number, called: number): boolean =>
+  end === undefined ||
+  end.look > look ||
+  (parentId === undefined &&
+    !changes.some(({ state }) => state === "running") &&
+    stops.every(({ index }) => index === called || index > end.index) &&
+    runs.every(({ caller, left }) => caller === undefined && (left === undefined || left.index > end.index)))
+
+/** Whether a job was submitted after a look by one of the jobs that a drain has ended. */
+const isOfOne = ({ changes, parent }: JobHistory, outcomes: ReadonlyMap<string, string>, look: number): boolean =>
+  parent !== undefined && outcomes.has(parent.name) && (changes[0]?.look ?? 0) > look
+
+/** What a drain that had to return by `limit` may say of a job. */
+const outcomeOf = ({ changes, end }: JobHistory, limit: number): ReadonlySet<string> => {
+  const outcomes = new Set<string>()
+  if (end === undefined || end.at >= limit) outcomes.add("still running")
+  if (end !== undefined) outcomes.add(changes.some(({ state }) => state === "running") ? end.state : "not started")
+  return outcomes
+}
+
+/** A child ends before its parent does, unless handed over. Submit-and-wait inside a job cannot deadlock. */
+export const childrenEndWithTheirParent: Law = {
+  name: "childrenEndWithTheirParent",
+  breaches: ({ jobs, moments, trace }) => [
+    ...hanging(trace, "WaitBegan", ["WaitEnded"]),
+    ...(trace.isLate
+      ? []
+      : trace.notes.flatMap((note, index) => (note._tag === "TimePassed" ? stuck(jobs, moments[index]) : []))),
+    ...Array.from(jobs.values()).flatMap((child) => {
+      const submit = trace.notes.find((note) => isSubmit(note) && note.job === child.name)
+      const by = submit !== undefined && isSubmit(submit) ? jobs.get(submit.by) : undefined
+      const right = child.plan.owner === "supervisor" ? undefined : by
+      const { parent } = child
+      return [
+        ...(parent === right || child.plan.kind === "periodic"
+          ? []
+          : [`${child.name} belongs to ${parent?.name}, not to ${right?.name}`]),
+        ...(parent?.end !== undefined && (child.end === undefined || child.end.look > parent.end.look)
+          ? [`${child.name} outlived ${parent.name}`]
+          : [])
+      ]
+    })
+  ]
+}
+
+/** The children that cannot start because every job that runs waits. */
+const stuck = (jobs: History["jobs"], moment: Moment | undefined): ReadonlyArray<string> => {
+  if (moment === undefined) return []
+  const { index } = moment
+  const all = Array.from(jobs.values()).filter(({ plan }) => plan.kind === undefined)
+  const running = all.filter((job) => stateAt(job, index) === "running")
+  if (running.length === 0 || !running.every((job) => isLendingAt(job, moment))) return []
+  return all.flatMap((job) =>
+    stateAt(job, index) === "pending"
+      ? [`${job.name} cannot start while ${some(running.map(({ name }) => name))} wait`]
+      : []
+  )
+}
+
+/** Fibers are numbered through the whole process. */
+const known = (key: string, value: unknown): unknown => (key === "fiberId" ? "" : value)
+
+/** The same seed gives the same run. */
+export const sameSeedSameRun: Law = {
+  name: "sameSeedSameRun",
+  breaches: ({ trace }, again) => {
+    const second = again()
+    const [one, other] = [trace, second].map(({ ending, notes, order }) =>
+      JSON.stringify([ending, order, notes], known)
+    )
+    return one === other ? [] : [`seed ${trace.seed} gave two different runs`]
+  }
+}
