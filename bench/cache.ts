@@ -151,7 +151,7 @@ const throughRedis = Effect.gen(function* () {
   const redis = Context.get(context, Redis.Redis)
   const options = yield* request(0)
   // Without room in memory every hit goes to Redis.
-  const policy = ResponseCache.persisted({ ...hour, capacity: 0, storeId: "bench" })
+  const policy = ResponseCache.shared({ ...hour, capacity: 0, storeId: "bench" })
   const cached = yield* Effect.provideContext(policy(source), context)
   yield* cached.generateText(options)
   const [key = ""] = yield* redis.send<Array<string>>("KEYS", "bench:*")

@@ -44,7 +44,7 @@ const holdfast = (origins: ReadonlyArray<string>) =>
       provider: AiSdk.provider(chatModel(first)),
       policies: [
         Timeout.overall("1 minute"),
-        RetryBudget.shared(),
+        RetryBudget.of(),
         Fallback.chain(
           others.map((origin) => Model.compose({ provider: AiSdk.provider(chatModel(origin)), policies: own }))
         ),

@@ -15,9 +15,9 @@ interface Bench {
   readonly run: Effect.Effect<Rows, unknown> | ((args: ReadonlyArray<string>) => Promise<Rows>)
 }
 
-const names = globSync("**/*.ts", { cwd: import.meta.dirname })
+const names = globSync("*.ts", { cwd: import.meta.dirname })
   .filter((path) => /^export (const|async function) run\b/m.test(readFileSync(join(import.meta.dirname, path), "utf8")))
-  .map((path) => path.replaceAll("\\", "/").replace(/\.ts$/, ""))
+  .map((path) => path.replace(/\.ts$/, ""))
   .toSorted()
 
 const [name, ...args] = process.argv.slice(2)

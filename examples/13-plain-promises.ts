@@ -21,7 +21,7 @@ const documents = await Effect.runPromise(
     [1, 2, 3, 4],
     (pages) =>
       Supervisor.run(
-        Effect.tryPromise((signal) => read(pages, signal)),
+        Job.promise(({ signal }) => read(pages, signal)),
         { name: `read ${pages}` }
       ),
     { concurrency: "unbounded" }
@@ -35,7 +35,7 @@ const runtime = ManagedRuntime.make(Layer.merge(Supervisor.layer(), Logger.layer
 const start = (pages: number) =>
   runtime.runPromise(
     Supervisor.submit(
-      Effect.tryPromise((signal) => read(pages, signal)),
+      Job.promise(({ signal }) => read(pages, signal)),
       { name: `read ${pages}`, timeout: "1 minute" }
     )
   )
@@ -50,6 +50,6 @@ await runtime.runPromise(Supervisor.cancel(job.id, { reason: "not needed" }))
 console.log(`${job.id} is ${await stateOf(job.id)}`)
 
 const failing = await start(7)
-await runtime.runPromise(Job.join(failing)).catch(({ cause }) => console.log(`${failing.id} failed: ${cause}`))
+await runtime.runPromise(Job.join(failing)).catch((error) => console.log(`${failing.id} failed: ${error}`))
 
 await runtime.dispose() // ends every job that still runs, and waits for it

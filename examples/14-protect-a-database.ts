@@ -8,14 +8,17 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
+import type { Verdict } from "holdfast/core"
 import { Bulkhead, CircuitBreaker, Retry, Timeout } from "holdfast/policy"
 import { Supervisor } from "holdfast/supervisor"
 
 class QueryFailed extends Data.TaggedError("QueryFailed")<{ readonly isLocked: boolean; readonly cause: unknown }> {}
 type Failed = QueryFailed | Bulkhead.Refusal | CircuitBreaker.CircuitOpen
-const isLocked = (error: Failed) => error._tag === "QueryFailed" && error.isLocked
-const isBroken = (error: Failed) => error._tag === "QueryFailed" && !error.isLocked
-const verdict = (error: Failed) => ({ blame: isBroken(error) ? "fault" : "none" }) as const
+// One function says what an error means; each policy reads from it what it decides by.
+const classify = (error: Failed): Verdict.Classification => {
+  if (error._tag !== "QueryFailed") return { blame: "none" }
+  return error.isLocked ? { blame: "busy" } : { blame: "fault", retryable: false }
+}
 
 const folder = mkdtempSync(join(tmpdir(), "stock-"))
 const [database, writer] = [new DatabaseSync(join(folder, "db")), new DatabaseSync(join(folder, "db"))]
@@ -23,7 +26,6 @@ database.exec("CREATE TABLE stock (item INTEGER, amount INTEGER); INSERT INTO st
 
 const unlock = Effect.sync(() => writer.exec("COMMIT"))
 const remove = Effect.sync(() => rmSync(folder, { recursive: true }))
-
 const seen = { queries: 0, now: 0, most: 0 }
 const query = Effect.gen(function* () {
   seen.queries++
@@ -37,18 +39,16 @@ const query = Effect.gen(function* () {
 })
 
 const program = Effect.gen(function* () {
-  const limited = yield* Bulkhead.effect({ concurrency: 5 })
-  const guarded = (yield* CircuitBreaker.effect(verdict, { consecutive: 3 }))("stock")
-  const retried = Retry.effect((error: Failed) => ({ retryable: isLocked(error), retryAfter: undefined }))
+  const limited = yield* Bulkhead.make({ concurrency: 5 })
+  const guarded = (yield* CircuitBreaker.make({ classify, consecutive: 3 }))("stock")
+  const retried = Retry.effect({ classify })
   // Innermost first. Each attempt takes a place of its own, so that none is held while waiting to try again.
   const read = query.pipe(limited, guarded, retried, Timeout.effect("10 seconds"))
-
   writer.exec("BEGIN EXCLUSIVE")
   yield* Effect.forkChild(Effect.delay(unlock, "12 millis"))
   const rows = yield* Effect.replicateEffect(read, 40, { concurrency: "unbounded" })
   yield* Console.log(`${rows.length} rows, at most ${seen.most} queries at once`)
   if (seen.queries > 40) yield* Console.log("those that found the database locked were sent again")
-
   seen.queries = 0
   database.exec("DROP TABLE stock")
   const errors = yield* Effect.replicateEffect(Effect.flip(read), 10)

@@ -2,6 +2,9 @@ import { existsSync, globSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { exportViolations, importsOf, sourceViolations, testViolations } from "../scripts/check/architecture.ts"
+import { treeViolations } from "../scripts/check/publicTree.ts"
+import { mirrorViolations, others } from "../scripts/check/testTree.ts"
+import { mayReadWallClock, wallClockViolations } from "../scripts/check/wallClock.ts"
 
 const root = join(import.meta.dirname, "..")
 
@@ -15,6 +18,40 @@ describe("this repository", () => {
   it("keeps the rules of the house in src/", () => {
     expect(sources.length).toBeGreaterThan(5)
     expect(sourceViolations(sources)).toEqual([])
+  })
+
+  it("reads the wall clock only where a date is meant", () => {
+    expect(wallClockViolations(sources)).toEqual([])
+  })
+
+  it("says by its tree what is public", () => {
+    expect(treeViolations(sources)).toEqual([])
+  })
+
+  it("has its tests where their sources are", () => {
+    for (const folder of others) expect(existsSync(join(root, "test", folder)), folder).toBe(true)
+    const tests = globSync("test/**/*.test.ts", { cwd: root })
+    expect(tests.length).toBeGreaterThan(3)
+    expect(
+      mirrorViolations(
+        tests,
+        sources.map(({ path }) => path)
+      )
+    ).toEqual([])
+  })
+
+  it("names its scripts as it names its benches, in folders by purpose", () => {
+    const files = globSync("{scripts,bench}/**/*.ts", { cwd: root })
+    expect(files.filter((path) => !/^(?:scripts\/[a-z]+|bench(?:\/[a-z]+)?)\/[a-z][A-Za-z]*\.ts$/.test(path))).toEqual(
+      []
+    )
+  })
+
+  it("has a bench in each file directly in bench/, beside what runs them, and none deeper", () => {
+    const isBench = (source: string) => /^export (?:const|async function) run\b/m.test(source)
+    const others = read("bench/*.ts").filter(({ source }) => !isBench(source))
+    expect(others.map(({ path }) => path)).toEqual(["bench/run.ts"])
+    expect(read("bench/*/**/*.ts").filter(({ source }) => isBench(source))).toEqual([])
   })
 
   it("exports each folder that has an index, and no other", () => {
@@ -34,33 +71,61 @@ describe("this repository", () => {
   })
 })
 
+describe("the rule for the wall clock", () => {
+  const needed = Object.keys(mayReadWallClock).map((path) => ({
+    path: path.endsWith("/") ? `${path}A.ts` : path,
+    source: "clock.currentTimeMillisUnsafe()"
+  }))
+
+  it.each([
+    "clock.currentTimeMillisUnsafe()",
+    "Clock.currentTimeMillis",
+    "Clock.currentTimeNanos",
+    "Date.now()",
+    "new Date()"
+  ])("names a file that reads it by %s", (source) => {
+    const [violation] = wallClockViolations([...needed, { path: "src/policy/Retry.ts", source }])
+    expect(violation).toContain("src/policy/Retry.ts reads the wall clock")
+  })
+
+  it("names a reason that nothing needs any longer, and accepts the rest", () => {
+    expect(wallClockViolations([...needed, { path: "src/policy/Retry.ts", source: "// not Date.now()" }])).toEqual([])
+    expect(wallClockViolations(needed.slice(1))).toEqual([
+      "mayReadWallClock names src/core/Monotonic.ts, which does not read it"
+    ])
+  })
+})
+
 describe("the rules for sources", () => {
   /** Violations of `src/policy/Retry.ts` with this source, or of another path, among a few innocent files. */
   const check = (source: string, path = "src/policy/Retry.ts") =>
     sourceViolations([
-      { path: "src/core/Usage.ts", source: "export const a = 1" },
+      { path: "src/core/call/Usage.ts", source: "export const a = 1" },
       { path: "src/core/call/ModelProvider.ts", source: "export interface ModelProvider {}" },
-      { path: "src/provider/Attempts.ts", source: "export const a = 1" },
+      { path: "src/core/call/RecordedAttempts.ts", source: "export const a = 1" },
       { path: "src/provider/AiSdk.ts", source: `import "node:http"\nimport { a } from "@ai-sdk/provider"` },
       { path: "src/model/Model.ts", source: `import { Effect } from "effect"` },
       { path: "src/testing/LeakDetector.ts", source: `import type { AiError } from "effect/ai"` },
+      { path: "src/testing/FaultyServer.ts", source: "" },
       { path: "src/server/Http.ts", source: "" },
       { path, source }
     ])
 
   it.each([
-    [`import { a } from "../core/Usage.ts"`, "src/policy/Retry.ts"],
+    [`import { a } from "../core/call/Usage.ts"`, "src/policy/Retry.ts"],
     [`import type { ModelProvider } from "../core/call/ModelProvider.ts"`, "src/policy/Retry.ts"],
-    [`import { a } from "../provider/Attempts.ts"`, "src/policy/Retry.ts"],
+    [`import { a } from "../core/call/RecordedAttempts.ts"`, "src/policy/Retry.ts"],
     [`import { Effect } from "effect"\nimport { AiError } from "effect/ai"`, "src/core/Errors.ts"],
     [`import { NodeRuntime } from "@effect/platform-node"`, "src/testing/Runner.ts"],
+    [`/** Keys. */\nimport { hash } from "node:crypto"\nimport { Effect } from "effect"`, "src/core/call/Key.ts"],
+    [`import { a } from "../testing/FaultyServer.ts"`, "src/cli/Serve.ts"],
     [`import { a } from "../server/Http.ts"\nimport { b } from "ai"\nimport "node:fs"`, "src/cli/main.ts"],
     [
       `// import { a } from "ai"\n/* import "ai" */\n/** from "ai" */\nconst url = "https://a.b" // "`,
       "src/core/Url.ts"
     ],
-    [`/** Core. */\nexport * from "./core/Usage.ts"\nexport * as M from "./model/Model.ts"`, "src/index.ts"],
-    [`export {\n  a,\n  b\n} from "./Usage.ts"\nexport type { C } from "./Usage.ts"`, "src/core/index.ts"]
+    [`/** Core. */\nexport * from "./core/call/Usage.ts"\nexport * as M from "./model/Model.ts"`, "src/index.ts"],
+    [`export {\n  a,\n  b\n} from "./call/Usage.ts"\nexport type { C } from "./call/Usage.ts"`, "src/core/index.ts"]
   ])("accept %j in %s", (source, path) => {
     expect(check(source, path)).toEqual([])
   })
@@ -79,7 +144,7 @@ describe("the rules for sources", () => {
     [`import { a } from "../server/Http.ts"`, "src/model/B.ts", "model may not import server/Http.ts"],
     [`import { a } from "../../test/a.ts"`, "src/core/A.ts", "../../test/a.ts is not a file of src/"],
     [`import { a } from "./Missing.ts"`, "src/core/A.ts", "./Missing.ts is not a file of src/"],
-    [`import { a } from "./Usage.js"`, "src/core/A.ts", "./Usage.js is not a file of src/"],
+    [`import { a } from "./call/Usage.js"`, "src/core/A.ts", "./call/Usage.js is not a file of src/"],
     [`import { a } from "holdfast/core"`, "src/model/A.ts", "import holdfast/core by its relative path"],
     [`import(name)`, "src/core/A.ts", "computed import"],
     ["import(`./${name}.ts`)", "src/core/A.ts", "computed import"],
@@ -88,13 +153,21 @@ describe("the rules for sources", () => {
     [`import { a } from "ai"`, "src/testing/A.ts", "testing may not import ai"],
     [`import { a } from "node:fs"`, "src/core/A.ts", "core may not import node:fs"],
     [`import type { a } from "node:fs"`, "src/supervisor/A.ts", "supervisor may not import node:fs"],
+    [`import { randomBytes } from "node:crypto"`, "src/core/A.ts", "core may not import node:crypto"],
+    [`import { hash, randomUUID } from "node:crypto"`, "src/core/A.ts", "core may not import node:crypto"],
+    [
+      `import { a } from "../testing/FaultyServer.ts"`,
+      "src/model/A.ts",
+      "model may not import testing/FaultyServer.ts"
+    ],
+    [`import { a } from "../server/Http.ts"`, "src/testing/A.ts", "testing may not import server/Http.ts"],
     [``, "src/billing/A.ts", "DESIGN knows no src/billing"],
     [``, "src/core/utils.ts", `"utils" says nothing`],
     [``, "src/core/internal/A.ts", `"internal" says nothing`],
     [``, "src/core/Manager.ts", `"Manager" says nothing`],
     [``, "src/core/Job.types.ts", `"types" says nothing`],
-    [`export * from "./Usage.ts"\nexport const a = 1`, "src/core/index.ts", "contains only re-exports"],
-    [`import { a } from "./Usage.ts"\nexport { a }`, "src/core/index.ts", "contains only re-exports"],
+    [`export * from "./call/Usage.ts"\nexport const a = 1`, "src/core/index.ts", "contains only re-exports"],
+    [`import { a } from "./call/Usage.ts"\nexport { a }`, "src/core/index.ts", "contains only re-exports"],
     [`export const a = 1`, "src/index.ts", "contains only re-exports"],
     ["a\n".repeat(350), "src/core/Long.ts", "350 lines"]
   ])("refuse %j in %s", (source, path, message) => {
@@ -127,6 +200,93 @@ const later = () => import(
   "h"
 )`
     expect(importsOf(source).toSorted()).toEqual(["a", "c", "d", "e", "f", "g", "h"])
+  })
+})
+
+describe("the rules for what is public", () => {
+  /** A house of a few files, with others added or put in their place. */
+  const check = (...others: ReadonlyArray<{ readonly path: string; readonly source: string }>) => {
+    const house = [
+      { path: "src/core/index.ts", source: `export * as Usage from "./call/Usage.ts"` },
+      { path: "src/core/call/Usage.ts", source: "" },
+      { path: "src/core/call/Trail.ts", source: "" },
+      { path: "src/policy/index.ts", source: `export * as RateLimit from "./RateLimit.ts"` },
+      { path: "src/policy/RateLimit.ts", source: `import "./rate-limit/Bucket.ts"\nimport "./gate/Gate.ts"` },
+      { path: "src/policy/rate-limit/Bucket.ts", source: `import "./Line.ts"\nimport "../gate/Gate.ts"` },
+      { path: "src/policy/rate-limit/Line.ts", source: `import "../../core/call/Trail.ts"` },
+      { path: "src/policy/gate/Gate.ts", source: "" },
+      { path: "src/cli/index.ts", source: `export * as Run from "./batch/Run.ts"` },
+      { path: "src/cli/batch/Run.ts", source: "" },
+      { path: "src/cli/main.ts", source: "" }
+    ]
+    const replaced = new Set(others.map(({ path }) => path))
+    return treeViolations([...house.filter(({ path }) => !replaced.has(path)), ...others])
+  }
+
+  it("accept an index of what stands beside it, insides that their owners import, and what neighbours share", () => {
+    expect(check()).toEqual([])
+  })
+
+  it("accept that an index passes on what core's index has", () => {
+    const source = `export * as RateLimit from "./RateLimit.ts"\nexport * as Usage from "../core/call/Usage.ts"`
+    expect(check({ path: "src/policy/index.ts", source })).toEqual([])
+  })
+
+  it.each([
+    ["src/policy/Fresh.ts", "", "stands in policy/, but not in its index"],
+    ["src/cli/Fresh.ts", "", "stands in cli/, but not in its index"],
+    ["src/model/A.ts", "", "stands in model/, but not in its index"],
+    ["src/model/a/B.ts", `import "../../policy/rate-limit/Line.ts"`, "private to policy/RateLimit.ts"],
+    [
+      "src/model/a/B.ts",
+      `import type { A } from "../../policy/gate/Gate.ts"`,
+      "policy/gate/Gate.ts is private to policy/"
+    ],
+    ["src/policy/gate/Turn.ts", `import "../rate-limit/Bucket.ts"`, "private to policy/RateLimit.ts"],
+    ["src/policy/gate/Turn.ts", `import("../rate-limit/Bucket.ts")`, "private to policy/RateLimit.ts"],
+    ["src/core/call/usage/Sum.ts", `import "../../../policy/gate/Gate.ts"`, "private to policy/"],
+    [
+      "src/core/stream/A.ts",
+      `import "../call/usage/Sum.ts"`,
+      "private to core/call/Usage.ts",
+      "src/core/call/usage/Sum.ts"
+    ],
+    ["src/policy/gate/A.ts", `import "../../cli/main.ts"`, "cli/main.ts is a program"]
+  ])("refuse %s with %j", (path, source, message, ...more) => {
+    expect(check({ path, source }, ...more.map((path) => ({ path, source: "" })))).toEqual([
+      expect.stringContaining(message)
+    ])
+  })
+
+  it.each(["./gate/Gate.ts", "./rate-limit/Line.ts", "../core/call/Trail.ts"])(
+    "refuse an index that has %s",
+    (inside) => {
+      const source = `export * as RateLimit from "./RateLimit.ts"\nexport * as A from "${inside}"`
+      expect(check({ path: "src/policy/index.ts", source })).toEqual([expect.stringContaining("is not public")])
+    }
+  )
+})
+
+describe("the rules for where tests stand", () => {
+  const sources = ["src/policy/RateLimit.ts", "src/policy/rate-limit/Line.ts", "src/index.ts"]
+
+  it.each([
+    "test/policy/RateLimit.test.ts",
+    "test/policy/RateLimitRedis.test.ts",
+    "test/policy/rate-limit/Line.test.ts",
+    "test/policy/cancellation.test.ts",
+    "test/laws/Anything.test.ts",
+    "test/package.test.ts"
+  ])("accept %s", (path) => {
+    expect(mirrorViolations([path], sources)).toEqual([])
+  })
+
+  it.each([
+    ["test/policy/Line.test.ts", "has no file that this is the test of"],
+    ["test/policy/line/Line.test.ts", "there is no src/policy/line/"],
+    ["test/billing/bills.test.ts", "there is no src/billing/"]
+  ])("refuse %s", (path, message) => {
+    expect(mirrorViolations([path], sources)).toEqual([expect.stringContaining(message)])
   })
 })
 

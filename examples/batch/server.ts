@@ -5,6 +5,7 @@
  * closes. The faults are aimock's own: a 500, a 429 with `Retry-After`, and a connection cut before the answer.
  */
 import { LLMock, type ChatCompletionRequest } from "@copilotkit/aimock"
+import { type OutgoingHttpHeaders, ServerResponse } from "node:http"
 import { setTimeout as sleep } from "node:timers/promises"
 import { parseArgs } from "node:util"
 
@@ -66,6 +67,13 @@ const answer = (request: ChatCompletionRequest): string => {
   const section = sections.find(([, words]) => words.test(text))?.[0] ?? "misc"
   const sentence = /^.*?[.!?](?=\s|$)/su.exec(description)?.[0] ?? description
   return `${section} - ${sentence}`
+}
+
+// With a 429 aimock tells a limit of 60 requests a minute, whatever it takes. A client that keeps what it is told would be slow for nothing.
+const write = ServerResponse.prototype.writeHead
+ServerResponse.prototype.writeHead = function (this: ServerResponse, status: number, headers?: unknown) {
+  const told = Object.entries(Object(headers)).filter(([name]) => !name.startsWith("x-ratelimit-"))
+  return write.call(this, status, Object.fromEntries(told) as OutgoingHttpHeaders)
 }
 
 const mock = new LLMock({

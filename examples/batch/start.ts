@@ -22,6 +22,7 @@ const { url } = JSON.parse(String(line))
 
 rmSync(output, { force: true })
 const command = ["batch", "examples/data/packages.jsonl", "--out", output, "--base-url", `${url}/v1`]
+command.push("--prices", "examples/data/prices.json")
 console.log(`$ holdfast ${command.join(" ")}`)
 const batch = spawn(process.execPath, ["--conditions=holdfast-source", here("../../src/cli/main.ts"), ...command], {
   stdio: "inherit"

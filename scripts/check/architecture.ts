@@ -10,28 +10,45 @@ export interface SourceFile {
   readonly source: string
 }
 
-const library = ["core", "supervisor", "policy", "provider", "model", "reasoning", "durable", "observability"]
+const library = [
+  "core",
+  "supervisor",
+  "policy",
+  "provider",
+  "observability",
+  "model",
+  "durable",
+  "messaging",
+  "reasoning"
+]
+/** Runs the service and the command without a network. */
+const offline = "testing/FaultyServer.ts"
 
-/** What each folder of `src/` may import from the others: a folder, or one file of it. */
-const mayImport: Readonly<Record<string, ReadonlyArray<string>>> = {
+/**
+ * What each folder of `src/` may import from the others: a folder, or one file of it. The same table stands in
+ * `docs/architecture.md`. It names folders that are still to come, too.
+ */
+export const mayImport: Readonly<Record<string, ReadonlyArray<string>>> = {
   core: [],
   supervisor: ["core"],
-  policy: ["core", "provider/Attempts.ts", "provider/ModelProvider.ts"],
+  policy: ["core"],
   provider: ["core"],
-  model: ["core", "policy", "provider", "supervisor"],
-  reasoning: ["core", "model", "supervisor"],
-  durable: ["core", "supervisor"],
   observability: ["core"],
-  server: library,
-  promise: library,
-  cli: [...library, "server", "promise"],
-  testing: ["core", "supervisor", "policy", "provider", "model", "durable"],
+  model: ["core", "policy", "provider", "supervisor"],
+  durable: ["core", "supervisor"],
+  messaging: ["core", "supervisor", "durable"],
+  reasoning: ["core", "model", "supervisor", "durable"],
+  server: [...library, offline],
+  promise: [...library, offline],
+  cli: [...library, "server", "promise", offline],
+  testing: library,
   "index.ts": library
 }
 
-const mayUseVendors = ["provider", "durable", "server", "cli"]
-/** Folders, and single files: hashing is on every cached call, and Web Crypto has only an asynchronous, slower one. */
-const mayUseNode = ["cli", "durable", "server", "provider", "testing", "core/call/RequestKey.ts"]
+const mayUseVendors = ["provider", "durable", "messaging", "server", "cli"]
+const mayUseNode = [...mayUseVendors, "testing"]
+/** Computes and reaches nothing, so every folder may use it: `hash`, which unlike Web Crypto answers at once. */
+const mayUseHash = /^import \{ hash \} from "node:crypto"$/m
 const emptyWords = ["utils", "common", "helpers", "types", "internal", "manager"]
 const maxLines = 350
 
@@ -108,7 +125,8 @@ export const importsOf = (source: string): ReadonlyArray<string | undefined> => 
   return [...static_, ...bare, ...dynamic].map((found) => found[1])
 }
 
-const withoutComments = (source: string): string =>
+/** The same lines, without what is said in comments. */
+export const withoutComments = (source: string): string =>
   source.replace(
     /("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`)|\/\/.*|\/\*[\s\S]*?\*\//g,
     (found, text: string | undefined) => text ?? found.replace(/[^\n]/g, "")
@@ -146,7 +164,7 @@ const importViolations = ({ path, source }: SourceFile, paths: ReadonlySet<strin
   return importsOf(source).flatMap((specifier) => {
     if (specifier === undefined) return [`${path}: computed import`]
     if (specifier.startsWith("node:")) {
-      return mayUseNode.some((allowed) => allowed === folder || path === `src/${allowed}`)
+      return mayUseNode.includes(folder) || (specifier === "node:crypto" && mayUseHash.test(source))
         ? []
         : [`${path}: ${folder} may not import ${specifier}`]
     }

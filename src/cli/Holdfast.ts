@@ -2,7 +2,7 @@
  * The command `holdfast`, to be run as it is or put into a command of your own.
  */
 import { Command } from "effect/cli"
-import { batch } from "./BatchCommand.ts"
+import { batch } from "./batch/BatchCommand.ts"
 
 /** The package's version. */
 export const version = "0.1.0"

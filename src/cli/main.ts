@@ -2,10 +2,12 @@
 // Sets up the process before anything large is loaded, then runs the command.
 import { enableCompileCache } from "node:module"
 import { setFlagsFromString } from "node:v8"
+import * as OwnFolder from "./main/OwnFolder.ts"
 
 // With its compiled code kept between runs the command starts in two thirds of the time. NODE_DISABLE_COMPILE_CACHE=1
-// turns that off.
-enableCompileCache()
+// turns that off. Node's own place for it is the shared temporary folder, where whoever made it first can change the code.
+const cache = OwnFolder.cache("holdfast")
+if (cache !== undefined) enableCompileCache(cache)
 
 // V8 would let garbage grow to several times of what is in use. Collecting it earlier costs a run a tenth of its speed
 // at most, and halves its memory: see docs/decisions/0007.

@@ -37,7 +37,9 @@ export const layer = <A, E, R>(
   self: Layer.Layer<A, E, R>,
   { abandon, limit = defaults.limit }: Options<NoInfer<A>> = {}
 ): Layer.Layer<A, E, R> => {
-  const limitMillis = OptionCheck.of("BoundedClose").millis("limit", limit, { atLeast: 0 })
+  const check = OptionCheck.of("BoundedClose")
+  const limitMillis = check.millis("limit", limit, { atLeast: 0 })
+  if (abandon !== undefined && !Effect.isEffect(abandon)) check.reject("abandon", "an Effect", abandon)
   return Layer.fromBuildMemo((memoMap, outer) =>
     Effect.gen(function* () {
       let built: Context.Context<A> | undefined

@@ -1,7 +1,9 @@
 /**
  * Rejects options that make no sense with a `RangeError` that names them, where what they are for is made.
  */
-import { Duration } from "effect"
+import { Duration, Effect } from "effect"
+import * as NearestName from "./NearestName.ts"
+import * as SafeText from "./SafeText.ts"
 
 /** Between what a number must be. It is finite in any case. */
 export interface Range {
@@ -19,23 +21,61 @@ export interface Times {
   readonly endless?: boolean
 }
 
+/** The name of every option there is, so that one more cannot be forgotten here. */
+export type Fields<Options> = { readonly [Name in keyof Required<Options>]: true }
+
 /** Checks the options of one thing, each by its name, and gives them back. */
 export interface OptionCheck {
+  /** Options have no name but those that are read: another one is a slip of the pen, which would change nothing in silence. */
+  readonly fields: (given: object, known: Readonly<Record<string, true>>) => void
   /** Says what an option must be, and throws. */
   readonly reject: (name: string, wanted: string, got: unknown) => never
   readonly whole: (name: string, value: number, atLeast: number, atMost?: number) => number
   readonly number: (name: string, value: number, range: Range) => number
   /** The milliseconds of a duration. */
   readonly millis: (name: string, input: Duration.Input, times?: Times) => number
+  readonly text: (name: string, value: string, longest?: number) => string
+  /** A text that is not empty. */
+  readonly label: (name: string, value: string, longest?: number) => string
+  /** An object whose values are texts, numbers and booleans, of at most 10,000 characters together. */
+  readonly facts: (name: string, value: Readonly<Record<string, string | number | boolean>>) => void
+  readonly oneOf: <A extends string>(name: string, value: A, allowed: ReadonlyArray<A>) => A
+  /** An object with values by name. */
+  readonly record: (name: string, value: unknown) => void
+  readonly list: (name: string, value: unknown) => void
+  readonly texts: (name: string, value: ReadonlyArray<string>) => void
+  readonly flag: (name: string, value: boolean) => boolean
+  /** A function, which is called later. */
+  readonly callback: <F>(name: string, value: F) => F
+  /** What such a function gave: an Effect, which is run, and not a promise or nothing, which cannot be. */
+  readonly effect: <A, E, R>(name: string, given: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
+
+/** How many characters an object of facts may have, names and texts together. */
+const maxFacts = 10_000
 
 /** `owner` is what the options are for, as users call it. */
 export const of = (owner: string): OptionCheck => {
-  const reject = (name: string, wanted: string, got: unknown): never => {
-    throw new RangeError(`${owner} option ${name} must be ${wanted}, got ${String(got)}`)
+  const refuse = (name: string, wanted: string, got: string): never => {
+    throw new RangeError(`${owner} option ${name} must be ${wanted}, got ${got}`)
   }
+  const reject = (name: string, wanted: string, got: unknown): never => refuse(name, wanted, quoted(got))
+  const short = (name: string, value: string, longest = Infinity): string =>
+    value.length <= longest ? value : refuse(name, `at most ${longest} characters long`, `${value.length}`)
   return {
     reject,
+    fields: (given, known) => {
+      if (typeof given !== "object" || given === null) {
+        throw new RangeError(`${owner} options must be an object, got ${quoted(given)}`)
+      }
+      for (const name in given) {
+        if (Object.hasOwn(known, name)) continue
+        const names = Object.keys(known)
+        const nearest = NearestName.of(name, names)
+        const meant = nearest === undefined ? `it has ${names.join(", ")}` : `did you mean ${nearest}?`
+        throw new RangeError(`${owner} has no option ${SafeText.of(name)}: ${meant}`)
+      }
+    },
     whole: (name, value, atLeast, atMost = Infinity) => {
       if (Number.isSafeInteger(value) && value >= atLeast && value <= atMost) return value
       const most = atMost === Infinity ? "" : ` and at most ${atMost}`
@@ -48,10 +88,78 @@ export const of = (owner: string): OptionCheck => {
       return reject(name, `a finite number ${finite.map((bound) => bound.join(" ")).join(" and ")}`, value)
     },
     millis: (name, input, { atLeast, endless = false } = {}) => {
-      const millis = Duration.toMillis(input)
+      const millis = millisOf(input)
       if ((atLeast === undefined ? millis > 0 : millis >= atLeast) && (endless || millis < Infinity)) return millis
       const least = atLeast === undefined ? "above 0" : `of at least ${atLeast} ms`
-      return reject(name, `a ${endless ? "" : "finite "}duration ${least}`, `${millis} ms`)
-    }
+      const wanted = `a ${endless ? "" : "finite "}duration ${least}`
+      return Number.isNaN(millis) ? reject(name, wanted, input) : refuse(name, wanted, `${millis} ms`)
+    },
+    text: (name, value, longest) =>
+      typeof value === "string" ? short(name, value, longest) : reject(name, "a text", value),
+    label: (name, value, longest) =>
+      typeof value === "string" && value !== ""
+        ? short(name, value, longest)
+        : reject(name, "a text that is not empty", value),
+    facts: (name, value) => {
+      if (typeof value !== "object" || value === null || Array.isArray(value)) reject(name, "an object of facts", value)
+      let characters = 0
+      for (const [fact, each] of Object.entries(value)) {
+        characters += fact.length + (typeof each === "string" ? each.length : 0)
+        if (typeof each === "string" || typeof each === "boolean") continue
+        if (typeof each !== "number" || Number.isNaN(each))
+          reject(`${name}.${SafeText.of(fact)}`, "a text, a number or a boolean", each)
+      }
+      if (characters > maxFacts) refuse(name, `at most ${maxFacts} characters together`, `${characters}`)
+    },
+    oneOf: (name, value, allowed) =>
+      allowed.includes(value) ? value : reject(name, `one of ${allowed.join(", ")}`, value),
+    record: (name, value) => {
+      if (typeof value !== "object" || value === null || Array.isArray(value)) reject(name, "an object", value)
+    },
+    list: (name, value) => {
+      if (!Array.isArray(value)) reject(name, "a list", value)
+    },
+    texts: (name, value) => {
+      if (!Array.isArray(value)) reject(name, "a list of texts", value)
+      for (const each of value) if (typeof each !== "string") reject(name, "a list of texts", each)
+    },
+    flag: (name, value) => (typeof value === "boolean" ? value : reject(name, "true or false", value)),
+    callback: (name, value) => (typeof value === "function" ? value : reject(name, "a function", value)),
+    effect: (name, given) => (Effect.isEffect(given) ? given : reject(name, "a function that gives an Effect", given))
   }
 }
+
+/** Whether it is a duration of whatever length. */
+export const isDuration = (input: Duration.Input): boolean => !Number.isNaN(millisOf(input))
+
+// A text in quotes: "5" and 5 look the same without.
+const quoted = (value: unknown): string => (typeof value === "string" ? `"${SafeText.of(value)}"` : SafeText.of(value))
+
+/** The milliseconds of what is a duration; `NaN` for everything else, which is within no range. */
+const millisOf = (input: Duration.Input): number => {
+  if (typeof input === "number") return input
+  // Effect takes an object of units, and reads any other object as no time at all.
+  if (typeof input === "object" && !Array.isArray(input) && !Duration.isDuration(input)) {
+    const given = Object.keys(input ?? {})
+    if (given.length === 0 || !given.every((unit) => units.has(unit))) return Number.NaN
+  }
+  try {
+    return Duration.toMillis(input)
+  } catch {
+    return Number.NaN
+  }
+}
+
+const units = new Set([
+  "weeks",
+  "days",
+  "hours",
+  "minutes",
+  "seconds",
+  "millis",
+  "micros",
+  "nanos",
+  "milliseconds",
+  "microseconds",
+  "nanoseconds"
+])

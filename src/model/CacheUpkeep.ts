@@ -51,7 +51,21 @@ export const run = <E = never, R = never>(
   JobError | PlatformError.PlatformError,
   Supervisor.Supervisor | FileSystem.FileSystem | Scope.Scope | Exclude<R, Scope.Scope>
 > => {
-  const concurrency = OptionCheck.of("CacheUpkeep").whole("concurrency", warm?.concurrency ?? 1, 1)
+  const check = OptionCheck.of("CacheUpkeep")
+  check.millis("evictEvery", evictEvery)
+  if (unusedFor !== undefined) check.millis("unusedFor", unusedFor, { atLeast: 0 })
+  if (snapshot !== undefined) {
+    check.record("snapshot", snapshot)
+    check.label("snapshot.path", snapshot.path)
+    check.millis("snapshot.every", snapshot.every ?? defaults.snapshotEvery)
+  }
+  if (warm !== undefined) {
+    check.record("warm", warm)
+    check.list("warm.calls", warm.calls)
+    for (const call of warm.calls) if (!Effect.isEffect(call)) check.reject("warm.calls", "a list of Effects", call)
+    check.millis("warm.every", warm.every ?? defaults.warmEvery)
+  }
+  const concurrency = check.whole("warm.concurrency", warm?.concurrency ?? 1, 1)
   const evict = cache.evict({ unusedFor })
   return Effect.gen(function* () {
     if (snapshot !== undefined) {

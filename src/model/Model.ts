@@ -1,13 +1,13 @@
 /**
  * Turns a provider and a list of policies into an `effect/ai` LanguageModel whose every call is a supervised job.
  */
-import { Context, Effect, Layer, type Scope } from "effect"
+import { Context, Effect, Layer, Predicate, type Scope } from "effect"
 import { LanguageModel } from "effect/ai"
+import * as OptionCheck from "../core/OptionCheck.ts"
 import * as PeriodicWork from "../core/PeriodicWork.ts"
 import * as PolicyHealth from "../core/call/PolicyHealth.ts"
-import * as Attempts from "../provider/Attempts.ts"
+import * as RecordedAttempts from "../core/call/RecordedAttempts.ts"
 import type { ModelProvider, Policy } from "../core/call/ModelProvider.ts"
-import type { Health as JobHealth } from "../supervisor/operations/Health.ts"
 import * as Job from "../supervisor/Job.ts"
 import * as Supervisor from "../supervisor/Supervisor.ts"
 import * as Call from "./model/Call.ts"
@@ -19,14 +19,21 @@ export interface Options<R = never, E = never> {
   readonly policies?: ReadonlyArray<Policy<R>> | undefined
   /** What its calls are called in the supervisor. Default: the provider's name and model, `openai/gpt-5-mini`. */
   readonly name?: string | undefined
+  /**
+   * Whether the parameters of tool calls are written onto the span of the call, as Effect does. Default false: they may hold
+   * anything that was said, and spans go to other systems.
+   */
+  readonly traceToolParameters?: boolean | undefined
 }
+
+export const defaults = { traceToolParameters: false } as const
 
 /** How a model is right now. */
 export interface Health {
   /** The state of each policy that has one, and of a pool of providers, innermost first. */
   readonly policies: ReadonlyArray<PolicyHealth.PolicyHealth>
   /** The supervisor its calls run in. */
-  readonly jobs: JobHealth
+  readonly jobs: Supervisor.Health
   /** From 100, all is well, to 0: the lowest score of any of them, for a call has to get past each. */
   readonly score: number
 }
@@ -51,6 +58,9 @@ export const layer = <R = never, E = never>(
 ): Layer.Layer<LanguageModel.LanguageModel | ModelHealth, E, Supervisor.Supervisor | Exclude<R, Scope.Scope>> =>
   Layer.effectContext(
     Effect.gen(function* () {
+      if (options.name !== undefined) check.text("name", options.name)
+      const { traceToolParameters = defaults.traceToolParameters } = options
+      check.flag("traceToolParameters", traceToolParameters)
       const registry: Array<Effect.Effect<PolicyHealth.PolicyHealth>> = []
       const supervisor = yield* Supervisor.Supervisor
       const provider = yield* compose(options).pipe(
@@ -58,7 +68,10 @@ export const layer = <R = never, E = never>(
         Effect.provideService(PeriodicWork.Runner, periodicJobs(supervisor))
       )
       const model = yield* LanguageModel.make(
-        Call.supervised(provider, supervisor, options.name ?? `${provider.name}/${provider.model}`)
+        Call.supervised(provider, supervisor, {
+          name: options.name ?? `${provider.name}/${provider.model}`,
+          traceToolParameters
+        })
       )
       const read = Effect.gen(function* () {
         const policies = yield* Effect.all(registry)
@@ -78,8 +91,18 @@ export const compose = <R = never, E = never>(
   options: Pick<Options<R, E>, "provider" | "policies">
 ): Effect.Effect<ModelProvider, E, R | Scope.Scope> =>
   Effect.gen(function* () {
-    let provider = Attempts.recorded(Effect.isEffect(options.provider) ? yield* options.provider : options.provider)
-    for (const policy of (options.policies ?? []).toReversed()) provider = yield* policy(provider)
+    if (!Effect.isEffect(options.provider) && !isProvider(options.provider)) {
+      check.reject("provider", "a provider, or an Effect that gets one", options.provider)
+    }
+    if (options.policies !== undefined) check.list("policies", options.policies)
+    let provider = RecordedAttempts.recorded(
+      Effect.isEffect(options.provider) ? yield* options.provider : options.provider
+    )
+    for (const policy of (options.policies ?? []).toReversed()) {
+      check.callback("policies", policy)
+      provider = yield* check.effect("policies", policy(provider))
+      if (!isProvider(provider)) check.reject("policies", "functions whose Effect gives a provider", provider)
+    }
     return provider
   })
 
@@ -97,3 +120,7 @@ const periodicJobs =
       Effect.catchTag("JobError", () => Effect.void),
       Effect.asVoid
     )
+
+const isProvider = Predicate.hasProperty("generateText")
+
+const check = OptionCheck.of("Model")

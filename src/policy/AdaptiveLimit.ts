@@ -6,17 +6,16 @@
  * narrower by a fifth when the server refuses, times out or fails a tenth of them.
  */
 import { Cause, Duration, Effect, Exit, Stream } from "effect"
-import type { AiError } from "effect/ai"
 import * as Content from "../core/stream/Content.ts"
-import * as Failure from "../core/Failure.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
 import * as PolicyHealth from "../core/call/PolicyHealth.ts"
 import * as PolicyReason from "../core/call/PolicyReason.ts"
-import type { Policy } from "../core/call/ModelProvider.ts"
+import * as PolicyKind from "../core/call/PolicyKind.ts"
 import * as Gate from "./gate/Gate.ts"
 import * as GateSettings from "./gate/GateSettings.ts"
 import type * as Gradient from "./adaptive-limit/Gradient.ts"
-import { Learner } from "./adaptive-limit/LimitLearner.ts"
+import * as Verdict from "../core/call/Verdict.ts"
+import { LimitLearner } from "./adaptive-limit/LimitLearner.ts"
 
 export interface Options extends GateSettings.Options {
   /** The limit to begin with. Default 20. */
@@ -53,24 +52,24 @@ export const defaults = {
  *
  * A stream is in flight until it has ended or its reader has left.
  */
-export const learned = (options: Options = {}): Policy => {
+export const learned = (options: Options = {}): PolicyKind.Of<"AdaptiveLimit"> => {
   const makeLimit = limit(options)
-  return (next) =>
+  return PolicyKind.of("AdaptiveLimit", (next) =>
     Effect.gen(function* () {
       const { gate, learner } = yield* makeLimit
       yield* PolicyHealth.register(health(gate))
-      const observer = observe(gate, learner, judge)
+      const observer = observe(gate, learner, Verdict.of)
       return {
         ...next,
         generateText: (request) => gate.run(next.generateText(request), refused, observer("answer")),
         streamText: (request) =>
           gate.stream(
-            (visit) => {
+            (permit) => {
               let isSilent = true
               return Stream.mapArray(next.streamText(request), (parts) => {
                 if (isSilent && parts.some(Content.isContent)) {
                   isSilent = false
-                  answered(gate, learner, visit, "firstContent")
+                  answered(gate, learner, permit, "firstContent")
                 }
                 return parts
               })
@@ -80,14 +79,15 @@ export const learned = (options: Options = {}): Policy => {
           )
       }
     })
+  )
 }
 
 /**
  * Makes a limit that learns for any effects: the result wraps each effect that is to share it.
  *
  * `classify` says what an error tells about the server: `busy` when it refused, `fault` when it is unwell, `none` when it
- * was the request. A wrapped effect fails with the plain `PolicyReason`, `QueueFull` or `DeadlineTooNear`, when it is not
- * let in.
+ * was the request; for `retryAfter` the limit does not grow. A wrapped effect fails with the `PolicyReason` itself, `QueueFull` or
+ * `DeadlineTooNear`, when it is not let in.
  *
  * **Example**
  *
@@ -96,27 +96,30 @@ export const learned = (options: Options = {}): Policy => {
  * import { AdaptiveLimit } from "holdfast/policy"
  *
  * const program = Effect.gen(function* () {
- *   const limited = yield* AdaptiveLimit.effect((status: number) => (status === 503 ? "busy" : "none"))
+ *   const limited = yield* AdaptiveLimit.make({
+ *     classify: (status: number) => ({ blame: status === 503 ? "busy" : "none" })
+ *   })
  *   return yield* limited(Effect.succeed("rows"))
  * })
  * await Effect.runPromise(program) // => "rows"
  * ```
  */
-export const effect = <E>(classify: (error: E) => Failure.Blame, options: Options = {}) =>
-  Effect.map(limit(options), ({ gate, learner }) => {
-    const observer = observe<E>(gate, learner, (error) => ({ blame: classify(error), retryAfter: undefined }))("answer")
+export const make = <E>(options: Options & { readonly classify: Verdict.Classify<E> }) => {
+  const verdictOf = Verdict.by(check.callback("classify", options.classify))
+  return Effect.map(limit(options), ({ gate, learner }) => {
+    const observer = observe(gate, learner, verdictOf)("answer")
     return <A, E1 extends E, R>(self: Effect.Effect<A, E1, R>): Effect.Effect<A, E1 | Refusal, R> =>
-      gate.run(self, (refusal) => refusal, observer)
+      gate.run(self, PolicyReason.toError, observer)
   })
+}
 
 /** What a call is told that is not let in. */
-export type Refusal = Gate.Refusal
+export type Refusal = Gate.Refusal & Error
 
-const refused = (refusal: Refusal) => PolicyReason.toAiError("AdaptiveLimit", refusal)
+const refused = (refusal: Gate.Refusal) => PolicyReason.toAiError("AdaptiveLimit", refusal)
 
-const limit = (options: Options): Effect.Effect<{ readonly gate: Gate.Gate; readonly learner: Learner }> => {
+const limit = (options: Options): Effect.Effect<{ readonly gate: Gate.Gate; readonly learner: LimitLearner }> => {
   const gateSettings = GateSettings.resolve("AdaptiveLimit", options)
-  const check = OptionCheck.of("AdaptiveLimit")
   const min = check.whole("min", options.min ?? defaults.min, 1)
   const max = check.whole("max", options.max ?? Math.max(min, defaults.max), min)
   const usual = Math.max(min, Math.min(max, defaults.initial))
@@ -125,52 +128,40 @@ const limit = (options: Options): Effect.Effect<{ readonly gate: Gate.Gate; read
   const windowMillis = check.millis("window", options.window ?? defaults.window)
   return Effect.sync(() => ({
     gate: new Gate.Gate(gateSettings, initial),
-    learner: new Learner({ min, max, tolerance, windowMillis }, initial)
+    learner: new LimitLearner({ min, max, tolerance, windowMillis }, initial)
   }))
 }
 
+const check = OptionCheck.of("AdaptiveLimit")
+
 /** Tells the learner how calls end. */
 const observe =
-  <E>(gate: Gate.Gate, learner: Learner, judge: (error: E) => Judgement) =>
+  <E>(gate: Gate.Gate, learner: LimitLearner, verdictOf: (error: E) => Verdict.Verdict) =>
   (kind: Gradient.Kind): Gate.Observer<E> => ({
-    started: (visit) => {
-      visit.round = learner.started(gate.inFlight, visit.startedAt)
+    started: (permit) => {
+      permit.round = learner.started(gate.inFlight, permit.startedAt)
     },
-    ended: (visit, exit) => {
+    ended: (permit, exit) => {
       if (Exit.isSuccess(exit)) {
-        if (kind === "answer") answered(gate, learner, visit, kind)
+        if (kind === "answer") answered(gate, learner, permit, kind)
         return
       }
-      const { now } = visit
+      const { now } = permit
       const error = Cause.findErrorOption(exit.cause)
       if (error._tag === "Some") {
-        const { blame, retryAfter } = judge(error.value)
-        learner.failed(blame, visit.round, now, retryAfter)
-      } else if (Cause.hasInterruptsOnly(exit.cause) && visit.deadline !== undefined && visit.deadline <= now) {
-        learner.failed("fault", visit.round, now)
+        const { blame, retryAfter } = verdictOf(error.value)
+        learner.failed(blame, permit.round, now, retryAfter === undefined ? 0 : Duration.toMillis(retryAfter))
+      } else if (Cause.hasInterruptsOnly(exit.cause) && permit.deadline !== undefined && permit.deadline <= now) {
+        learner.failed("fault", permit.round, now)
       }
       gate.resize(learner.limit, now)
     }
   })
 
-const answered = (gate: Gate.Gate, learner: Learner, visit: Gate.Visit, kind: Gradient.Kind): void => {
-  const { now } = visit
-  learner.answered(kind, visit.round, now - visit.startedAt, now)
+const answered = (gate: Gate.Gate, learner: LimitLearner, permit: Gate.Permit, kind: Gradient.Kind): void => {
+  const { now } = permit
+  learner.answered(kind, permit.round, now - permit.startedAt, now)
   gate.resize(learner.limit, now)
-}
-
-interface Judgement {
-  readonly blame: Failure.Blame
-  /** How long the server asked to be left alone, in milliseconds. */
-  readonly retryAfter: number | undefined
-}
-
-const judge = (error: AiError.AiError): Judgement => {
-  const { retryAfter } = Failure.describe(error)
-  return {
-    blame: Failure.blame(error),
-    retryAfter: retryAfter === undefined ? undefined : Duration.toMillis(retryAfter)
-  }
 }
 
 const health = (gate: Gate.Gate): Effect.Effect<PolicyHealth.AdaptiveLimitHealth> =>

@@ -8,7 +8,7 @@ import { Effect } from "effect"
 import * as OptionCheck from "../core/OptionCheck.ts"
 import * as PolicyHealth from "../core/call/PolicyHealth.ts"
 import * as PolicyReason from "../core/call/PolicyReason.ts"
-import type { Policy } from "../core/call/ModelProvider.ts"
+import * as PolicyKind from "../core/call/PolicyKind.ts"
 import * as Gate from "./gate/Gate.ts"
 import * as GateSettings from "./gate/GateSettings.ts"
 
@@ -33,9 +33,9 @@ export const defaults = GateSettings.defaults
  *   expected wait and the time that three of four of the last calls took at least. Nothing is expected before three
  *   calls have ended, and what has not ended within the last half minute is forgotten.
  */
-export const limit = (options: Options): Policy => {
+export const limit = (options: Options): PolicyKind.Of<"Bulkhead"> => {
   const makeGate = gate(options)
-  return (next) =>
+  return PolicyKind.of("Bulkhead", (next) =>
     Effect.gen(function* () {
       const permits = yield* makeGate
       yield* PolicyHealth.register(health(permits, options))
@@ -45,13 +45,14 @@ export const limit = (options: Options): Policy => {
         streamText: (request) => permits.stream(() => next.streamText(request), refused)
       }
     })
+  )
 }
 
 /**
  * Makes a bulkhead for any effects: the result wraps each effect that is to share its permits.
  *
- * As {@link limit}, with the tenant and the priority of `Caller.as`; a wrapped effect fails with the plain
- * `PolicyReason`, `QueueFull` or `DeadlineTooNear`.
+ * As {@link limit}, with the tenant and the priority of `Caller.as`; a wrapped effect fails with the
+ * `PolicyReason` itself, `QueueFull` or `DeadlineTooNear`.
  *
  * **Example**
  *
@@ -61,24 +62,24 @@ export const limit = (options: Options): Policy => {
  * import { Bulkhead } from "holdfast/policy"
  *
  * const program = Effect.gen(function* () {
- *   const limited = yield* Bulkhead.effect({ concurrency: 5, keyConcurrency: 2 })
+ *   const limited = yield* Bulkhead.make({ concurrency: 5, keyConcurrency: 2 })
  *   return yield* limited(Effect.succeed("rows")).pipe(Caller.as({ tenant: "acme", priority: "high" }))
  * })
  * await Effect.runPromise(program) // => "rows"
  * ```
  */
-export const effect = (options: Options) =>
+export const make = (options: Options) =>
   Effect.map(
     gate(options),
     (permits) =>
       <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | Refusal, R> =>
-        permits.run(self, (refusal) => refusal)
+        permits.run(self, PolicyReason.toError)
   )
 
 /** What a bulkhead says to a call it does not let in. */
-export type Refusal = Gate.Refusal
+export type Refusal = Gate.Refusal & Error
 
-const refused = (refusal: Refusal) => PolicyReason.toAiError("Bulkhead", refusal)
+const refused = (refusal: Gate.Refusal) => PolicyReason.toAiError("Bulkhead", refusal)
 
 const gate = (options: Options): Effect.Effect<Gate.Gate> => {
   const concurrency = OptionCheck.of("Bulkhead").whole("concurrency", options.concurrency, 1)

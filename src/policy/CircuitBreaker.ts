@@ -8,23 +8,27 @@
  * The state machine is Effect's (`effect/persistence/CircuitBreaker`), in memory or in Redis. What counts as a fault, when
  * to open and for how long is decided here.
  */
-import { Clock, Duration, Effect, Pull, Result, type Scope, Stream } from "effect"
-import type { AiError } from "effect/ai"
+import { Clock, type Duration, Effect, Pull, Result, type Scope, Stream } from "effect"
+import * as Monotonic from "../core/Monotonic.ts"
 import * as Caller from "../core/call/Caller.ts"
+import * as Key from "../core/call/Key.ts"
 import * as Content from "../core/stream/Content.ts"
-import * as Failure from "../core/Failure.ts"
-import * as Opening from "../core/stream/OpenStream.ts"
+import * as OpenStream from "../core/stream/OpenStream.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
 import * as OutcomeWindow from "../core/window/OutcomeWindow.ts"
 import * as PolicyHealth from "../core/call/PolicyHealth.ts"
 import * as PolicyReason from "../core/call/PolicyReason.ts"
-import type { ModelProvider, Policy } from "../core/call/ModelProvider.ts"
-import { Circuit, type CircuitOpen, type Pass, type Settings, type Verdict } from "./circuit-breaker/Circuit.ts"
-import * as CircuitKeeper from "./CircuitKeeper.ts"
-import * as RetryBudget from "./RetryBudget.ts"
+import * as PolicyKind from "../core/call/PolicyKind.ts"
+import { KeptKeys } from "../core/window/KeptKeys.ts"
+import { keyOf, type ModelProvider } from "../core/call/ModelProvider.ts"
+import type { Restore } from "../core/Restore.ts"
+import { Circuit, type CircuitOpen as Refusal, type Permit, type Settings } from "./circuit-breaker/Circuit.ts"
+import * as CircuitStore from "./circuit-breaker/CircuitStore.ts"
+import * as Verdict from "../core/call/Verdict.ts"
 
-export { openingMillis, type CircuitOpen, type Settings, type Verdict } from "./circuit-breaker/Circuit.ts"
-export type { CircuitBreakerStore } from "./CircuitKeeper.ts"
+/** What an effect fails with that is not let through. */
+export type CircuitOpen = Refusal & Error
+export type { CircuitBreakerStore } from "./circuit-breaker/CircuitStore.ts"
 
 export interface Options {
   /** Opens a circuit when this share of the calls in the window are faults, above 0 to 1. Default 0.5. */
@@ -41,7 +45,10 @@ export interface Options {
   readonly maxOpen?: Duration.Input | undefined
   /** Whether each tenant (`Caller`) has circuits of its own, as when tenants bring their own API keys. Default false. */
   readonly perTenant?: boolean | undefined
-  /** Circuits that are kept; one more, and the one not used for longest is forgotten. Default 1,000. */
+  /**
+   * Circuits that are kept. One that is open, or has seen faults lately, is never forgotten: where all are so, further keys
+   * share one more, which quota and authentication errors of single tenants do not open. Default 1,000.
+   */
   readonly maxKeys?: number | undefined
 }
 
@@ -70,7 +77,7 @@ export const defaults = {
 /**
  * Keeps one circuit for a model (or one for each of its tenants), in memory.
  *
- * What counts is `Failure.blame`: a `fault` counts, `unusable` (quota, authentication) opens the circuit at once, `busy`
+ * What counts is its `Verdict`: a `fault` counts, `unusable` (quota, authentication) opens the circuit at once, `busy`
  * and `none` say nothing, as do interruptions and bugs. A circuit is open at least for as long as the provider asked for.
  * Calls it turns away fail with `PolicyReason` `CircuitOpen`, which is retryable after `retryAfterMillis` (0 while a probe
  * is under way).
@@ -79,9 +86,11 @@ export const defaults = {
  * circuit with its first content, so that a slow reader does not keep others waiting. A probe that is abandoned lets the
  * next call probe.
  */
-export const perModel = (options: Options = {}): Policy => {
+export const perModel = (options: Options = {}): PolicyKind.Of<"CircuitBreaker"> => {
   const settings = resolve(options)
-  return (next) => guarding(next, options, circuits(settings, options, CircuitKeeper.inMemory))
+  return PolicyKind.of("CircuitBreaker", (next) =>
+    guarding(next, options, circuits(settings, options, CircuitStore.inMemory, othersOf(next)))
+  )
 }
 
 /**
@@ -89,22 +98,26 @@ export const perModel = (options: Options = {}): Policy => {
  * `layerStoreRedis`.
  *
  * Each process judges by the calls it made itself. When one opens a circuit it is open for all, and of all their calls one
- * at a time probes. When the store is gone or frozen calls go on, by circuits of this process, until it answers again:
- * a call waits for it at most `storeTimeout` before and after, and one call a second asks it again.
+ * at a time probes. When the store is gone or frozen calls go on, by circuits of this process, until it answers again, for
+ * which it is probed each second: a call waits for it at most `storeTimeout` before and after. So do the calls of a single
+ * circuit of which the store says what cannot be, or for more than five minutes that somebody probes it.
  */
-export const shared = (options: SharedOptions = {}): Policy<CircuitKeeper.CircuitBreakerStore> => {
+export const shared = (
+  options: SharedOptions = {}
+): PolicyKind.Of<"CircuitBreaker", CircuitStore.CircuitBreakerStore> => {
   const settings = resolve(options)
-  const timeout = check.millis("storeTimeout", options.storeTimeout ?? defaults.storeTimeout)
-  return (next) =>
-    Effect.flatMap(CircuitKeeper.shared(Duration.millis(timeout)), (keepers) =>
-      guarding(next, options, circuits(settings, options, keepers))
+  const timeoutMillis = check.millis("storeTimeout", options.storeTimeout ?? defaults.storeTimeout)
+  return PolicyKind.of("CircuitBreaker", (next) =>
+    Effect.flatMap(CircuitStore.shared({ ...settings, timeoutMillis }), (stores) =>
+      guarding(next, options, circuits(settings, options, stores, othersOf(next)))
     )
+  )
 }
 
 /**
  * Makes a breaker for any effects, with a circuit for each key, in memory. `classify` says whose fault an error is.
  *
- * A call it turns away fails with the plain `PolicyReason` `CircuitOpen`.
+ * A call it turns away fails with the `PolicyReason` `CircuitOpen` itself.
  *
  * **Example**
  *
@@ -113,7 +126,7 @@ export const shared = (options: SharedOptions = {}): Policy<CircuitKeeper.Circui
  * import { CircuitBreaker } from "holdfast/policy"
  *
  * const program = Effect.gen(function* () {
- *   const breaker = yield* CircuitBreaker.effect((_: "down") => ({ blame: "fault" }), { consecutive: 2 })
+ *   const breaker = yield* CircuitBreaker.make({ classify: (_: "down") => ({ blame: "fault" }), consecutive: 2 })
  *   const search = breaker("search")(Effect.fail("down" as const))
  *   yield* Effect.flip(search)
  *   yield* Effect.flip(search)
@@ -123,20 +136,24 @@ export const shared = (options: SharedOptions = {}): Policy<CircuitKeeper.Circui
  * refused === "down" ? refused : [refused._tag, refused.key] // => ["CircuitOpen", "search"]
  * ```
  */
-export const effect = <E>(classify: (error: E) => Verdict, options: Options = {}) => {
+export const make = <E>(options: Omit<Options, "perTenant"> & { readonly classify: Verdict.Classify<E> }) => {
   const settings = resolve(options)
-  return Effect.map(circuits(settings, options, CircuitKeeper.inMemory), ({ enter }) => {
-    const guard = around(enter, classify)
+  const verdictOf = Verdict.by(check.callback("classify", options.classify))
+  return Effect.map(circuits(settings, options, CircuitStore.inMemory), ({ acquire }) => {
+    const guard = around(
+      (key, clock, restore) => Effect.mapError(acquire(key, clock, restore), PolicyReason.toError),
+      verdictOf
+    )
     return (key: string) =>
-      <A, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | CircuitOpen, R> =>
+      <A, E1 extends E, R>(self: Effect.Effect<A, E1, R>): Effect.Effect<A, E1 | CircuitOpen, R> =>
         guard(self, key)
   })
 }
 
-/** Fills in the defaults. Rejects an option that makes no sense with a `RangeError`. */
-export const resolve = (options: Options): Settings => {
+const resolve = (options: Options): Settings => {
   const openMillis = check.millis("open", options.open ?? defaults.open)
   check.whole("maxKeys", options.maxKeys ?? defaults.maxKeys, 1)
+  check.flag("perTenant", options.perTenant ?? defaults.perTenant)
   return {
     ratio: check.number("ratio", options.ratio ?? defaults.ratio, { above: 0, atMost: 1 }),
     minCalls: check.whole("minCalls", options.minCalls ?? defaults.minCalls, 1),
@@ -149,93 +166,88 @@ export const resolve = (options: Options): Settings => {
 
 const check = OptionCheck.of("CircuitBreaker")
 
-type Enter = (key: string, clock: Clock.Clock, restore: CircuitKeeper.Restore) => Effect.Effect<Pass, CircuitOpen>
+type Acquire<Refused = Refusal> = (key: string, clock: Clock.Clock, restore: Restore) => Effect.Effect<Permit, Refused>
 
 interface Circuits {
-  readonly enter: Enter
+  readonly acquire: Acquire
   readonly find: (key: string) => Circuit | undefined
 }
 
-// The circuits of one policy, the one used last at the end.
-const circuits = (settings: Settings, options: Options, keepers: CircuitKeeper.Keepers): Effect.Effect<Circuits> =>
-  Effect.suspend(() => {
-    const maxKeys = options.maxKeys ?? defaults.maxKeys
-    const known = new Map<string, Circuit>()
-    let last: Circuit | undefined
-    const use = (circuit: Circuit): Circuit => {
-      known.delete(circuit.key)
-      known.set(circuit.key, circuit)
-      last = circuit
-      for (const oldest of known.keys()) {
-        if (known.size <= maxKeys) break
-        known.delete(oldest)
-      }
-      return circuit
-    }
-    const enter: Enter = (key, clock, restore) => {
-      if (last?.key === key) return last.enter(clock, restore)
-      const circuit = known.get(key)
-      if (circuit !== undefined) return use(circuit).enter(clock, restore)
-      return Effect.flatMap(keepers(key), (keeper) =>
-        use(known.get(key) ?? new Circuit(key, keeper, settings)).enter(clock, restore)
+const circuits = (
+  settings: Settings,
+  options: Options,
+  stores: CircuitStore.CircuitStores,
+  othersKey = Key.of(undefined, undefined)
+): Effect.Effect<Circuits> =>
+  Effect.clockWith((clock) => {
+    const isClear = (circuit: Circuit) => circuit.isClearAt(Monotonic.millisUnsafe(clock))
+    const known = new KeptKeys<Circuit>(options.maxKeys ?? defaults.maxKeys, isClear)
+    const acquire: Acquire = (key, clock, restore) => {
+      // What they share holds for all who may have opened it.
+      const place = known.peek(key) === undefined && known.shared !== undefined ? undefined : known.placeOf(key)
+      return (
+        known.get(place)?.acquire(clock, restore) ??
+        Effect.flatMap(stores(place ?? othersKey), (store) => {
+          const circuit = known.get(place) ?? new Circuit(place ?? othersKey, store, settings, place === undefined)
+          known.set(place, circuit)
+          return circuit.acquire(clock, restore)
+        })
       )
     }
-    return Effect.as(PolicyHealth.register(health(known)), { enter, find: (key) => known.get(key) })
+    return Effect.as(PolicyHealth.register(health(known)), { acquire, find: (key) => known.peek(key) ?? known.shared })
   })
+
+/** The key of what tenants share for whom there is no room: that of no tenant. */
+const othersOf = (next: ModelProvider) => Key.within(keyOf(next), undefined)
 
 const guarding = (
   next: ModelProvider,
   { perTenant = defaults.perTenant }: Options,
   makeCircuits: Effect.Effect<Circuits>
 ): Effect.Effect<ModelProvider> =>
-  Effect.map(makeCircuits, ({ enter, find }) => {
-    const model = RetryBudget.keyOf(next)
-    const keyOf = (tenant: string | undefined) => (perTenant && tenant !== undefined ? `${model}#${tenant}` : model)
-    const guard = around(enter, verdictOf)
+  Effect.map(makeCircuits, ({ acquire, find }) => {
+    const model = keyOf(next)
+    const circuitOf = (tenant: string | undefined) => (perTenant ? Key.ofTenant(model, tenant) : model)
+    const guard = around(acquire, Verdict.of)
     return {
       ...next,
       generateText: (request) =>
         Effect.withFiber((fiber) =>
           Effect.catchTag(
-            guard(next.generateText(request), keyOf(fiber.getRef(Caller.Current).tenant)),
+            guard(next.generateText(request), circuitOf(fiber.getRef(Caller.Current).tenant)),
             "CircuitOpen",
             refuse
           )
         ),
       streamText: (request) =>
-        Opening.unwrap(
+        OpenStream.unwrap(
           Effect.uninterruptibleMask((restore) =>
             Effect.withFiber((fiber) =>
-              enter(keyOf(fiber.getRef(Caller.Current).tenant), fiber.getRef(Clock.Clock), restore).pipe(
+              acquire(circuitOf(fiber.getRef(Caller.Current).tenant), fiber.getRef(Clock.Clock), restore).pipe(
                 Effect.catch(refuse),
-                Effect.flatMap((pass) => watched(next.streamText(request), pass))
+                Effect.flatMap((permit) => watched(next.streamText(request), permit))
               )
             )
           )
         ),
       readiness: Effect.withFiber((fiber) => {
-        const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
-        const own = find(keyOf(fiber.getRef(Caller.Current).tenant))?.readinessAt(now) ?? "ready"
+        const now = Monotonic.millisUnsafe(fiber.getRef(Clock.Clock))
+        const own = find(circuitOf(fiber.getRef(Caller.Current).tenant))?.readinessAt(now) ?? "ready"
         return own === "ready" && next.readiness !== undefined ? next.readiness : Effect.succeed(own)
       })
     }
   })
 
-const verdictOf = (error: AiError.AiError): Verdict => ({
-  blame: Failure.blame(error),
-  retryAfter: Failure.describe(error).retryAfter
-})
-
-const refuse = (open: CircuitOpen) => Effect.fail(PolicyReason.toAiError("CircuitBreaker", open))
+const refuse = (open: Refusal) => Effect.fail(PolicyReason.toAiError("CircuitBreaker", open))
 
 // Nothing comes between being let through and being judged.
 const around =
-  <E>(enter: Enter, classify: (error: E) => Verdict) =>
-  <A, R>(self: Effect.Effect<A, E, R>, key: string): Effect.Effect<A, E | CircuitOpen, R> =>
+  <E, Refused>(acquire: Acquire<Refused>, verdictOf: (error: E) => Verdict.Verdict) =>
+  <A, E1 extends E, R>(self: Effect.Effect<A, E1, R>, key: string): Effect.Effect<A, E1 | Refused, R> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.withFiber((fiber) =>
-        Effect.flatMap(enter(key, fiber.getRef(Clock.Clock), restore), (pass) =>
-          Effect.onExitPrimitive(restore(self), (exit) => pass.ended(exit, classify))
+        Effect.flatMap(acquire(key, fiber.getRef(Clock.Clock), restore), (permit) =>
+          Effect.onExitPrimitive(restore(self), (exit) => permit.release(exit, verdictOf))
         )
       )
     )
@@ -243,32 +255,32 @@ const around =
 // Costs the success path of a stream one stack frame for each pull.
 const watched = (
   stream: ReturnType<ModelProvider["streamText"]>,
-  pass: Pass
+  permit: Permit
 ): Effect.Effect<typeof stream, never, Scope.Scope> => {
   const judge = (effect: Effect.Effect<void> | undefined) =>
     effect === undefined ? Effect.void : Effect.uninterruptible(effect)
   const judged = Stream.transformPull(stream, (pull) => {
-    const seen = pass.isProbe
-      ? Effect.tap(pull, (parts) => (parts.some(Content.isContent) ? judge(pass.succeeded()) : Effect.void))
+    const seen = permit.isProbe
+      ? Effect.tap(pull, (parts) => (parts.some(Content.isContent) ? judge(permit.succeeded()) : Effect.void))
       : pull
     return Effect.succeed(
       Effect.tapCause(seen, (cause) => {
         const failed = Pull.filterDone(cause)
-        return judge(Result.isSuccess(failed) ? pass.succeeded() : pass.failed(failed.failure, verdictOf))
+        return judge(Result.isSuccess(failed) ? permit.succeeded() : permit.failed(failed.failure, Verdict.of))
       })
     )
   })
-  return pass.holds
+  return permit.holds
     ? Effect.as(
-        Effect.addFinalizer(() => pass.abandoned() ?? Effect.void),
+        Effect.addFinalizer(() => permit.abandoned() ?? Effect.void),
         judged
       )
     : Effect.succeed(judged)
 }
 
-const health = (known: ReadonlyMap<string, Circuit>): Effect.Effect<PolicyHealth.BreakerHealth> =>
-  Effect.map(Clock.currentTimeMillis, (now) => {
-    const list = Array.from(known.values(), (circuit) => {
+const health = (known: KeptKeys<Circuit>): Effect.Effect<PolicyHealth.BreakerHealth> =>
+  Effect.map(Monotonic.millis, (now) => {
+    const list = known.values.map((circuit) => {
       const state = circuit.stateAt(now)
       const successRatio = OutcomeWindow.successRatio(circuit.window.tally(now))
       const score = state === "open" ? 0 : Math.round(successRatio * (state === "halfOpen" ? 50 : 100))

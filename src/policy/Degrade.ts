@@ -3,10 +3,11 @@
  */
 import { Context, Effect, Option, Predicate, Stream } from "effect"
 import type { AiError, IdGenerator, LanguageModel, Response } from "effect/ai"
-import * as CallTrail from "../core/CallTrail.ts"
+import * as CallTrail from "../core/call/CallTrail.ts"
 import * as PolicyReason from "../core/call/PolicyReason.ts"
 import * as FinishMark from "../core/call/FinishMark.ts"
-import type { Policy } from "../core/call/ModelProvider.ts"
+import * as PolicyKind from "../core/call/PolicyKind.ts"
+import * as OptionCheck from "../core/OptionCheck.ts"
 import * as FirstContent from "../core/stream/FirstContent.ts"
 
 /** What to answer: a text, or what makes one of the error and the request. */
@@ -26,15 +27,18 @@ export interface Options {
  * stream is answered only when it fails before its first content; later the error stays, for an answer cannot follow half
  * of another. A call for structured output needs an answer that is JSON of that shape.
  */
-export const to = <R = never>(answer: Answer<R>, options: Options = {}): Policy<R> => {
-  const { when = isAwaited } = options
-  return (next) =>
+export const to = <R = never>(answer: Answer<R>, options: Options = {}): PolicyKind.Of<"Degrade", R> => {
+  const when = check.callback("when", options.when ?? isAwaited)
+  if (typeof answer !== "string" && typeof answer !== "function") check.reject("answer", "a text or a function", answer)
+  return PolicyKind.of("Degrade", (next) =>
     Effect.map(Effect.context<R>(), (context) => {
       const made = (error: AiError.AiError, request: LanguageModel.ProviderOptions) =>
         typeof answer === "string"
           ? Effect.succeed(answer)
           : // What was there when the model was built, but the caller, the trail and the span of this call.
-            Effect.updateContext(answer(error, request), (call: Context.Context<never>) => Context.merge(context, call))
+            Effect.updateContext(check.effect("answer", answer(error, request)), (call: Context.Context<never>) =>
+              Context.merge(context, call)
+            )
       const instead = (error: AiError.AiError, request: LanguageModel.ProviderOptions) =>
         Effect.tap(made(error, request), CallTrail.record({ _tag: "Degraded" }))
       return {
@@ -54,6 +58,7 @@ export const to = <R = never>(answer: Answer<R>, options: Options = {}): Policy<
           )
       }
     })
+  )
 }
 
 /**
@@ -102,3 +107,5 @@ const finish = (error: AiError.AiError): Response.FinishPartEncoded =>
     },
     { degraded: { reason: error.reason._tag } }
   )
+
+const check = OptionCheck.of("Degrade")

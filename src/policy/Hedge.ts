@@ -5,19 +5,22 @@
  * more requests take the slowest answers away. See Dean and Barroso, "The Tail at Scale", CACM 2013,
  * https://research.google/pubs/the-tail-at-scale/ .
  */
-import { Clock, Duration, Effect, Stream } from "effect"
+import { Clock, Duration, Effect, Predicate, Stream } from "effect"
+import * as Monotonic from "../core/Monotonic.ts"
 import * as Attempt from "../core/call/Attempt.ts"
-import * as CallTrail from "../core/CallTrail.ts"
+import * as AttemptAllowance from "../core/call/AttemptAllowance.ts"
+import * as CallContext from "../core/call/CallContext.ts"
+import * as CallTrail from "../core/call/CallTrail.ts"
 import * as Deadline from "../core/call/Deadline.ts"
 import type * as Decision from "../core/call/Decision.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
 import * as PolicyHealth from "../core/call/PolicyHealth.ts"
-import type { ModelProvider, Policy } from "../core/call/ModelProvider.ts"
-import * as Attempts from "../provider/Attempts.ts"
+import * as PolicyKind from "../core/call/PolicyKind.ts"
+import { keyOf, type ModelProvider } from "../core/call/ModelProvider.ts"
+import * as RecordedAttempts from "../core/call/RecordedAttempts.ts"
 import * as StreamRace from "./racing/StreamRace.ts"
 import * as FirstSuccess from "./racing/FirstSuccess.ts"
 import { LatencyWindow } from "../core/window/LatencyWindow.ts"
-import * as RetryBudget from "./RetryBudget.ts"
 
 export interface Options {
   /** Second attempts for each call, on average. Default 0.05. */
@@ -49,7 +52,8 @@ export const defaults = { maxShare: 0.05, quantile: 0.95, samples: 1_000, warmUp
  *   first attempt is then waited for.
  * - Interrupting the call ends both.
  */
-export const afterDelay = (delay: Duration.Input, options: Options = {}): Policy => policy(fixed(delay, options))
+export const afterDelay = (delay: Duration.Input, options: Options = {}): PolicyKind.Of<"Hedge"> =>
+  policy(fixed(delay, options))
 
 /**
  * As {@link afterDelay}, with a delay learned from the latest calls: the time to the first content that 95 % of the
@@ -58,7 +62,7 @@ export const afterDelay = (delay: Duration.Input, options: Options = {}): Policy
  * An attempt that lost counts with the time it had, so that the delay is not learned from the lucky ones alone. Where
  * latencies have a gap just before the quantile, as between warm and cold servers, the delay ends in the gap.
  */
-export const adaptive = (options: AdaptiveOptions = {}): Policy => policy(learned(options))
+export const adaptive = (options: AdaptiveOptions = {}): PolicyKind.Of<"Hedge"> => policy(learned(options))
 
 /**
  * Hedges any effects: the result wraps each effect, which is run a second time when it is late. They must bear being run
@@ -74,13 +78,13 @@ export const adaptive = (options: AdaptiveOptions = {}): Policy => policy(learne
  * const lookup = Effect.suspend(() => Effect.as(Effect.sleep(++asked === 1 ? "1 minute" : "1 millis"), asked))
  *
  * const program = Effect.gen(function* () {
- *   const hedged = yield* Hedge.effect({ delay: "10 millis", maxShare: 1 })
+ *   const hedged = yield* Hedge.make({ delay: "10 millis", maxShare: 1 })
  *   return yield* hedged(lookup)
  * })
  * await Effect.runPromise(program) // => 2
  * ```
  */
-export const effect = (
+export const make = (
   options: Omit<AdaptiveOptions, "to"> & { readonly delay?: Duration.Input | undefined } = {}
 ): Effect.Effect<<A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>> => {
   const settings = options.delay === undefined ? learned(options) : fixed(options.delay, options)
@@ -90,7 +94,7 @@ export const effect = (
     return <A, E, R>(self: Effect.Effect<A, E, R>) =>
       hedge
         .first(hedge.answers, { budget: "effect" }, [self, self], ([first]) => first)
-        .pipe(RetryBudget.contributingEffect(settings, 1))
+        .pipe(CallContext.contributingEffect(settings, 1))
   })
 }
 
@@ -111,15 +115,14 @@ interface Target {
   readonly providers?: readonly [ModelProvider, ModelProvider]
 }
 
-const policy =
-  (settings: Settings): Policy =>
-  (next) =>
+const policy = (settings: Settings): PolicyKind.Of<"Hedge"> =>
+  PolicyKind.of("Hedge", (next) =>
     Effect.gen(function* () {
       const hedge = new Hedge(settings)
       yield* PolicyHealth.register(Effect.sync(() => hedge.health))
-      const second = settings.to === undefined ? next : Attempts.recorded(settings.to)
-      const key = RetryBudget.keyOf(next)
-      const counted = RetryBudget.count(key)
+      const second = settings.to === undefined ? next : RecordedAttempts.recorded(settings.to)
+      const key = keyOf(next)
+      const counted = AttemptAllowance.count(key)
       const target: Target = {
         ...(settings.to === undefined ? { budget: key } : {}),
         readiness: second.readiness,
@@ -137,8 +140,10 @@ const policy =
           Effect.andThen(counted, hedge.first(hedge.streams, target, attempts, FirstSuccess.mostHopeful))
         )
       }
-      return RetryBudget.contributing({ ...next, generateText, streamText }, settings, 1)
+      // Each provider that it is put around has second attempts of its own.
+      return CallContext.contributing({ ...next, generateText, streamText }, hedge, 1)
     })
+  )
 
 /** For how many calls second attempts may be saved up while none are needed. */
 const savedCalls = 1_000
@@ -171,8 +176,8 @@ class Hedge {
     return Effect.withFiber((fiber) => {
       const { maxShare } = this.settings
       const clock = fiber.getRef(Clock.Clock)
-      const startedAt = clock.currentTimeMillisUnsafe()
-      const learn = () => latencies.add(clock.currentTimeMillisUnsafe() - startedAt)
+      const startedAt = Monotonic.millisUnsafe(clock)
+      const learn = () => latencies.add(Monotonic.millisUnsafe(clock) - startedAt)
       const delay = this.settings.delay(latencies)
       this.calls++
       this.tokens = Math.min(Math.max(1, maxShare * savedCalls), this.tokens + maxShare)
@@ -188,7 +193,10 @@ class Hedge {
           learn()
           if (outcome.started === 1) return Effect.succeed(outcome.value)
           if (outcome.index === 1) this.won++
-          return Effect.as(recordWinner(target.providers?.[outcome.index]), outcome.value)
+          const winner = target.providers?.[outcome.index]
+          return winner === undefined
+            ? Effect.succeed(outcome.value)
+            : Effect.as(FirstSuccess.recordWinner(outcome, "Hedge", winner), outcome.value)
         }
       )
     })
@@ -201,7 +209,7 @@ class Hedge {
   }
 
   private permit(latencies: LatencyWindow, target: Target, delay: number): Effect.Effect<boolean> {
-    return Effect.flatMap(this.refusal(latencies, target), (why) => {
+    return Effect.flatMap(this.whyNot(latencies, target), (why) => {
       if (why !== undefined) return Effect.as(CallTrail.record({ _tag: "HedgeRefused", why }), false)
       this.hedged++
       return Effect.as(CallTrail.record({ _tag: "HedgeStarted", afterMillis: delay }), true)
@@ -209,25 +217,20 @@ class Hedge {
   }
 
   /** Says why no second attempt may be made now, or pays for it. */
-  private refusal(latencies: LatencyWindow, { budget, readiness }: Target): Effect.Effect<Refusal | undefined> {
+  private whyNot(latencies: LatencyWindow, { budget, readiness }: Target): Effect.Effect<WhyNot | undefined> {
     return Effect.gen({ self: this }, function* () {
       if ((yield* Deadline.remainingMillis) <= latencies.quantile(0.5)) return "deadline"
       const ready = readiness === undefined ? "ready" : yield* readiness
       if (ready !== "ready") return ready
       if (this.tokens < 1) return "share"
-      if (!(yield* RetryBudget.take(budget))) return "budget"
+      if (!(yield* AttemptAllowance.take(budget))) return "budget"
       this.tokens--
       return undefined
     })
   }
 }
 
-type Refusal = (typeof Decision.HedgeRefused.Type)["why"]
-
-const recordWinner = (provider: ModelProvider | undefined): Effect.Effect<void> =>
-  provider === undefined
-    ? Effect.void
-    : CallTrail.record({ _tag: "AttemptWon", policy: "Hedge", provider: provider.name, model: provider.model })
+type WhyNot = (typeof Decision.HedgeRefused.Type)["why"]
 
 const fixed = (delay: Duration.Input, options: Options): Settings => {
   const delayMillis = check.millis("delay", delay, { atLeast: 0 })
@@ -244,10 +247,13 @@ const learned = (options: AdaptiveOptions): Settings => {
   }
 }
 
-const resolve = ({ maxShare = defaults.maxShare, samples = defaults.samples, to }: AdaptiveOptions) => ({
-  maxShare: check.number("maxShare", maxShare, { atLeast: 0, atMost: 1 }),
-  samples: check.whole("samples", samples, 1, 1_000_000),
-  to
-})
+const resolve = ({ maxShare = defaults.maxShare, samples = defaults.samples, to }: AdaptiveOptions) => {
+  if (to !== undefined && !Predicate.hasProperty(to, "generateText")) check.reject("to", "a provider", to)
+  return {
+    maxShare: check.number("maxShare", maxShare, { atLeast: 0, atMost: 1 }),
+    samples: check.whole("samples", samples, 1, 1_000_000),
+    to
+  }
+}
 
 const check = OptionCheck.of("Hedge")

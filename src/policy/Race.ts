@@ -6,16 +6,17 @@
 import { Duration, Effect, Stream } from "effect"
 import { AiError, type Response } from "effect/ai"
 import * as Attempt from "../core/call/Attempt.ts"
-import * as CallTrail from "../core/CallTrail.ts"
+import * as AttemptAllowance from "../core/call/AttemptAllowance.ts"
+import * as CallContext from "../core/call/CallContext.ts"
 import * as Content from "../core/stream/Content.ts"
 import * as Deadline from "../core/call/Deadline.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
 import * as PolicyReason from "../core/call/PolicyReason.ts"
-import type { ModelProvider, Policy } from "../core/call/ModelProvider.ts"
-import * as Attempts from "../provider/Attempts.ts"
+import * as PolicyKind from "../core/call/PolicyKind.ts"
+import type { ModelProvider } from "../core/call/ModelProvider.ts"
+import * as RecordedAttempts from "../core/call/RecordedAttempts.ts"
 import * as StreamRace from "./racing/StreamRace.ts"
 import * as FirstSuccess from "./racing/FirstSuccess.ts"
-import * as RetryBudget from "./RetryBudget.ts"
 
 export interface Options {
   /**
@@ -46,20 +47,17 @@ export const defaults = { stagger: "0 millis" } as const
  *   asked.
  * - Interrupting the call ends all attempts.
  */
-const with_ = (providers: ReadonlyArray<ModelProvider>, options: Options = {}): Policy => {
+const with_ = (providers: ReadonlyArray<ModelProvider>, options: Options = {}): PolicyKind.Of<"Race"> => {
   const stagger = staggerOf(options)
-  const { acceptable = saysSomething } = options
-  return (next) => {
-    const contenders = [next, ...providers.map(Attempts.recorded)]
-    const finish = <A>(outcome: FirstSuccess.Outcome<A, AiError.AiError | Unacceptable>) => {
+  const acceptable = check.callback("acceptable", options.acceptable ?? saysSomething)
+  return PolicyKind.of("Race", (next) => {
+    const contenders = [next, ...providers.map(RecordedAttempts.recorded)]
+    const finish = <A>(outcome: FirstSuccess.RaceResult<A, AiError.AiError | Unacceptable>) => {
       if (outcome._tag === "Lost") return FirstSuccess.fail(outcome.causes, asAiError)
       const winner = contenders[outcome.index]
       return winner === undefined || outcome.started === 1
         ? Effect.succeed(outcome.value)
-        : Effect.as(
-            CallTrail.record({ _tag: "AttemptWon", policy: "Race", provider: winner.name, model: winner.model }),
-            outcome.value
-          )
+        : Effect.as(FirstSuccess.recordWinner(outcome, "Race", winner), outcome.value)
     }
     const generateText: typeof next.generateText = (request) => {
       const attempts = contenders.map((provider, index) =>
@@ -90,15 +88,15 @@ const with_ = (providers: ReadonlyArray<ModelProvider>, options: Options = {}): 
         )
       )
     }
-    return Effect.succeed(RetryBudget.contributing({ ...next, generateText, streamText }, contenders, providers.length))
-  }
+    return Effect.succeed(CallContext.contributing({ ...next, generateText, streamText }, contenders, providers.length))
+  })
 }
 
 export { with_ as with }
 
 /**
  * Races any effects: the result races each effect against `others`, and fails with the first error when all fail, or with
- * the plain `PolicyReason` `NotAcceptable` when all answers were unacceptable.
+ * the `PolicyReason` `NotAcceptable` itself when all answers were unacceptable.
  *
  * **Example**
  *
@@ -120,7 +118,7 @@ export const effect = <A, E, R>(
   } = {}
 ) => {
   const stagger = staggerOf(options)
-  const { acceptable = () => true } = options
+  const acceptable = check.callback("acceptable", options.acceptable ?? (() => true))
   return (self: Effect.Effect<A, E, R>): Effect.Effect<A, E | NotAcceptable, R> =>
     Effect.flatMap(
       FirstSuccess.run(
@@ -132,13 +130,13 @@ export const effect = <A, E, R>(
           ? Effect.succeed(outcome.value)
           : FirstSuccess.fail<E | Unacceptable, E | NotAcceptable>(outcome.causes, (errors) => {
               const failed = errors.find((error) => !(error instanceof Unacceptable))
-              return failed === undefined ? notAcceptable(errors.length) : (failed as E)
+              return failed === undefined ? PolicyReason.toError(notAcceptable(errors.length)) : (failed as E)
             })
-    ).pipe(RetryBudget.contributingEffect(others, others.length))
+    ).pipe(CallContext.contributingEffect(others, others.length))
 }
 
 /** What a race says whose answers were all unacceptable. */
-export type NotAcceptable = Extract<PolicyReason.PolicyReason, { _tag: "NotAcceptable" }>
+export type NotAcceptable = Extract<PolicyReason.PolicyReason, { _tag: "NotAcceptable" }> & Error
 
 const saysSomething = (parts: Parts): boolean =>
   parts.some(isOfAnswer) &&
@@ -164,7 +162,7 @@ const plan = (stagger: Duration.Duration): FirstSuccess.Plan<never> => ({
   delay: stagger,
   afterFailure: "next",
   permit: () =>
-    Effect.flatMap(Deadline.remainingMillis, (left) => (left > 0 ? RetryBudget.take() : Effect.succeed(false)))
+    Effect.flatMap(Deadline.remainingMillis, (left) => (left > 0 ? AttemptAllowance.take() : Effect.succeed(false)))
 })
 
 const asAiError = (errors: ReadonlyArray<AiError.AiError | Unacceptable>): AiError.AiError => {
@@ -174,7 +172,7 @@ const asAiError = (errors: ReadonlyArray<AiError.AiError | Unacceptable>): AiErr
   return FirstSuccess.mostHopeful(failed)
 }
 
-const notAcceptable = (answers: number): NotAcceptable => ({ _tag: "NotAcceptable", answers })
+const notAcceptable = (answers: number) => ({ _tag: "NotAcceptable", answers }) as const
 
 const check = OptionCheck.of("Race")
 

@@ -5,39 +5,47 @@
  * goes, which is corrected when it has ended. Calls that must wait go one by one at the pace of the limit, the urgent
  * first, and nothing goes while the provider has asked to wait.
  */
-import { Cause, Clock, Effect, Exit, Option, Pull } from "effect"
+import { Clock, Effect, Exit, Option } from "effect"
 import type { Duration } from "effect"
-import type { AiError, LanguageModel, Response } from "effect/ai"
+import type { LanguageModel } from "effect/ai"
 import { RateLimiter } from "effect/persistence"
-import * as Caller from "../core/call/Caller.ts"
-import * as Failure from "../core/Failure.ts"
-import * as Opening from "../core/stream/OpenStream.ts"
+import * as Key from "../core/call/Key.ts"
+import { keyOf, type ModelProvider } from "../core/call/ModelProvider.ts"
+import * as OptionCheck from "../core/OptionCheck.ts"
 import * as PolicyHealth from "../core/call/PolicyHealth.ts"
 import * as PolicyReason from "../core/call/PolicyReason.ts"
-import * as ResponseHeaders from "../core/call/ResponseHeaders.ts"
-import type { ModelProvider, Policy } from "../core/call/ModelProvider.ts"
+import * as PolicyKind from "../core/call/PolicyKind.ts"
 import * as Estimate from "./rate-limit/Estimate.ts"
-import { Limiter, type Outcome } from "./RateLimiter.ts"
-import type { Refusal } from "./rate-limit/CallQueue.ts"
-import { defaults, type Options as Limits, resolve, type Settings, storeTimeoutMillis } from "./rate-limit/Settings.ts"
-import { SharedLimits } from "./RateLimitShared.ts"
-import * as RetryBudget from "./RetryBudget.ts"
-import * as TokenEstimate from "../core/call/TokenEstimate.ts"
+import * as LimitedModel from "./rate-limit/LimitedModel.ts"
+import { Limiter, type Reported } from "./rate-limit/Limiter.ts"
+import type * as CallQueue from "./rate-limit/CallQueue.ts"
+import { defaults, type LimitOptions, resolve, type Settings, storeTimeoutMillis } from "./rate-limit/Settings.ts"
+import { SharedLimits } from "./rate-limit/SharedLimits.ts"
+import * as Verdict from "../core/call/Verdict.ts"
 
-export { defaults, type Limit, type Options as Limits } from "./rate-limit/Settings.ts"
+export { defaults, type Limit, type LimitOptions } from "./rate-limit/Settings.ts"
 export { type Dimension, fromHeaders, type Told } from "./rate-limit/Headers.ts"
-export type { Outcome } from "./RateLimiter.ts"
-export type { Refusal } from "./rate-limit/CallQueue.ts"
+export type { Reported } from "./rate-limit/Limiter.ts"
+/** What an effect fails with that is not let through. */
+export type Refusal = CallQueue.Refusal & Error
 
-export interface Options extends Limits {
+export interface Options extends LimitOptions {
   /**
    * Estimates the tokens of a call. Default: a quarter of the prompt's characters, 1,000 for each file in it, and for the
    * answer what the last ones took on average, at first 500. What is negative or no number ends the call as a defect.
    */
   readonly estimate?: ((request: LanguageModel.ProviderOptions) => Estimate.Estimate) | undefined
-  /** Whether each tenant (`Caller.as`) has the limits for itself, at most 1,000 of them. Default false. */
+  /** Whether each tenant (`Caller.as`) has the limits for itself. Default false. */
   readonly perTenant?: boolean | undefined
+  /**
+   * Tenants that have the limits for themselves at a time. A tenant is forgotten when it may do all that it ever may: its
+   * limits have refilled. While none can be, all further ones have the limits together. Default 10,000.
+   */
+  readonly maxKeys?: number | undefined
 }
+
+/** Limits that each tenant has for itself. */
+export type TenantOptions = Omit<Options, "perTenant">
 
 /**
  * Keeps the limits given, and no others.
@@ -53,9 +61,11 @@ export interface Options extends Limits {
  * - `DeadlineTooNear`: what is left of the whole call's time (`Timeout.overall`) is less than the wait;
  * - `LargerThanLimit`: it alone needs more than twice of what a limit allows in its whole window.
  */
-export const of = (options: Options): Policy => {
-  const settings = resolve(options)
-  return (next) => Effect.map(limiter(settings, false), around(next, options))
+export const of = (options: Options): PolicyKind.Of<"RateLimit"> => {
+  const settings = settingsOf(options)
+  return PolicyKind.of("RateLimit", (next) =>
+    Effect.map(limiter(settings, othersOf(next), false), LimitedModel.around(next, limitedBy(options)))
+  )
 }
 
 /**
@@ -65,10 +75,16 @@ export const of = (options: Options): Policy => {
  * requests is known it begins with ten calls and then lets through a growing multiple of what was accepted lately; when
  * the provider rejects one, it measures the limit by what was accepted, and probes upwards with time. Otherwise as
  * {@link of}.
+ *
+ * What was told is believed for ten minutes from when it was told last. It never refuses a call, and whatever it was, a call
+ * goes when none went for five minutes. Only the time for which a provider asks to be left alone with a rejection is kept, a
+ * day at most; what asks for more, or tells a limit that no call fits in or of more than a day, is not believed at all.
  */
-export const adaptive = (options: Options = {}): Policy => {
-  const settings = resolve(options)
-  return (next) => Effect.map(limiter(settings, true), around(next, options))
+export const adaptive = (options: Options = {}): PolicyKind.Of<"RateLimit"> => {
+  const settings = settingsOf(options)
+  return PolicyKind.of("RateLimit", (next) =>
+    Effect.map(limiter(settings, othersOf(next), true), LimitedModel.around(next, limitedBy(options)))
+  )
 }
 
 /**
@@ -76,31 +92,70 @@ export const adaptive = (options: Options = {}): Policy => {
  * `RateLimiter.layerStoreRedis` on `NodeRedis.layer`, or `RateLimiter.layerStoreMemory` within one process.
  *
  * Each process puts its calls in order; who goes next takes its place in the store. When the store does not answer within
- * `storeTimeout`, each process keeps the limits for itself, and asks again a second later. What is shared are limits that
- * are given or told, and pauses where a limit of requests is known; a pace measured by rejections is each process's own.
+ * `storeTimeout`, each process keeps the limits for itself, and probes each second whether the store is back. It keeps a single
+ * limit for itself of which the store holds what cannot be. What is shared are limits that are given or told, and pauses where
+ * a limit of requests is known; a pace measured by rejections is each process's own. The store refills by the processes'
+ * clocks, which must agree.
  */
 export const shared = (
   options: Options & {
     /** How long the store may take for an answer. Default 50 milliseconds. */
     readonly storeTimeout?: Duration.Input | undefined
   } = {}
-): Policy<RateLimiter.RateLimiterStore> => {
-  const settings = resolve(options)
+): PolicyKind.Of<"RateLimit", RateLimiter.RateLimiterStore> => {
+  const settings = settingsOf(options)
   const timeoutMillis = storeTimeoutMillis(options.storeTimeout)
-  return (next) =>
+  return PolicyKind.of("RateLimit", (next) =>
     Effect.flatMap(RateLimiter.RateLimiterStore, (store) =>
       Effect.map(
-        Effect.flatMap(Effect.scope, (scope) => limiter(settings, true, new SharedLimits(store, timeoutMillis, scope))),
-        around(next, options)
+        Effect.flatMap(Effect.scope, (scope) =>
+          limiter(settings, othersOf(next), true, new SharedLimits(store, timeoutMillis, scope))
+        ),
+        LimitedModel.around(next, limitedBy(options))
       )
     )
+  )
+}
+
+/**
+ * Makes limits that each tenant (`Caller.as`) has for itself, over all providers that the policy is put around; calls for
+ * nobody in particular have one together. `Pipeline.standard` has a place for it, `tenantLimit`.
+ *
+ * Every attempt counts, whichever provider it goes to, but for those that a provider's own limits did not let go. What a
+ * provider says of its limits says nothing about a tenant's. A refusal has `limitOf: "tenant"` and ends the call: no
+ * other provider is asked, and nothing is tried again. The wait for a tenant's turn is not held against a provider: the
+ * patience of a line (`Fallback`) begins after it.
+ *
+ * **Example**
+ *
+ * ```ts run
+ * import { Effect } from "effect"
+ * import { Pipeline, RateLimit } from "holdfast/policy"
+ *
+ * const policies = Effect.gen(function* () {
+ *   const tenantLimit = yield* RateLimit.makePerTenant({ requests: { limit: 60, window: "1 minute" } })
+ *   return Pipeline.standard({ tenantLimit })
+ * })
+ * Effect.runSync(policies).length // => 4
+ * ```
+ */
+export const makePerTenant = (options: TenantOptions): Effect.Effect<PolicyKind.Of<"TenantLimit">> => {
+  const settings = settingsOf(options)
+  const limited = { estimate: options.estimate, each: "tenant" } as const
+  return Effect.map(Clock.clockWith(Effect.succeed), (clock) => {
+    const limiter = makeLimiter(settings, Key.of(undefined, undefined), false, clock, limited.each)
+    const health = Effect.sync(() => limiter.health)
+    return PolicyKind.of("TenantLimit", (next) =>
+      Effect.as(PolicyHealth.register(health), LimitedModel.around(next, limited)(limiter))
+    )
+  })
 }
 
 /**
  * Limits any effects: the result wraps each effect that is to share the limits, and may be told what tokens it needs.
  *
- * A wrapped effect fails with the plain `PolicyReason` when it is not let through. With `tells`, which reads from how an
- * effect ended what it says of limits, it learns as {@link adaptive} does.
+ * A wrapped effect fails with the `PolicyReason` itself when it is not let through. With `classify` or `reports` it learns
+ * from how effects end, as {@link adaptive} does.
  *
  * **Example**
  *
@@ -109,7 +164,7 @@ export const shared = (
  * import { RateLimit } from "holdfast/policy"
  *
  * const program = Effect.gen(function* () {
- *   const limited = yield* RateLimit.effect({ requests: { limit: 2, window: "1 minute" }, burst: 2, maxWait: 0 })
+ *   const limited = yield* RateLimit.make({ requests: { limit: 2, window: "1 minute" }, burst: 2, maxWait: 0 })
  *   const answers = [yield* limited(Effect.succeed("first")), yield* limited(Effect.succeed("second"))]
  *   const refusal = yield* Effect.flip(limited(Effect.succeed("third")))
  *   return [...answers, refusal._tag]
@@ -117,124 +172,78 @@ export const shared = (
  * await Effect.runPromise(program) // => ["first", "second", "RateLimited"]
  * ```
  */
-export const effect = (
-  options: Limits & {
+export const make = <E = unknown>(
+  options: LimitOptions & {
     /** What the key is called in refusals and health. Default `"effect"`. */
     readonly name?: string | undefined
-    /** Reads from how an effect ended whether it was rejected, and what it used. Default: nothing is learned. */
-    readonly tells?: ((exit: Exit.Exit<unknown, unknown>) => Outcome) | undefined
+    /** Says what an error means: `busy` is a rejection by a rate limit. Default: nothing is learned from errors. */
+    readonly classify?: Verdict.Classify<E> | undefined
+    /** Reads from how an effect ended what it says of limits, and what it used. Default: the estimate stands. */
+    readonly reports?: ((exit: Exit.Exit<unknown, E>) => Reported) | undefined
   }
-): Effect.Effect<
-  <A, E, R>(self: Effect.Effect<A, E, R>, tokens?: Partial<Estimate.Estimate>) => Effect.Effect<A, E | Refusal, R>
-> => {
-  const { name = "effect", tells } = options
+) => {
+  const { classify, reports } = options
+  const name = check.text("name", options.name ?? "effect")
+  if (classify !== undefined) check.callback("classify", classify)
+  if (reports !== undefined) check.callback("reports", reports)
   const settings = resolve(options)
+  const verdictOf = classify === undefined ? undefined : Verdict.by(classify)
   return Effect.map(
-    limiter(settings, tells !== undefined),
-    (limiter) => (self, tokens) =>
-      limiter.pass(
-        name,
-        () => Estimate.toNeed({ inputTokens: tokens?.inputTokens ?? 0, outputTokens: tokens?.outputTokens ?? 0 }),
-        (refusal): Refusal => refusal,
-        () => self,
-        (exit) => tells?.(exit) ?? nothingTold
-      )
+    limiter(settings, name, verdictOf !== undefined || reports !== undefined),
+    (limiter) =>
+      <A, E1 extends E, R>(
+        self: Effect.Effect<A, E1, R>,
+        tokens?: Partial<Estimate.Estimate>
+      ): Effect.Effect<A, E1 | Refusal, R> =>
+        limiter.pass(
+          name,
+          () => Estimate.toNeed({ inputTokens: tokens?.inputTokens ?? 0, outputTokens: tokens?.outputTokens ?? 0 }),
+          PolicyReason.toError,
+          () => self,
+          (exit) => ({
+            ...reports?.(exit),
+            verdict: verdictOf && Option.getOrUndefined(Option.map(Exit.findErrorOption(exit), verdictOf))
+          })
+        )
   )
 }
 
-const limiter = (settings: Settings, learns: boolean, shared?: SharedLimits): Effect.Effect<Limiter> =>
+/** The key of what tenants share for whom there is no room: that of no tenant. */
+const othersOf = (next: ModelProvider) => Key.within(keyOf(next), undefined)
+
+const limiter = (
+  settings: Settings,
+  othersKey: string,
+  learns: boolean,
+  shared?: SharedLimits
+): Effect.Effect<Limiter> =>
   Effect.flatMap(Clock.clockWith(Effect.succeed), (clock) => {
-    const made = new Limiter(settings, learns, clock, shared)
+    const made = makeLimiter(settings, othersKey, learns, clock, "model", shared)
     return Effect.as(PolicyHealth.register(Effect.sync(() => made.health)), made)
   })
 
-const around = (next: ModelProvider, { estimate, perTenant = defaults.perTenant }: Options) => {
-  const key = RetryBudget.keyOf(next)
-  const answers = new TokenEstimate.AnswerLength()
-  const isCachedFree = cachedIsFree.test(next.name)
-
-  const needOf = (request: LanguageModel.ProviderOptions) => () =>
-    Estimate.toNeed(
-      estimate === undefined
-        ? { inputTokens: TokenEstimate.inputTokens(request), outputTokens: answers.tokens }
-        : estimate(request)
-    )
-  const told = (exit: Exit.Exit<unknown, AiError.AiError>, finish: Finish | undefined): Outcome => {
-    if (Exit.isFailure(exit)) return toldByFailure(exit.cause)
-    if (finish === undefined) return nothingTold
-    const { inputTokens: input, outputTokens: output } = finish.usage
-    if (output.total !== undefined) answers.observe(output.total)
-    const cached = isCachedFree ? (input.cacheRead ?? 0) : 0
-    return {
-      inputTokens: input.total === undefined ? undefined : Math.max(0, input.total - cached),
-      outputTokens: output.total,
-      headers: finish.response?.headers
-    }
-  }
-
-  return (limiter: Limiter): ModelProvider => {
-    const keyed = <A, E, R>(use: (key: string) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-      perTenant
-        ? Effect.flatMap(Caller.Current, ({ tenant }) => use(tenant === undefined ? key : `${key}:${tenant}`))
-        : use(key)
-    return {
-      ...next,
-      generateText: (request) =>
-        keyed((key) =>
-          limiter.pass(
-            key,
-            needOf(request),
-            refused,
-            (passage) =>
-              Effect.updateService(next.generateText(request), ResponseHeaders.Listener, limiter.ear(passage)),
-            (exit) => told(exit, Exit.isSuccess(exit) ? exit.value.findLast(isFinish) : undefined)
-          )
-        ),
-      streamText: (request) =>
-        Opening.unwrap(
-          keyed((key) =>
-            Effect.gen(function* () {
-              let finish: Finish | undefined
-              let ended: Exit.Exit<unknown, AiError.AiError> = Exit.void
-              const passage = yield* Effect.uninterruptibleMask((restore) =>
-                Effect.tap(Effect.mapError(limiter.enter(key, needOf(request), restore), refused), (passage) =>
-                  Effect.addFinalizer(() => limiter.ended(passage, told(ended, finish)))
-                )
-              )
-              return yield* ResponseHeaders.whileOpening(next.streamText(request), limiter.ear(passage), (exit) => {
-                if (Exit.isSuccess(exit)) {
-                  const last = exit.value.at(-1)
-                  if (last?.type === "finish") finish = last
-                } else ended = Pull.doneExitFromCause(exit.cause)
-              })
-            })
-          )
-        )
-    }
-  }
+const makeLimiter = (
+  settings: Settings,
+  othersKey: string,
+  learns: boolean,
+  clock: Clock.Clock,
+  each: LimitedModel.Limited["each"],
+  shared?: SharedLimits
+): Limiter => {
+  const unlessLimited = LimitedModel.refusedBy(each)({ _tag: "RateLimited", key: "", retryAfterMillis: 0 })
+  return new Limiter(settings, othersKey, learns, clock, shared, unlessLimited)
 }
 
-type Finish = Response.FinishPartEncoded
+const limitedBy = ({ estimate, perTenant = defaults.perTenant }: Options): LimitedModel.Limited => ({
+  estimate,
+  each: perTenant ? "tenantOfModel" : "model"
+})
 
-const isFinish = (part: Response.PartEncoded): part is Finish => part.type === "finish"
-
-const refused = (refusal: Refusal) => PolicyReason.toAiError("RateLimit", refusal)
-
-const nothingTold: Outcome = {}
-
-// Anthropic and Groq do not count what they read from their cache: https://docs.anthropic.com/en/api/rate-limits ,
-// https://console.groq.com/docs/rate-limits
-const cachedIsFree = /anthropic|groq/i
-
-// Of a call that failed nothing was generated, of one that was interrupted the estimate stands.
-const toldByFailure = (cause: Cause.Cause<AiError.AiError>): Outcome => {
-  const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-  if (error === undefined) return nothingTold
-  const blame = Failure.blame(error)
-  return {
-    rejected: blame === "busy",
-    retryAfter: blame === "busy" || blame === "fault" ? Failure.describe(error).retryAfter : undefined,
-    headers: Failure.headers(error),
-    outputTokens: 0
-  }
+/** Checks what only a policy of calls has, and the limits. */
+const settingsOf = (options: Options): Settings => {
+  if (options.estimate !== undefined) check.callback("estimate", options.estimate)
+  check.flag("perTenant", options.perTenant ?? defaults.perTenant)
+  return resolve(options, options.maxKeys)
 }
+
+const check = OptionCheck.of("RateLimit")

@@ -4,16 +4,18 @@
  * Identical is what has the same {@link RequestKey}: provider, model, prompt, tools, output format, settings, tenant and
  * task. `generateText` and `streamText` share entries; a stream is given again in the pieces in which it came.
  */
-import { ByteSize, Clock, type Duration, Effect, Option, type Scope } from "effect"
+import { ByteSize, type Duration, Effect, Option, type Scope } from "effect"
 import { Persistence, Redis } from "effect/persistence"
+import * as Monotonic from "../core/Monotonic.ts"
 import * as BoundedClose from "../core/BoundedClose.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
+import * as Key from "../core/call/Key.ts"
 import * as PolicyHealth from "../core/call/PolicyHealth.ts"
-import type { Policy } from "../core/call/ModelProvider.ts"
+import * as PolicyKind from "../core/call/PolicyKind.ts"
 import { CachedCalls, CurrentUse } from "./response-cache/CachedCalls.ts"
 import * as CacheLease from "./response-cache/Lease.ts"
 import * as CacheSnapshot from "./response-cache/Snapshot.ts"
-import { CacheStore } from "./CacheStore.ts"
+import { CacheStore } from "./response-cache/Store.ts"
 import { CacheTiers } from "./response-cache/Tiers.ts"
 
 /**
@@ -38,14 +40,14 @@ export interface Options {
   readonly maxRefreshes?: number | undefined
 }
 
-export interface PersistedOptions extends Options {
+export interface SharedOptions extends Options {
   /** Caches with the same name in the same store share their answers. Default `holdfast-responses`. */
   readonly storeId?: string | undefined
   /** How long the store may take to answer before calls go on without it. Default 50 milliseconds. */
   readonly storeTimeout?: Duration.Input | undefined
   /** How long after that it is asked again whether it is back. Default 1 second. */
   readonly retryStoreAfter?: Duration.Input | undefined
-  /** How long to wait for another process that makes the same call. Default 10 seconds. */
+  /** How long to wait for another process that makes the same call, within half of a call's time. Default 10 seconds. */
   readonly leaseFor?: Duration.Input | undefined
 }
 
@@ -68,30 +70,30 @@ export const defaults = {
  * so is what another model answered, as a fallback or in a race. Interrupting a call, or leaving a stream before its end,
  * keeps nothing.
  */
-export const exact = (options: Options): Policy => {
+export const exact = (options: Options): PolicyKind.Of<"ResponseCache"> => {
   const cache = make(options)
-  return (next) => Effect.flatMap(cache, ({ policy }) => policy(next))
+  return PolicyKind.of("ResponseCache", (next) => Effect.flatMap(cache, ({ policy }) => policy(next)))
 }
 
 /**
  * Keeps answers in memory and in a store all processes share: any `BackingPersistence` of `effect/persistence`.
  *
- * - Of the processes that miss the same answer one asks the model; the others wait for its answer, at most for `leaseFor`,
- *   and then ask themselves. With `effect/persistence`'s `Redis` in context this lease is a `SET NX`; with only the store it
+ * - Of the processes that miss the same answer one asks the model; the others wait for its answer, at most for `leaseFor`
+ *   and for half of the time that their call has left, and then ask themselves. With `effect/persistence`'s `Redis` in context this lease is a `SET NX`; with only the store it
  *   is written and read back, which can let two through when a write takes longer than 10 milliseconds.
  * - A store that does not answer within `storeTimeout` is not asked any more until it does again: calls go on with what is
  *   in memory.
  * - An answer that is removed or replaced in the store stays in the memory of other processes for its time to live.
  */
-export const persisted = (options: PersistedOptions): Policy<Persistence.BackingPersistence> => {
-  const cache = makePersisted(options)
-  return (next) => Effect.flatMap(cache, ({ policy }) => policy(next))
+export const shared = (options: SharedOptions): PolicyKind.Of<"ResponseCache", Persistence.BackingPersistence> => {
+  const cache = makeShared(options)
+  return PolicyKind.of("ResponseCache", (next) => Effect.flatMap(cache, ({ policy }) => policy(next)))
 }
 
 /** A cache with a handle, for its upkeep and to look into it. */
 export interface ResponseCache {
   /** Puts the cache around a provider. Several models may share one cache: their answers do not mix. */
-  readonly policy: Policy
+  readonly policy: PolicyKind.Of<"ResponseCache">
   readonly stats: Effect.Effect<Stats>
   /** Forgets every answer, in the shared store too. */
   readonly clear: Effect.Effect<void>
@@ -121,9 +123,9 @@ export const make = (options: Options): Effect.Effect<ResponseCache, never, Scop
   return Effect.map(Effect.scope, (scope) => handleOf(settings, undefined, scope))
 }
 
-/** Makes a cache in memory and in a shared store, with its handle: see {@link persisted}. */
-export const makePersisted = (
-  options: PersistedOptions
+/** Makes a cache in memory and in a shared store, with its handle: see {@link shared}. */
+export const makeShared = (
+  options: SharedOptions
 ): Effect.Effect<ResponseCache, never, Persistence.BackingPersistence | Scope.Scope> => {
   const settings = resolve(options)
   const { storeId } = settings
@@ -133,9 +135,10 @@ export const makePersisted = (
     const asking = yield* BoundedClose.scope(closeMillis)
     const store = yield* (yield* Persistence.BackingPersistence).make(storeId)
     const redis = yield* Effect.serviceOption(Redis.Redis)
+    // The store of no other id has keys with two colons: a colon in an id is escaped there.
     const lease = Option.match(redis, {
       onNone: () => CacheLease.ofStore(store, "lease:"),
-      onSome: (redis) => CacheLease.ofRedis(redis, `${storeId}-lease:`)
+      onSome: (redis) => CacheLease.ofRedis(redis, `${Key.of(storeId)}::lease:`)
     })
     return handleOf(settings, new CacheStore(store, lease, settings, asking), scope)
   })
@@ -185,7 +188,7 @@ const handleOf = (settings: Settings, store: CacheStore | undefined, scope: Scop
     storeAvailable
   }))
   return {
-    policy: (next) => Effect.as(PolicyHealth.register(health), calls.around(next)),
+    policy: PolicyKind.of("ResponseCache", (next) => Effect.as(PolicyHealth.register(health), calls.around(next))),
     stats,
     clear: Effect.suspend(() => {
       tiers.memory.clear()
@@ -193,20 +196,20 @@ const handleOf = (settings: Settings, store: CacheStore | undefined, scope: Scop
     }),
     evict: ({ unusedFor } = {}) => {
       const unusedMillis = unusedFor === undefined ? Infinity : check.millis("unusedFor", unusedFor, { atLeast: 0 })
-      return Effect.map(Clock.currentTimeMillis, (now) => tiers.memory.evict(now, now - unusedMillis))
+      return Effect.map(Monotonic.millis, (now) => tiers.memory.evict(now, now - unusedMillis))
     },
     save: (path) => CacheSnapshot.save(tiers.memory, path),
     load: (path) => CacheSnapshot.load(tiers, path)
   }
 }
 
-const resolve = (options: PersistedOptions) => {
+const resolve = (options: SharedOptions) => {
   const { capacity = defaults.capacity, maxRefreshes = defaults.maxRefreshes, storeId = defaults.storeId } = options
   const millis = (name: string, input: Duration.Input, atLeast: number) => check.millis(name, input, { atLeast })
   return {
     capacity: check.whole("capacity", capacity, 0),
     maxRefreshes: check.whole("maxRefreshes", maxRefreshes, 0),
-    storeId,
+    storeId: check.label("storeId", storeId),
     maxBytes: bytes("maxBytes", options.maxBytes),
     maxEntryBytes: bytes("maxEntryBytes", options.maxEntryBytes),
     timeToLiveMillis: millis("timeToLive", options.timeToLive, 1),

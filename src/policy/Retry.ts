@@ -6,16 +6,20 @@
  * not come back together. When the provider says when to come back (Retry-After), that time is the least: the draw is
  * added to it.
  */
-import { Duration, Effect, Random } from "effect"
+import { type Duration, Effect, Random } from "effect"
+import type { AiError } from "effect/ai"
 import { CurrentOrigin } from "../core/call/Attempt.ts"
-import * as CallTrail from "../core/CallTrail.ts"
+import * as AttemptAllowance from "../core/call/AttemptAllowance.ts"
+import * as CallContext from "../core/call/CallContext.ts"
+import * as CallTrail from "../core/call/CallTrail.ts"
 import * as Deadline from "../core/call/Deadline.ts"
-import type * as Decision from "../core/call/Decision.ts"
-import * as Failure from "../core/Failure.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
-import type { Policy } from "../core/call/ModelProvider.ts"
+import { keyOf } from "../core/call/ModelProvider.ts"
+import * as Patience from "../core/call/Patience.ts"
+import * as PolicyKind from "../core/call/PolicyKind.ts"
 import * as FirstContent from "../core/stream/FirstContent.ts"
-import * as RetryBudget from "./RetryBudget.ts"
+import * as Verdict from "../core/call/Verdict.ts"
+import { delay, type Settings } from "./retry/Delay.ts"
 
 export interface Options {
   /** Attempts after the first. Default 3. */
@@ -40,30 +44,35 @@ export const defaults = {
  * lost connections. Quota, authentication, content policy and invalid requests fail at once.
  *
  * Retries draw on the call's {@link RetryBudget}, and none is waited for that would begin after the whole call's time is
- * up. When there are none left, the last error is returned as it is. A stream is retried only until its first content
+ * up. None is waited for either that would begin after the patience of a line (`Fallback`) is up: its next provider is asked
+ * instead, and at once where this one's own limits refused the call. When there are none left, the last error is returned
+ * as it is. A stream is retried only until its first content
  * has been passed on, so text is never repeated. Interrupting a back-off ends the call at once.
  */
-export const transient = (options: Options = {}): Policy => {
+export const transient = (options: Options = {}): PolicyKind.Of<"Retry"> => {
   const settings = resolve(options)
-  return (next) => {
-    const key = RetryBudget.keyOf(next)
+  return PolicyKind.of("Retry", (next) => {
+    const key = keyOf(next)
+    const retried = <A, R>(self: Effect.Effect<A, AiError.AiError, R>) =>
+      retrying(self, settings, Verdict.of, key, patienceMillis)
+    // Each provider that it is put around has retries of its own.
+    const contributor = {}
     return Effect.succeed(
-      RetryBudget.contributing(
+      CallContext.contributing(
         {
           ...next,
-          generateText: (request) => retrying(next.generateText(request), settings, Failure.describe, key),
-          streamText: (request) =>
-            FirstContent.streamOf((begin) => retrying(begin(next.streamText(request)), settings, Failure.describe, key))
+          generateText: (request) => retried(next.generateText(request)),
+          streamText: (request) => FirstContent.streamOf((begin) => retried(begin(next.streamText(request))))
         },
-        settings,
+        contributor,
         settings.times
       )
     )
-  }
+  })
 }
 
 /**
- * Retries any effect whose errors `describe` calls retryable.
+ * Retries any effect whose errors `classify` calls retryable: by default, those with the blame `fault` or `busy`.
  *
  * **Example**
  *
@@ -73,52 +82,19 @@ export const transient = (options: Options = {}): Policy => {
  *
  * let attempts = 0
  * const flaky = Effect.suspend(() => (++attempts < 3 ? Effect.fail("busy") : Effect.succeed(attempts)))
- * const retried = Retry.effect((error: string) => ({ retryable: error === "busy", retryAfter: undefined }), {
- *   base: "1 millis"
- * })
+ * const classify = (error: string) => ({ blame: error === "busy" ? "busy" : "none" }) as const
+ * const retried = Retry.effect({ classify, base: "1 millis" })
  * await Effect.runPromise(retried(flaky)) // => 3
  * ```
  */
-export const effect = <E>(describe: (error: E) => Failure.Failure, options: Options = {}) => {
+export const effect = <E>(options: Options & { readonly classify: Verdict.Classify<E> }) => {
   const settings = resolve(options)
-  return <A, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    retrying(self, settings, describe, "effect").pipe(RetryBudget.contributingEffect(settings, settings.times))
+  const verdictOf = Verdict.by(check.callback("classify", options.classify))
+  return <A, E1 extends E, R>(self: Effect.Effect<A, E1, R>): Effect.Effect<A, E1, R> =>
+    retrying(self, settings, verdictOf, "effect").pipe(CallContext.contributingEffect(settings, settings.times))
 }
 
-/** Why an error is not followed by another attempt. */
-export type Refusal = "notRetryable" | (typeof Decision.RetryRefused.Type)["why"]
-
-/**
- * Says how many milliseconds to wait before trying again after `retries` retries, or why there is no point.
- *
- * `draw` is a random number from 0 to 1. `remainingMillis` is what is left of the whole call's time: a wait that takes
- * all of it is not begun.
- */
-export const delay = (
-  settings: Settings,
-  { retryAfter, retryable }: Failure.Failure,
-  retries: number,
-  draw: number,
-  remainingMillis = Infinity
-): number | Refusal => {
-  if (!retryable) return "notRetryable"
-  if (retries >= settings.times) return "times"
-  const atLeast = retryAfter === undefined ? 0 : Duration.toMillis(retryAfter)
-  if (atLeast > settings.maxRetryAfterMillis) return "retryAfterTooLong"
-  const wait = atLeast + draw * Math.min(settings.capMillis, settings.baseMillis * 2 ** Math.min(retries, 64))
-  return wait < remainingMillis ? wait : "deadline"
-}
-
-/** The options, decided and in milliseconds. */
-export interface Settings {
-  readonly times: number
-  readonly baseMillis: number
-  readonly capMillis: number
-  readonly maxRetryAfterMillis: number
-}
-
-/** Fills in the defaults. Rejects an option that makes no sense with a `RangeError`. */
-export const resolve = (options: Options): Settings => ({
+const resolve = (options: Options): Settings => ({
   times: check.whole("times", options.times ?? defaults.times, 0),
   baseMillis: check.millis("base", options.base ?? defaults.base, { atLeast: 0 }),
   capMillis: check.millis("cap", options.cap ?? defaults.cap, orEndless),
@@ -132,32 +108,45 @@ const orEndless = { atLeast: 0, endless: true } as const
 const retrying = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   settings: Settings,
-  describe: (error: E) => Failure.Failure,
-  key: string
+  verdictOf: (error: E) => Verdict.Verdict,
+  key: string,
+  patienceOf?: PatienceOf<E>
 ): Effect.Effect<A, E, R> => {
   const again = Effect.provideService(self, CurrentOrigin, "retry")
   const attempt = (once: Effect.Effect<A, E, R>, retries: number): Effect.Effect<A, E, R> =>
     Effect.catch(once, (error) =>
-      Effect.andThen(backOff(settings, error, describe(error), retries, key), attempt(again, retries + 1))
+      Effect.andThen(backOff(settings, error, verdictOf(error), retries, key, patienceOf), attempt(again, retries + 1))
     )
-  return Effect.andThen(RetryBudget.count(key), attempt(self, 0))
+  return Effect.andThen(AttemptAllowance.count(key), attempt(self, 0))
 }
+
+/** For how long a provider that failed with this error may make the call wait. */
+type PatienceOf<E> = (error: E) => Effect.Effect<number>
+
+// What the provider's own limits refuse they will refuse again in a moment: so the next is asked at once, if there is one.
+const patienceMillis: PatienceOf<AiError.AiError> = (error) =>
+  Effect.withFiber((fiber) => {
+    const millis = Patience.leftMillis(fiber, error)
+    return Effect.succeed(millis < Infinity && Verdict.isNotAsked(error) ? 0 : millis)
+  })
 
 /** Waits until the next attempt may begin, or fails with the error when none may. */
 const backOff = Effect.fnUntraced(function* <E>(
   settings: Settings,
   error: E,
-  failure: Failure.Failure,
+  verdict: Verdict.Verdict,
   retries: number,
-  key: string
+  key: string,
+  patienceOf?: PatienceOf<E>
 ) {
-  const wait = delay(settings, failure, retries, yield* Random.next, yield* Deadline.remainingMillis)
+  const patience = patienceOf === undefined ? Infinity : yield* patienceOf(error)
+  const wait = delay(settings, verdict, retries, yield* Random.next, yield* Deadline.remainingMillis, patience)
   if (wait === "notRetryable") return yield* Effect.fail(error)
   if (typeof wait === "string") {
     yield* CallTrail.record({ _tag: "RetryRefused", why: wait })
     return yield* Effect.fail(error)
   }
-  if (!(yield* RetryBudget.take(key))) {
+  if (!(yield* AttemptAllowance.take(key))) {
     yield* CallTrail.record({ _tag: "RetryRefused", why: "budget" })
     return yield* Effect.fail(error)
   }

@@ -7,15 +7,17 @@
 import { ByteSize, Cause, Effect, Exit, Option, Predicate, Stream, type Scope } from "effect"
 import { AiError, type Response } from "effect/ai"
 import * as Caller from "../core/call/Caller.ts"
-import * as CallTrail from "../core/CallTrail.ts"
-import * as Deadline from "../core/call/Deadline.ts"
+import * as CallContext from "../core/call/CallContext.ts"
+import * as CallTrail from "../core/call/CallTrail.ts"
+import * as Key from "../core/call/Key.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
 import * as PolicyHealth from "../core/call/PolicyHealth.ts"
 import * as PolicyReason from "../core/call/PolicyReason.ts"
 import * as ResponseHeaders from "../core/call/ResponseHeaders.ts"
-import type { Policy } from "../core/call/ModelProvider.ts"
-import * as Flight from "./single-flight/JoinedRun.ts"
+import * as PolicyKind from "../core/call/PolicyKind.ts"
+import * as JoinedRun from "./single-flight/JoinedRun.ts"
 import * as RequestKey from "../core/call/RequestKey.ts"
+import * as CallError from "../core/call/CallError.ts"
 
 export interface Options {
   /**
@@ -39,19 +41,19 @@ export const defaults = { maxBuffer: "8 MiB" } as const
  *   unread fails with `PolicyReason` `FellBehind` instead of making the others wait.
  * - Inside there is no deadline, because each caller has their own and leaves at it.
  */
-export const identical = (options: Options = {}): Policy => {
+export const identical = (options: Options = {}): PolicyKind.Of<"SingleFlight"> => {
   const maxBufferBytes = bytes(options.maxBuffer)
-  return (next) =>
+  return PolicyKind.of("SingleFlight", (next) =>
     Effect.gen(function* () {
       const scope = yield* Effect.scope
       const fellBehind = Effect.fail(
         PolicyReason.toAiError("SingleFlight", { _tag: "FellBehind", limitBytes: maxBufferBytes })
       )
-      const answers = new Flight.Flights<Array<Response.PartEncoded>, AiError.AiError>(
+      const answers = new JoinedRun.JoinedRuns<Array<Response.PartEncoded>, AiError.AiError>(
         { maxBufferBytes, fellBehind, copy: Exit.mapBoth({ onSuccess: (parts) => [...parts], onFailure: copyError }) },
         scope
       )
-      const streams = new Flight.Flights<Chunk, AiError.AiError | Cause.Done>(
+      const streams = new JoinedRun.JoinedRuns<Chunk, AiError.AiError | Cause.Done>(
         { maxBufferBytes, fellBehind, copy: Exit.mapError((end) => (AiError.isAiError(end) ? copyError(end) : end)) },
         scope
       )
@@ -72,8 +74,8 @@ export const identical = (options: Options = {}): Policy => {
               ? sent
               : Effect.acquireUseRelease(
                   join(answers, key, () => sent),
-                  (member) => Effect.andThen(record(member), member.pull),
-                  (member) => answers.leave(member)
+                  (reader) => Effect.andThen(record(reader), reader.pull),
+                  (reader) => answers.leave(reader)
                 )
           }),
         streamText: (request) =>
@@ -81,19 +83,20 @@ export const identical = (options: Options = {}): Policy => {
             Effect.flatMap(RequestKey.keyOf(next, request), (key) => {
               const sent = next.streamText(request)
               if (key === undefined) return Effect.succeed(sent)
-              const pump = (flight: Flight.Flight<Chunk, AiError.AiError | Cause.Done>) =>
+              const pump = (shared: JoinedRun.JoinedRun<Chunk, AiError.AiError | Cause.Done>) =>
                 Effect.andThen(
-                  Stream.runForEachArray(sent, (parts) => flight.add(parts, sizeOf(parts))),
+                  Stream.runForEachArray(sent, (parts) => shared.add(parts, sizeOf(parts))),
                   Cause.done()
                 )
-              return Effect.acquireRelease(join(streams, key, pump), (member) => streams.leave(member)).pipe(
+              return Effect.acquireRelease(join(streams, key, pump), (reader) => streams.leave(reader)).pipe(
                 Effect.tap(record),
-                Effect.map((member) => Stream.fromPull(Effect.succeed(member.pull)))
+                Effect.map((reader) => Stream.fromPull(Effect.succeed(reader.pull)))
               )
             })
           )
       }
     })
+  )
 }
 
 /**
@@ -110,62 +113,62 @@ export const identical = (options: Options = {}): Policy => {
  * const embed = (text: string) => Effect.delay(Effect.sync(() => [++asked, text.length]), "1 millis")
  *
  * const program = Effect.gen(function* () {
- *   const shared = yield* SingleFlight.effect({ key: (text: string) => text })(embed)
+ *   const shared = yield* SingleFlight.make({ key: (text: string) => text, run: embed })
  *   return yield* Effect.all([shared("kelp"), shared("kelp"), shared("rock")], { concurrency: "unbounded" })
  * })
  * await Effect.runPromise(Effect.scoped(program)) // => [[1, 4], [1, 4], [2, 4]]
  * ```
  */
-export const effect =
-  <Input>({ key }: { readonly key: (input: Input) => string }) =>
-  <A, E, R>(
-    run: (input: Input) => Effect.Effect<A, E, R>
-  ): Effect.Effect<(input: Input) => Effect.Effect<A, E, R>, never, Scope.Scope> =>
-    Effect.map(Effect.scope, (scope) => {
-      const flights = new Flight.Flights<A, E>(
-        { maxBufferBytes: Infinity, fellBehind: Effect.never, copy: (end) => end },
-        scope
-      )
-      return (input) =>
-        Effect.flatMap(Caller.Current, ({ tenant }) =>
-          Effect.acquireUseRelease(
-            join(flights, JSON.stringify([tenant, key(input)]), () => run(input)),
-            (member) => Effect.andThen(record(member), member.pull),
-            (member) => flights.leave(member)
-          )
+export const make = <Input, A, E, R>({
+  key,
+  run
+}: {
+  /** What inputs have in common that share a run. */
+  readonly key: (input: Input) => string
+  readonly run: (input: Input) => Effect.Effect<A, E, R>
+}): Effect.Effect<(input: Input) => Effect.Effect<A, E, R>, never, Scope.Scope> => {
+  check.callback("key", key)
+  check.callback("run", run)
+  return Effect.map(Effect.scope, (scope) => {
+    const runs = new JoinedRun.JoinedRuns<A, E>(
+      { maxBufferBytes: Infinity, fellBehind: Effect.never, copy: (end) => end },
+      scope
+    )
+    return (input) =>
+      Effect.flatMap(Caller.Current, ({ tenant }) =>
+        Effect.acquireUseRelease(
+          join(runs, Key.of(tenant, key(input)), () => check.effect("run", run(input))),
+          (reader) => Effect.andThen(record(reader), reader.pull),
+          (reader) => runs.leave(reader)
         )
-    })
+      )
+  })
+}
 
 type Chunk = readonly [Response.StreamPartEncoded, ...Array<Response.StreamPartEncoded>]
 
 const join = <A, E, R>(
-  flights: Flight.Flights<A, E>,
+  runs: JoinedRun.JoinedRuns<A, E>,
   key: string,
-  run: (flight: Flight.Flight<A, E>) => Effect.Effect<A, E, R>
-): Effect.Effect<Flight.Member<A, E>, never, R> =>
+  run: (shared: JoinedRun.JoinedRun<A, E>) => Effect.Effect<A, E, R>
+): Effect.Effect<JoinedRun.Reader<A, E>, never, R> =>
   Effect.flatMap(ResponseHeaders.Listener, (hear) =>
-    flights.join(
-      key,
-      (flight) =>
-        run(flight).pipe(
-          Effect.provideService(ResponseHeaders.Listener, flight.tell),
-          Effect.provideService(Deadline.Current, undefined)
-        ),
-      hear
-    )
+    runs.join(key, (shared) => Effect.provideContext(run(shared), CallContext.forSeveral(shared.tell)), hear)
   )
 
-const record = (member: { readonly isJoiner: boolean }): Effect.Effect<void> =>
-  member.isJoiner ? CallTrail.record({ _tag: "FlightJoined" }) : Effect.void
+const record = (reader: { readonly isJoiner: boolean }): Effect.Effect<void> =>
+  reader.isJoiner ? CallTrail.record({ _tag: "FlightJoined" }) : Effect.void
 
 // The trail of each call is kept beside its error, so two calls must not have the same one.
 const copyError = ({ method, module, reason }: AiError.AiError): AiError.AiError =>
-  AiError.make({ module, method, reason })
+  CallError.make({ module, method, reason })
+
+const check = OptionCheck.of("SingleFlight")
 
 const bytes = (input: ByteSize.Input = defaults.maxBuffer): number => {
   const size = Option.flatMap(ByteSize.fromInput(input), ByteSize.toNumber)
   if (Option.isSome(size) && size.value > 0) return size.value
-  return OptionCheck.of("SingleFlight").reject("maxBuffer", "a size above 0", input)
+  return check.reject("maxBuffer", "a size above 0", input)
 }
 
 /** About how many bytes a value takes in memory. */

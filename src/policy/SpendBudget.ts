@@ -4,16 +4,18 @@
  * Each attempt is booked when it ends, by what its provider says it used. What was cancelled or cut off is billed too, as
  * far as anyone knows: it is booked by an estimate, and marked as one.
  */
-import { Clock, type Duration, Effect, Exit, Stream } from "effect"
+import { Clock, type Duration, Effect, Exit, Predicate, Stream } from "effect"
 import type { LanguageModel } from "effect/ai"
 import * as Caller from "../core/call/Caller.ts"
-import * as CallTrail from "../core/CallTrail.ts"
+import * as CallTrail from "../core/call/CallTrail.ts"
+import * as Key from "../core/call/Key.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
 import * as PolicyHealth from "../core/call/PolicyHealth.ts"
 import * as PolicyReason from "../core/call/PolicyReason.ts"
-import type { ModelProvider, Policy } from "../core/call/ModelProvider.ts"
-import * as RetryBudget from "./RetryBudget.ts"
-import { Book, Entry, type Price, type Spent } from "./spend-budget/Ledger.ts"
+import * as PolicyKind from "../core/call/PolicyKind.ts"
+import type { ModelProvider } from "../core/call/ModelProvider.ts"
+import { Ledger, Permit, type Price, type Spent } from "./spend-budget/Ledger.ts"
+import { WindowTime } from "./spend-budget/WindowTime.ts"
 import * as TokenEstimate from "../core/call/TokenEstimate.ts"
 
 export type { Price, Spent } from "./spend-budget/Ledger.ts"
@@ -33,9 +35,10 @@ export interface Options {
 
 export const defaults = { window: "1 day", perTenant: true } as const
 
-/** A budget that several models can share. */
+/** A budget that several providers and models can share. */
 export interface SpendBudget {
-  readonly policy: Policy
+  /** Puts the budget around a provider. All that it is put around spend from this one budget. */
+  readonly policy: PolicyKind.Of<"SpendBudget">
   /** What a tenant has spent in the present window; without one, who calls for nobody in particular. */
   readonly spent: (tenant?: string) => Effect.Effect<Spent>
 }
@@ -47,6 +50,8 @@ export interface SpendBudget {
  * A call that begins within the budget is finished. Calls in flight count by an estimate of what they will spend, so that
  * many at once pass the limit by one call at most.
  *
+ * Each provider that it is put around has a budget for itself: several share one that was made with {@link make}.
+ *
  * **Example**
  *
  * ```ts run
@@ -57,18 +62,20 @@ export interface SpendBudget {
  * policies.length // => 1
  * ```
  */
-export const of = (options: Options): Policy => {
+export const of = (options: Options): PolicyKind.Of<"SpendBudget.of"> => {
   const making = make(options)
-  return (next) => Effect.flatMap(making, ({ policy }) => policy(next))
+  return PolicyKind.of("SpendBudget.of", (next) => Effect.flatMap(making, ({ policy }) => policy(next)))
 }
 
-/** Makes a budget for several models to share, which can be read. Rejects limits and prices below 0 with a `RangeError`. */
+/** Makes a budget for several providers and models to share, which can be read. Rejects limits and prices below 0 with a `RangeError`. */
 export const make = (options: Options): Effect.Effect<SpendBudget> => {
   const { perTenant = defaults.perTenant, prices = {}, tokens = Infinity, money = Infinity } = options
   const windowMillis = check.millis("window", options.window ?? defaults.window)
   for (const [name, limit] of Object.entries({ tokens, money })) {
-    if (!(limit >= 0)) check.reject(name, "a number of at least 0", limit)
+    if (!Predicate.isNumber(limit) || !(limit >= 0)) check.reject(name, "a number of at least 0", limit)
   }
+  check.flag("perTenant", perTenant)
+  check.record("prices", prices)
   for (const [model, price] of Object.entries(prices)) {
     for (const [kind, value] of Object.entries({ ...price, cachedInput: price.cachedInput ?? price.input })) {
       if (value >= 0 && value < Infinity) continue
@@ -76,12 +83,16 @@ export const make = (options: Options): Effect.Effect<SpendBudget> => {
     }
   }
   if (tokens === Infinity && money === Infinity) throw new RangeError("SpendBudget needs a limit of tokens or of money")
-  return Effect.sync(() => {
-    const book = new Book({ tokens, money }, windowMillis)
-    const keyFor = (tenant: string | undefined) => (perTenant ? (tenant ?? "") : "")
+  return Effect.map(Clock.Clock, (clock) => {
+    const ledger = new Ledger({ tokens, money }, windowMillis)
+    const time = new WindowTime(clock, windowMillis)
+    const keyFor = (tenant: string | undefined) => Key.of(perTenant ? tenant : undefined)
+    const health = Effect.sync(() => ledger.health(time.now))
     return {
-      policy: (next) => bounded(next, book, priceOf(next, prices, money), keyFor),
-      spent: (tenant) => Effect.map(Clock.currentTimeMillis, (now) => book.spent(keyFor(tenant), now))
+      policy: PolicyKind.of("SpendBudget", (next) =>
+        Effect.andThen(PolicyHealth.register(health), bounded(next, ledger, time, priceOf(next, prices, money), keyFor))
+      ),
+      spent: (tenant) => Effect.sync(() => ledger.spent(keyFor(tenant), time.now))
     }
   })
 }
@@ -89,39 +100,40 @@ export const make = (options: Options): Effect.Effect<SpendBudget> => {
 const check = OptionCheck.of("SpendBudget")
 
 const priceOf = (next: ModelProvider, prices: Readonly<Record<string, Price>>, limit: number): Price => {
-  const price = prices[RetryBudget.keyOf(next)] ?? prices[next.model]
+  const named = `${next.name}/${next.model}`
+  const price = prices[named] ?? prices[next.model]
   if (price === undefined && limit < Infinity) {
-    check.reject("prices", `given for ${RetryBudget.keyOf(next)}`, "none")
+    check.reject("prices", `given for ${named}`, "none")
   }
   return price ?? { input: 0, output: 0 }
 }
 
 const bounded = (
   next: ModelProvider,
-  book: Book,
+  ledger: Ledger,
+  time: WindowTime,
   price: Price,
   keyFor: (tenant: string | undefined) => string
 ): Effect.Effect<ModelProvider> =>
-  Effect.gen(function* () {
+  Effect.sync(() => {
     const answers = new TokenEstimate.AnswerLength()
-    yield* PolicyHealth.register(Effect.map(Clock.currentTimeMillis, (now) => book.health(now)))
 
     const open = (request: LanguageModel.ProviderOptions) =>
       Effect.acquireRelease(
         Effect.withFiber((fiber) => {
           const clock = fiber.getRef(Clock.Clock)
           const recorder = fiber.getRef(CallTrail.Current)
-          const now = clock.currentTimeMillisUnsafe()
+          const { now } = time
           const key = keyFor(fiber.getRef(Caller.Current).tenant)
-          const refusal = book.refusal(key, now)
+          const refusal = ledger.refusal(key, now)
           if (refusal !== undefined) return Effect.fail(PolicyReason.toAiError("SpendBudget", refusal))
-          const entry = new Entry(book, key, price, TokenEstimate.inputTokens(request), answers, now)
+          const permit = new Permit(ledger, key, price, TokenEstimate.inputTokens(request), answers, now)
           const close = (exit: Exit.Exit<unknown, unknown>) => {
-            const now = clock.currentTimeMillisUnsafe()
-            const booked = entry.close(exit, now)
-            if (booked !== undefined) recorder?.decide(now, { _tag: "SpendRecorded", ...booked })
+            const booked = permit.release(exit, time.now)
+            if (booked !== undefined)
+              recorder?.decide(clock.currentTimeMillisUnsafe(), { _tag: "SpendRecorded", ...booked })
           }
-          return Effect.succeed({ entry, close })
+          return Effect.succeed({ permit, close })
         }),
         ({ close }, exit) => Effect.sync(() => close(exit))
       )
@@ -130,20 +142,20 @@ const bounded = (
       ...next,
       generateText: (request) =>
         Effect.scoped(
-          Effect.flatMap(open(request), ({ entry }) =>
+          Effect.flatMap(open(request), ({ permit }) =>
             Effect.map(next.generateText(request), (parts) => {
-              entry.see(parts)
+              permit.see(parts)
               return parts
             })
           )
         ),
       streamText: (request) =>
         Stream.unwrap(
-          Effect.map(open(request), ({ close, entry }) =>
+          Effect.map(open(request), ({ close, permit }) =>
             Stream.mapArray(next.streamText(request), (parts) => {
-              entry.see(parts)
+              permit.see(parts)
               // Before the finish part is passed on, which brings the trail to the reader.
-              if (entry.isFinished) close(Exit.void)
+              if (permit.isFinished) close(Exit.void)
               return parts
             })
           )

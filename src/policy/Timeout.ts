@@ -5,15 +5,15 @@
  * whole call. The work is interrupted and its finalizers have run when the error arrives: the socket is closed, permits
  * are back.
  */
-import { Clock, type Duration, Effect, Exit, Fiber, Stream } from "effect"
-import * as CallTrail from "../core/CallTrail.ts"
-import * as Content from "../core/stream/Content.ts"
+import { type Duration, Effect, Exit, Fiber, Stream } from "effect"
+import * as Monotonic from "../core/Monotonic.ts"
 import * as Deadline from "../core/call/Deadline.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
 import * as PolicyReason from "../core/call/PolicyReason.ts"
 import * as ResponseHeaders from "../core/call/ResponseHeaders.ts"
-import type { Policy } from "../core/call/ModelProvider.ts"
-import * as PullClock from "./timeout/StreamClock.ts"
+import * as PolicyKind from "../core/call/PolicyKind.ts"
+import { AttemptClocks, failures, names, type Settings } from "./timeout/AttemptClocks.ts"
+import * as StreamClock from "./timeout/StreamClock.ts"
 
 /** The clocks of one attempt. Each that is not given does not run. */
 export interface AttemptLimits {
@@ -36,20 +36,21 @@ export interface AttemptLimits {
  * cannot end in time. Fails with `PolicyReason` `TimedOut`, clock `overall`, which is not retryable. Put it outside of
  * `Retry`.
  */
-export const overall = (limit: Duration.Input): Policy => {
+export const overall = (limit: Duration.Input): PolicyKind.Of<"Timeout.overall"> => {
   const millis = check.millis("overall", limit, endless)
   const { expired, orElse } = failures("overall", millis)
-  return (next) =>
+  return PolicyKind.of("Timeout.overall", (next) =>
     Effect.succeed({
       ...next,
       generateText: (request) => toldWithin(next.generateText(request), millis, orElse),
       streamText: (request) =>
-        PullClock.limit(
+        StreamClock.limit(
           next.streamText(request),
           (start) => ({ until: () => start + millis, expired }),
           (start) => Effect.updateService(Deadline.Current, (outer) => Deadline.earlier(outer, start + millis))
         )
     })
+  )
 }
 
 /**
@@ -65,11 +66,11 @@ export const overall = (limit: Duration.Input): Policy => {
  *
  * Fails with `PolicyReason` `TimedOut` and the clock's name, or `TooSlow`; both are retryable. Put it inside of `Retry`.
  */
-export const perAttempt = (limits: Duration.Input | AttemptLimits): Policy => {
+export const perAttempt = (limits: Duration.Input | AttemptLimits): PolicyKind.Of<"Timeout.perAttempt"> => {
   const given = isLimits(limits) ? limits : { attempt: limits }
   const settings = resolve(given)
   const { orElse } = failures("attempt", settings.attempt)
-  return (next) =>
+  return PolicyKind.of("Timeout.perAttempt", (next) =>
     Effect.succeed({
       ...next,
       generateText: (request) =>
@@ -79,7 +80,7 @@ export const perAttempt = (limits: Duration.Input | AttemptLimits): Policy => {
       streamText: (request) =>
         Stream.suspend(() => {
           const clocks = new AttemptClocks(settings)
-          return PullClock.limit(
+          return StreamClock.limit(
             next.streamText(request),
             (now) => clocks.start(now),
             () =>
@@ -89,12 +90,13 @@ export const perAttempt = (limits: Duration.Input | AttemptLimits): Policy => {
           )
         })
     })
+  )
 }
 
 /**
  * Limits any effect, and everything that is tried, waited and queued for inside of it.
  *
- * As {@link overall} it tells what is inside how much time is left. Fails with the plain `PolicyReason` `TimedOut`, clock
+ * As {@link overall} it tells what is inside how much time is left. Fails with the `PolicyReason` `TimedOut` itself, clock
  * `overall`, when the effect has been interrupted and has ended.
  *
  * **Example**
@@ -104,15 +106,19 @@ export const perAttempt = (limits: Duration.Input | AttemptLimits): Policy => {
  * import { Timeout } from "holdfast/policy"
  *
  * const query = Effect.never.pipe(Timeout.effect("10 millis"))
- * await Effect.runPromise(Effect.flip(query)) // => { _tag: "TimedOut", clock: "overall", afterMillis: 10 }
+ * const { _tag, afterMillis } = await Effect.runPromise(Effect.flip(query))
+ * const timedOut = [_tag, afterMillis] // => ["TimedOut", 10]
  * ```
  */
 export const effect = (limit: Duration.Input) => {
   const millis = check.millis("limit", limit, endless)
   const { expired } = failures("overall", millis)
-  return <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | typeof PolicyReason.TimedOut.Type, R> =>
-    toldWithin(self, millis, () => Effect.fail(expired()))
+  return <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | TimedOut, R> =>
+    toldWithin(self, millis, () => Effect.fail(PolicyReason.toError(expired())))
 }
+
+/** What an effect fails with whose time was up. */
+export type TimedOut = typeof PolicyReason.TimedOut.Type & Error
 
 /** Limits an effect, and tells it so. */
 const toldWithin = <A, E, R, E2>(
@@ -120,7 +126,7 @@ const toldWithin = <A, E, R, E2>(
   millis: number,
   orElse: () => Effect.Effect<never, E2>
 ): Effect.Effect<A, E | E2, R> =>
-  Effect.flatMap(Clock.currentTimeMillis, (now) =>
+  Effect.flatMap(Monotonic.millis, (now) =>
     within(
       Effect.updateService(self, Deadline.Current, (outer) => Deadline.earlier(outer, now + millis)),
       millis,
@@ -151,23 +157,8 @@ const within = <A, E, R, E2>(
     })
   )
 
-type ClockName = (typeof PolicyReason.TimedOut.Type)["clock"]
-
-const failures = (clock: ClockName, afterMillis: number) => {
-  const reason = { _tag: "TimedOut", clock, afterMillis } as const
-  return {
-    expired: () => reason,
-    orElse: () => Effect.andThen(CallTrail.record(reason), Effect.fail(PolicyReason.toAiError("Timeout", reason)))
-  }
-}
-
 const isLimits = (limits: Duration.Input | AttemptLimits): limits is AttemptLimits =>
   typeof limits === "object" && names.some((name) => name in limits)
-
-const names = ["headers", "firstToken", "idle", "attempt", "tokensPerSecond"] as const
-
-/** The limits in milliseconds, `Infinity` where there is none. */
-type Settings = Readonly<Record<(typeof names)[number], number>>
 
 const resolve = (limits: AttemptLimits): Settings => {
   const millis = (name: Exclude<keyof AttemptLimits, "tokensPerSecond">) =>
@@ -184,84 +175,3 @@ const resolve = (limits: AttemptLimits): Settings => {
 const check = OptionCheck.of("Timeout")
 
 const endless = { endless: true } as const
-
-const charactersPerToken = 4
-
-/** How long a stream's content flows before its speed is judged. */
-const judgedAfterMillis = 5_000
-
-/** What the clocks of one attempt read. */
-class AttemptClocks implements PullClock.Clocks {
-  private readonly settings: Settings
-  private startedAt = 0
-  private hasHeaders = false
-  private hasContent = false
-  // Time spent waiting for the provider, since the last content and since the first.
-  private waitedMillis = 0
-  private flowMillis = 0
-  private characters = 0
-  // The clock that ends first, and when.
-  private nearest: (typeof names)[number] = "attempt"
-  private nearestAt = Infinity
-
-  constructor(settings: Settings) {
-    this.settings = settings
-  }
-
-  start(now: number): this {
-    this.startedAt = now
-    return this
-  }
-
-  headersArrived(): void {
-    this.hasHeaders = true
-  }
-
-  expired(pulledAt: number | undefined, now: number) {
-    this.until(pulledAt)
-    const clock = this.nearest
-    if (clock !== "tokensPerSecond") return failures(clock, this.settings[clock]).expired()
-    const seconds = (this.flowMillis + now - (pulledAt ?? now)) / 1000
-    return {
-      _tag: "TooSlow",
-      tokensPerSecond: this.characters / charactersPerToken / seconds,
-      atLeast: this.settings.tokensPerSecond
-    } as const
-  }
-
-  readonly arrived = (parts: PullClock.Parts, pulledAt: number, now: number): void => {
-    this.hasHeaders = true
-    this.waitedMillis += now - pulledAt
-    if (this.hasContent) this.flowMillis += now - pulledAt
-    for (const part of parts) {
-      if (!Content.isContent(part)) continue
-      this.hasContent = true
-      this.waitedMillis = 0
-      if ("delta" in part) this.characters += part.delta.length
-    }
-  }
-
-  // Asked for each part, so it makes nothing.
-  until(pulledAt: number | undefined): number {
-    const { attempt, firstToken, headers, idle, tokensPerSecond } = this.settings
-    this.nearest = "attempt"
-    this.nearestAt = this.startedAt + attempt
-    if (pulledAt === undefined) return this.nearestAt
-    if (!this.hasHeaders) this.consider("headers", this.startedAt + headers)
-    if (!this.hasContent) this.consider("firstToken", pulledAt + firstToken - this.waitedMillis)
-    else {
-      this.consider("idle", pulledAt + idle - this.waitedMillis)
-      if (tokensPerSecond > 0) {
-        const enoughFor = (this.characters / charactersPerToken / tokensPerSecond) * 1000
-        this.consider("tokensPerSecond", pulledAt + Math.max(judgedAfterMillis, enoughFor) - this.flowMillis)
-      }
-    }
-    return this.nearestAt
-  }
-
-  private consider(clock: (typeof names)[number], at: number): void {
-    if (at >= this.nearestAt) return
-    this.nearest = clock
-    this.nearestAt = at
-  }
-}

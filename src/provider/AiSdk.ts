@@ -5,24 +5,32 @@
  * `@ai-sdk/anthropic`, `@ai-sdk/openai-compatible`, …). One bridge serves them all.
  */
 import type { LanguageModelV4, LanguageModelV4CallOptions, SharedV4Warning } from "@ai-sdk/provider"
-import { Effect, Function, Stream } from "effect"
+import { Effect, Redacted, Stream } from "effect"
 import { AiError, AnthropicStructuredOutput, LanguageModel, OpenAiStructuredOutput } from "effect/ai"
+import * as OptionCheck from "../core/OptionCheck.ts"
 import { toAiError } from "./AiSdkError.ts"
 import { toPrompt } from "./ai-sdk/Prompt.ts"
-import { fromResult, type OfferedTools } from "./ai-sdk/Response.ts"
-import { CurrentSettings, merge, type Settings, toCallOptions } from "./settings/CallSettings.ts"
+import * as Fault from "./ai-sdk/Fault.ts"
+import { fromResult } from "./ai-sdk/Response.ts"
+import { toCallOptions } from "./ai-sdk/CallOptions.ts"
+import * as Shown from "./errors/Shown.ts"
+import * as HeaderNames from "./http/ResponseHeaderNames.ts"
+import type { Mask } from "./http/Secrets.ts"
+import * as CallSettings from "./settings/CallSettings.ts"
 import * as AiSdkStream from "./ai-sdk/Stream.ts"
-import { offeredTools, toResponseFormat, toTools } from "./ai-sdk/Tools.ts"
+import { toResponseFormat, toTools } from "./ai-sdk/Tools.ts"
+import * as OfferedTools from "./tools/OfferedTools.ts"
 import type { ModelProvider } from "../core/call/ModelProvider.ts"
+import * as CallError from "../core/call/CallError.ts"
 
-export { CurrentSettings, type Settings } from "./settings/CallSettings.ts"
+export { CurrentSettings, type CallSettings } from "./settings/CallSettings.ts"
 export { ToolOptions } from "./ai-sdk/Tools.ts"
 
 export interface Options {
   /** Who answers. Default: the model's provider up to the first dot, `"openai"` for `"openai.chat"`. */
   readonly name?: string | undefined
   /** How every call should be answered, unless the call says otherwise ({@link withSettings}). Default: none. */
-  readonly settings?: Settings | undefined
+  readonly settings?: CallSettings.CallSettings | undefined
   /**
    * Adapts schemas to the JSON Schema the provider accepts, for structured output and for tools marked `Tool.Strict`.
    *
@@ -30,6 +38,14 @@ export interface Options {
    * "anthropic" in it, Effect's own for the rest.
    */
   readonly codecTransformer?: LanguageModel.CodecTransformer | undefined
+  /**
+   * Keys, passwords and whatever else must show nowhere: they are masked by their value in errors, warnings and response
+   * headers. Values of fewer than six characters are not. Default: none, and only what looks like a key is masked, for the
+   * model does not say what it was given. Values of secret headers in the settings are always masked.
+   */
+  readonly secrets?: ReadonlyArray<Redacted.Redacted | string> | undefined
+  /** Response headers to pass on besides those that are known to be useful and harmless. Default: none. */
+  readonly keepHeaders?: ReadonlyArray<string> | undefined
 }
 
 /**
@@ -58,30 +74,49 @@ export interface Options {
  * ```
  */
 export const provider = (model: LanguageModelV4, options: Options = {}): ModelProvider => {
+  const check = OptionCheck.of("AiSdk")
+  if (options.name !== undefined) check.text("name", options.name)
+  if (options.settings !== undefined) CallSettings.checked(options.settings, check, "settings.")
+  if (options.codecTransformer !== undefined) check.callback("codecTransformer", options.codecTransformer)
+  const given = secretsOf(options, check)
+  if (options.keepHeaders !== undefined) check.list("keepHeaders", options.keepHeaders)
+  const keepHeaders = new Set(options.keepHeaders?.map((name) => name.toLowerCase()))
   const codecTransformer = options.codecTransformer ?? dialectOf(model.provider)
-  const warn = warnOnce(model)
+  const warn = warnOnce(model, given)
+  const isKept = (header: string): boolean => HeaderNames.isPassed(header) || keepHeaders.has(header)
   const prepare = (call: LanguageModel.ProviderOptions, method: Method) =>
-    Effect.flatMap(CurrentSettings, (settings) =>
-      prepareRequest(call, merge(options.settings ?? {}, settings), codecTransformer, method)
-    )
+    Effect.flatMap(CallSettings.CurrentSettings, (inner) => {
+      const settings = CallSettings.merge(options.settings ?? {}, inner)
+      const shown = { mask: Shown.withHeaders(given, settings.headers), isKept, prompt: call.prompt }
+      return prepareRequest(call, settings, codecTransformer, { method, shown })
+    })
   return {
     name: options.name ?? model.provider.split(".")[0] ?? model.provider,
     model: model.modelId,
     codecTransformer,
-    settings: Effect.map(CurrentSettings, (settings) => merge(options.settings ?? {}, settings)),
+    settings: Effect.map(CallSettings.CurrentSettings, (settings) =>
+      CallSettings.merge(options.settings ?? {}, settings)
+    ),
     generateText: Effect.fnUntraced(function* (call) {
-      const { request, tools } = yield* prepare(call, "generateText")
+      const { context, request, tools } = yield* prepare(call, "generateText")
       const result = yield* Effect.tryPromise({
         try: (abortSignal) => model.doGenerate({ ...request, abortSignal }),
-        catch: (error) => toAiError(error, { method: "generateText" })
+        catch: (error) => toAiError(error, context)
       })
       yield* warn(result.warnings)
-      return fromResult(result, tools, call.responseFormat.type === "json")
+      const reason = Fault.ofResult(result, context.shown)
+      if (reason !== undefined) return yield* CallError.make({ module: "AiSdk", method: "generateText", reason })
+      return fromResult(result, tools, call.responseFormat.type === "json", context.shown)
     }),
     streamText: (call) =>
       prepare(call, "streamText").pipe(
-        Effect.map(({ request, tools }) =>
-          AiSdkStream.make({ open: (abortSignal) => model.doStream({ ...request, abortSignal }), tools, warn })
+        Effect.map(({ context, request, tools }) =>
+          AiSdkStream.make({
+            open: (abortSignal) => model.doStream({ ...request, abortSignal, includeRawChunks: true }),
+            tools,
+            warn,
+            shown: context.shown
+          })
         ),
         Stream.unwrap
       )
@@ -106,33 +141,29 @@ export const provider = (model: LanguageModelV4, options: Options = {}): ModelPr
  * Effect.runSync(program) // => ({ temperature: 0, maxOutputTokens: 30 })
  * ```
  */
-export const withSettings: {
-  (settings: Settings): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  <A, E, R>(self: Effect.Effect<A, E, R>, settings: Settings): Effect.Effect<A, E, R>
-} = Function.dual(2, <A, E, R>(self: Effect.Effect<A, E, R>, settings: Settings): Effect.Effect<A, E, R> =>
-  Effect.updateService(self, CurrentSettings, (current) => merge(current, settings))
-)
+export const withSettings = CallSettings.withSettings
 
 /** Sets how the model calls behind a stream are answered, as {@link withSettings} does for effects. */
-export const withStreamSettings: {
-  (settings: Settings): <A, E, R>(self: Stream.Stream<A, E, R>) => Stream.Stream<A, E, R>
-  <A, E, R>(self: Stream.Stream<A, E, R>, settings: Settings): Stream.Stream<A, E, R>
-} = Function.dual(2, <A, E, R>(self: Stream.Stream<A, E, R>, settings: Settings): Stream.Stream<A, E, R> =>
-  Stream.updateService(self, CurrentSettings, (current) => merge(current, settings))
-)
+export const withStreamSettings = CallSettings.withStreamSettings
 
 type Method = "generateText" | "streamText"
 
 interface Prepared {
   readonly request: LanguageModelV4CallOptions
-  readonly tools: OfferedTools
+  readonly tools: OfferedTools.OfferedTools
+  readonly context: CallContext
+}
+
+interface CallContext {
+  readonly method: Method
+  readonly shown: Shown.Shown
 }
 
 const prepareRequest = (
   call: LanguageModel.ProviderOptions,
-  settings: Settings,
+  settings: CallSettings.CallSettings,
   transformer: LanguageModel.CodecTransformer,
-  method: Method
+  context: CallContext
 ): Effect.Effect<Prepared, AiError.AiError> =>
   Effect.try({
     try: () => ({
@@ -142,17 +173,24 @@ const prepareRequest = (
         ...toTools(call, transformer),
         ...toResponseFormat(call.responseFormat, transformer)
       },
-      tools: offeredTools(call.tools, transformer)
+      tools: OfferedTools.make(call.tools, transformer),
+      context
     }),
     catch: (error) =>
-      AiError.make({
+      CallError.make({
         module: "AiSdk",
-        method,
+        method: context.method,
         reason: new AiError.UnsupportedSchemaError({
           description: error instanceof Error ? error.message : String(error)
         })
       })
   })
+
+const secretsOf = ({ secrets = [] }: Options, check: OptionCheck.OptionCheck): Mask => {
+  check.list("secrets", secrets)
+  for (const secret of secrets) if (!Redacted.isRedacted(secret)) check.text("secrets", secret)
+  return Shown.maskOfGiven(secrets)
+}
 
 const dialectOf = (provider: string): LanguageModel.CodecTransformer => {
   if (provider.includes("anthropic")) return AnthropicStructuredOutput.toCodecAnthropic
@@ -162,13 +200,13 @@ const dialectOf = (provider: string): LanguageModel.CodecTransformer => {
 
 const warningsKept = 100
 
-const warnOnce = (model: LanguageModelV4) => {
+const warnOnce = (model: LanguageModelV4, mask: Mask) => {
   const seen = new Set<string>()
   return (warnings: ReadonlyArray<SharedV4Warning>): Effect.Effect<void> =>
     Effect.forEach(
       warnings,
       (warning) => {
-        const text = describe(warning)
+        const text = mask(describe(warning))
         if (seen.has(text) || seen.size >= warningsKept) return Effect.void
         seen.add(text)
         return Effect.logWarning(`${model.provider} ${model.modelId}: ${text}`)

@@ -5,10 +5,12 @@
  */
 import { Effect, Option, Schema, Stream } from "effect"
 import { AiError, LanguageModel, Model, Response, type Tool, type Toolkit } from "effect/ai"
+import * as OptionCheck from "../core/OptionCheck.ts"
 import * as StreamParts from "../core/stream/StreamParts.ts"
 import { toAiError } from "./AiSdkError.ts"
 import type { ModelProvider } from "../core/call/ModelProvider.ts"
-import * as WellFormed from "./WellFormed.ts"
+import * as WellFormed from "../core/stream/WellFormed.ts"
+import * as CallError from "../core/call/CallError.ts"
 
 export interface Options {
   /** Who answers. Default: what the layer says (`Model.ProviderName`), else `"effect"`. */
@@ -49,6 +51,13 @@ export const provider = (options: Options = {}): Effect.Effect<ModelProvider, ne
  * - A service cannot stream structured output. Asked to, the whole object is generated and then sent as one stream.
  */
 export const fromService = (service: LanguageModel.LanguageModel, options: Options = {}): ModelProvider => {
+  const check = OptionCheck.of("EffectAi")
+  if (options.name !== undefined) check.text("name", options.name)
+  if (options.model !== undefined) check.text("model", options.model)
+  if (options.codecTransformer !== undefined) check.callback("codecTransformer", options.codecTransformer)
+  if (options.settings !== undefined && !Effect.isEffect(options.settings)) {
+    check.reject("settings", "an Effect", options.settings)
+  }
   const codecTransformer = options.codecTransformer ?? LanguageModel.defaultCodecTransformer
   const generateText: ModelProvider["generateText"] = (call) =>
     call.responseFormat.type === "json"
@@ -109,7 +118,7 @@ const encodeStreamPart = (
     ? Effect.fail(
         AiError.isAiError(part.error)
           ? part.error
-          : AiError.make({
+          : CallError.make({
               module: "EffectAi",
               method: "streamText",
               reason: toAiError(part.error, { method: "streamText" }).reason
@@ -142,10 +151,10 @@ const generateObject = Effect.fnUntraced(function* (
 })
 
 const invalid = (method: string) => (error: Schema.SchemaError) =>
-  AiError.make({ module: "EffectAi", method, reason: AiError.InvalidOutputError.fromSchemaError(error) })
+  CallError.make({ module: "EffectAi", method, reason: AiError.InvalidOutputError.fromSchemaError(error) })
 
 const unsupported = (error: unknown) =>
-  AiError.make({
+  CallError.make({
     module: "EffectAi",
     method: "generateObject",
     reason: new AiError.UnsupportedSchemaError({ description: error instanceof Error ? error.message : String(error) })

@@ -5,16 +5,16 @@
  * that stand out by their faults are ejected for a while, as in Envoy's outlier detection
  * (https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/outlier), and come back under trial.
  */
-import { Cause, Duration, Effect, Exit, Pull, Result, type Scope, Stream } from "effect"
+import { Cause, Duration, Effect, Predicate, Exit, Pull, Result, type Scope, Stream } from "effect"
 import type { LanguageModel } from "effect/ai"
 import * as Content from "../core/stream/Content.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
 import * as PeriodicWork from "../core/PeriodicWork.ts"
 import * as PolicyHealth from "../core/call/PolicyHealth.ts"
-import * as Attempts from "./Attempts.ts"
+import * as RecordedAttempts from "../core/call/RecordedAttempts.ts"
 import type { ModelProvider } from "../core/call/ModelProvider.ts"
 import { PoolMember, type Settings } from "./provider-pool/PoolMember.ts"
-import { PoolMembers, type PoolUse } from "./provider-pool/PoolMembers.ts"
+import { PoolMembers, type Permit } from "./provider-pool/PoolMembers.ts"
 
 /** A provider of a pool, with what the pool should know about it. */
 export interface Member {
@@ -76,7 +76,7 @@ export const defaults = {
  * Makes a pool. Its health checks end with the scope; while a model is built they are periodic jobs of its supervisor.
  *
  * One call is one attempt at one provider. A call that comes again (`Retry`) or is made twice (`Hedge`) goes to a provider
- * it has not been sent to yet, if one is usable. What an error says about a provider is `Failure.blame`: a `fault` counts,
+ * it has not been sent to yet, if one is usable. What an error says about a provider is its `Verdict`: a `fault` counts,
  * `unusable` (quota, authentication) takes it out of use at once, a rate limit lets it rest for as long as it asked.
  *
  * When nothing better is left, resting and ejected providers are used all the same (ejected ones not with `maxEjected: 1`);
@@ -113,18 +113,30 @@ export const defaults = {
  */
 export const make = (options: Options): Effect.Effect<ModelProvider, never, Scope.Scope> => {
   const settings = resolve(options)
+  check.record("providers", options.providers)
+  check.text("name", options.name ?? defaults.name)
+  if (options.codecTransformer !== undefined) check.callback("codecTransformer", options.codecTransformer)
   const given = Object.entries(options.providers).map(([name, member]): readonly [string, Member] => [
     name,
     "provider" in member ? member : { provider: member }
   ])
   if (given.length === 0) check.reject("providers", "one at least", "none")
+  for (const [name, member] of given) {
+    if (!Predicate.hasProperty(member.provider, "generateText")) check.reject(`providers.${name}`, "a provider", member)
+  }
+  for (const [name, member] of given) {
+    const wanted = "an Effect that succeeds when the provider is well"
+    if (member.check !== undefined && !Effect.isEffect(member.check)) {
+      check.reject(`providers.${name}.check`, wanted, member.check)
+    }
+  }
   for (const [name, { weight = defaults.weight }] of given) check.number(`weight of ${name}`, weight, { above: 0 })
   const every = Duration.millis(check.millis("checkEvery", options.checkEvery ?? defaults.checkEvery))
   const timeout = Duration.millis(check.millis("checkTimeout", options.checkTimeout ?? defaults.checkTimeout))
   return Effect.gen(function* () {
     const members = given.map(
       ([name, { provider, weight = defaults.weight }]) =>
-        new PoolMember(name, Attempts.recorded(provider), weight, settings)
+        new PoolMember(name, RecordedAttempts.recorded(provider), weight, settings)
     )
     const name = options.name ?? defaults.name
     const pool = new PoolMembers(name, members, settings)
@@ -146,19 +158,21 @@ export const make = (options: Options): Effect.Effect<ModelProvider, never, Scop
       model,
       generateText: (request) =>
         Effect.uninterruptibleMask((restore) =>
-          Effect.flatMap(pool.choose(request, "generate"), (use) =>
+          Effect.flatMap(pool.acquire(request, "generate"), (permit) =>
             Effect.mapError(
-              Effect.onExitPrimitive(restore(use.member.provider.generateText(request)), (exit) => {
-                use.ended(exit)
+              Effect.onExitPrimitive(restore(permit.member.provider.generateText(request)), (exit) => {
+                permit.ended(exit)
                 return undefined
               }),
-              (error) => use.failure(error)
+              (error) => permit.failure(error)
             )
           )
         ),
       streamText: (request) =>
         Stream.unwrap(
-          Effect.uninterruptible(Effect.flatMap(pool.choose(request, "stream"), (use) => streaming(use, request)))
+          Effect.uninterruptible(
+            Effect.flatMap(pool.acquire(request, "stream"), (permit) => streaming(permit, request))
+          )
         ),
       codecTransformer: options.codecTransformer ?? members[0]?.provider.codecTransformer,
       settings: pool.answering,
@@ -169,17 +183,17 @@ export const make = (options: Options): Effect.Effect<ModelProvider, never, Scop
 
 // Gives the place back also when the reader leaves; costs a stack frame or two for each pull.
 const streaming = (
-  use: PoolUse,
+  permit: Permit,
   request: LanguageModel.ProviderOptions
 ): Effect.Effect<ReturnType<ModelProvider["streamText"]>, never, Scope.Scope> =>
   Effect.as(
-    Effect.addFinalizer(() => Effect.sync(() => use.left())),
-    Stream.transformPull(use.member.provider.streamText(request), (pull) => {
+    Effect.addFinalizer(() => Effect.sync(() => permit.release())),
+    Stream.transformPull(permit.member.provider.streamText(request), (pull) => {
       let begun = false
       const beginning = Effect.map(pull, (parts) => {
         if (parts.some(Content.isContent)) {
           begun = true
-          use.answered()
+          permit.answered()
         }
         return parts
       })
@@ -187,17 +201,16 @@ const streaming = (
         Effect.suspend(() => (begun ? pull : beginning)),
         (cause) => {
           const failed = Pull.filterDone(cause)
-          return Effect.sync(() => use.ended(Result.isSuccess(failed) ? Exit.void : Exit.failCause(failed.failure)))
+          return Effect.sync(() => permit.ended(Result.isSuccess(failed) ? Exit.void : Exit.failCause(failed.failure)))
         }
       )
       return Effect.succeed(
-        Effect.mapError(seen, (error) => (begun || Cause.isDone(error) ? error : use.failure(error)))
+        Effect.mapError(seen, (error) => (begun || Cause.isDone(error) ? error : permit.failure(error)))
       )
     })
   )
 
-/** Fills in the defaults. Rejects an option that makes no sense with a `RangeError`. */
-export const resolve = (options: Omit<Options, "providers">): Settings => {
+const resolve = (options: Omit<Options, "providers">): Settings => {
   const ejectMillis = check.millis("eject", options.eject ?? defaults.eject)
   return {
     consecutive: check.whole("consecutive", options.consecutive ?? defaults.consecutive, 1),

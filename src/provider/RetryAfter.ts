@@ -5,6 +5,7 @@
  * hot loop. Waits are rounded up to whole milliseconds.
  */
 import { Array, DateTime, Duration, Option } from "effect"
+import * as LimitHeaders from "../core/call/LimitHeaders.ts"
 
 /**
  * Reads the wait from response headers: `retry-after-ms` first, then `x-ms-retry-after-ms`, then `retry-after` as
@@ -12,6 +13,7 @@ import { Array, DateTime, Duration, Option } from "effect"
  *
  * Header names are in lower case, as `fetch` gives them. A date counts from the response's own `date` header, so a wrong
  * local clock does no harm; without that header from `nowMillis` (milliseconds since 1970); without both it is not said.
+ * A number too large for a wait is such a date too: seconds, or milliseconds, since 1970.
  *
  * **Example**
  *
@@ -26,13 +28,13 @@ import { Array, DateTime, Duration, Option } from "effect"
 export const fromHeaders = (
   headers: Readonly<Record<string, string>>,
   nowMillis?: number | undefined
-): Option.Option<Duration.Duration> =>
-  Option.firstSomeOf([
-    fromNumber(headers["retry-after-ms"], 1),
-    fromNumber(headers["x-ms-retry-after-ms"], 1),
-    fromNumber(headers["retry-after"], 1_000),
-    fromDate(headers["retry-after"], headers["date"], nowMillis)
+): Option.Option<Duration.Duration> => {
+  const now = Option.orElse(dateMillis(headers[LimitHeaders.date]), () => Option.fromUndefinedOr(nowMillis))
+  return Option.firstSomeOf([
+    ...LimitHeaders.waits.map(({ millis, name }) => fromNumber(headers[name], millis, now)),
+    ...LimitHeaders.waits.map(({ isDate, name }) => (isDate ? until(dateMillis(headers[name]), now) : Option.none()))
   ])
+}
 
 /**
  * Reads the wait a text asks for, such as "Please try again in 1m9.696s", "Try again in 2 seconds" or "39s".
@@ -44,17 +46,22 @@ export const fromText = (text: string): Option.Option<Duration.Duration> => {
   return positive(parts.reduce((sum, [, amount, unit = ""]) => sum + Number(amount) * millisPer(unit.toLowerCase()), 0))
 }
 
-const fromNumber = (value: string | undefined, unit: number): Option.Option<Duration.Duration> =>
-  value !== undefined && decimal.test(value) ? positive(Number(value) * unit) : Option.none()
-
-const fromDate = (
+/** A number that would be a wait of decades is meant as a time since 1970. */
+const fromNumber = (
   value: string | undefined,
-  sentAt: string | undefined,
-  nowMillis: number | undefined
+  unit: number,
+  now: Option.Option<number>
 ): Option.Option<Duration.Duration> => {
-  const now = Option.orElse(dateMillis(sentAt), () => Option.fromUndefinedOr(nowMillis))
-  return Option.flatMap(Option.all([dateMillis(value), now]), ([until, now]) => positive(until - now))
+  if (value === undefined || !decimal.test(value)) return Option.none()
+  const millis = Number(value) * unit
+  return millis < leastTime ? positive(millis) : until(Option.some(millis), now)
 }
+
+/** The year 2001, in milliseconds since 1970. */
+const leastTime = 1e12
+
+const until = (time: Option.Option<number>, now: Option.Option<number>): Option.Option<Duration.Duration> =>
+  Option.flatMap(Option.all([time, now]), ([time, now]) => positive(time - now))
 
 const positive = (millis: number): Option.Option<Duration.Duration> =>
   Number.isFinite(millis) && millis > 0 ? Option.some(Duration.millis(Math.ceil(millis))) : Option.none()

@@ -4,69 +4,84 @@
  * Match on the reason with `Effect.catchReason("JobError", "TimedOut", …)`.
  */
 import { Duration, Schema } from "effect"
+import * as ShownError from "../core/ShownError.ts"
 
 /** The job ran longer than its `timeout`, counted from its start. It has been interrupted and its finalizers have run. */
-export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", { after: Schema.Duration }) {
+export class TimedOut extends ShownError.TaggedError<TimedOut>()("TimedOut", { after: Schema.Duration }) {
   override get message(): string {
     return `ran longer than its timeout of ${Duration.format(this.after)}`
   }
 }
 
 /** The job was cancelled; `reason` is what the canceller gave. */
-export class Cancelled extends Schema.TaggedError<Cancelled>()("Cancelled", { reason: Schema.String }) {
+export class Cancelled extends ShownError.TaggedError<Cancelled>()("Cancelled", { reason: Schema.String }) {
   override get message(): string {
     return `was cancelled: ${this.reason}`
   }
 }
 
 /** The waiting limit passed and the job has not ended. The job itself is untouched. */
-export class StillRunning extends Schema.TaggedError<StillRunning>()("StillRunning", { waited: Schema.Duration }) {
+export class StillRunning extends ShownError.TaggedError<StillRunning>()("StillRunning", { waited: Schema.Duration }) {
   override get message(): string {
     return `had not ended after waiting ${Duration.format(this.waited)}`
   }
 }
 
-/** The job was asked to wait for its own end, which would not come. */
-export class WaitsForItself extends Schema.TaggedError<WaitsForItself>()("WaitsForItself", {}) {
+/** The job was asked to wait for its own end, or for that of a job which owns it: that end would not come. */
+export class WaitsForItself extends ShownError.TaggedError<WaitsForItself>()("WaitsForItself", {}) {
   override get message(): string {
-    return "cannot wait for its own end"
+    return "cannot be waited for by itself, or by a job that it owns"
   }
 }
 
-/** No job has had this id. */
-export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {}) {
+/** No known job has this id. One that was given by a submitter, or made at random, may have been a dropped job's. */
+export class NotFound extends ShownError.TaggedError<NotFound>()("NotFound", {}) {
   override get message(): string {
     return "is not known to this supervisor"
   }
 }
 
 /** The job has ended and its record is no longer kept (see `retain` in the supervisor's options). */
-export class Expired extends Schema.TaggedError<Expired>()("Expired", {}) {
+export class Expired extends ShownError.TaggedError<Expired>()("Expired", {}) {
   override get message(): string {
     return "has ended and its record is no longer kept"
   }
 }
 
 /** A job with this id is known already. */
-export class DuplicateId extends Schema.TaggedError<DuplicateId>()("DuplicateId", {}) {
+export class DuplicateId extends ShownError.TaggedError<DuplicateId>()("DuplicateId", {}) {
   override get message(): string {
     return "has the id of a job that is already known"
   }
 }
 
 /** As many jobs wait as may wait (`maxPending`). */
-export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", { maxPending: Schema.Int }) {
+export class QueueFull extends ShownError.TaggedError<QueueFull>()("QueueFull", { maxPending: Schema.Int }) {
   override get message(): string {
     return `was refused: ${this.maxPending} jobs are waiting already`
   }
 }
 
 /** The supervisor drains or has closed, or the job that would own the new one is ending. */
-export class NotAccepting extends Schema.TaggedError<NotAccepting>()("NotAccepting", {
+export class NotAccepting extends ShownError.TaggedError<NotAccepting>()("NotAccepting", {
   because: Schema.Literals(["draining", "closed", "parent ending"])
 }) {
   override get message(): string {
     return `was refused: ${this.because}`
+  }
+}
+
+/** As many names are paused as may be. The name, which stands in place of the id, was not. */
+export class TooManyPaused extends ShownError.TaggedError<TooManyPaused>()("TooManyPaused", { names: Schema.Int }) {
+  override get message(): string {
+    return `was not paused: ${this.names} names are paused already`
+  }
+}
+
+/** The handle was made by another supervisor than Holdfast's; whoever made it knows how to use it. */
+export class ForeignHandle extends ShownError.TaggedError<ForeignHandle>()("ForeignHandle", {}) {
+  override get message(): string {
+    return "was not submitted to Holdfast's supervisor: use the functions that belong to its handle"
   }
 }
 
@@ -80,12 +95,14 @@ export const Reason = Schema.Union([
   Expired,
   DuplicateId,
   QueueFull,
-  NotAccepting
+  NotAccepting,
+  TooManyPaused,
+  ForeignHandle
 ])
 export type Reason = typeof Reason.Type
 
 /** Why a job, named by `id`, was not accepted, cannot be had, or ended without a result. */
-export class JobError extends Schema.TaggedError<JobError>()("JobError", { id: Schema.String, reason: Reason }) {
+export class JobError extends ShownError.TaggedError<JobError>()("JobError", { id: Schema.String, reason: Reason }) {
   override get message(): string {
     return `Job ${this.id} ${this.reason.message}`
   }

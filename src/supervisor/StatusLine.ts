@@ -2,6 +2,7 @@
  * Writes a supervisor's health in one line, for terminals and logs.
  */
 import { Duration } from "effect"
+import * as OptionCheck from "../core/OptionCheck.ts"
 import type { Health } from "./operations/Health.ts"
 
 /**
@@ -33,9 +34,11 @@ export const render = (health: Health, options?: { readonly width?: number | und
     ...(health.eventLoopLagMillis >= 100 ? [`lag ${brief(health.eventLoopLagMillis)}`] : []),
     `health ${health.score}`
   ].join(" | ")
-  const width = options?.width ?? line.length
+  const width = check.whole("width", options?.width ?? line.length, 0)
   return line.length <= width ? line : width < 1 ? "" : `${line.slice(0, width - 1)}…`
 }
+
+const check = OptionCheck.of("StatusLine.render")
 
 const more = (all: ReadonlyArray<unknown>): string => (all.length > 1 ? ` +${all.length - 1}` : "")
 

@@ -17,81 +17,69 @@
  * await Effect.runPromise(Effect.provide(program, Supervisor.layer())) // => 42
  * ```
  */
-import { type Config, Context, Duration, Effect, type Exit, Layer, Record, type Scope, Stream } from "effect"
+import { type Config, Context, type Duration, Effect, Layer, Record, Scope, Stream } from "effect"
 import type { EventsMissed, JobEvent } from "../core/JobEvent.ts"
-import * as Drain from "./Drain.ts"
+import { find } from "./operations/ById.ts"
+import * as Closing from "./operations/Closing.ts"
+import * as CancelOptions from "./operations/CancelOptions.ts"
+import * as Drain from "./operations/Drain.ts"
 import * as Job from "./Job.ts"
 import { Expired, JobError, NotFound } from "./JobError.ts"
-import { CurrentJob, recordOf } from "./records/JobRecord.ts"
-import type { Counts, Filter } from "./records/JobTable.ts"
-import type { JobFailure } from "./FailureHook.ts"
+import * as OptionCheck from "../core/OptionCheck.ts"
+import type { Filter } from "./records/Filter.ts"
+import type { Counts } from "./records/JobTable.ts"
+import { asEffect, type JobFailure, limitOf } from "./lifecycle/FailureHook.ts"
 import * as Health from "./operations/Health.ts"
-import { Lifecycle } from "./Lifecycle.ts"
+import { Lifecycle } from "./lifecycle/Lifecycle.ts"
+import * as Upkeep from "./lifecycle/Upkeep.ts"
+import * as Living from "./operations/Living.ts"
 import * as Periodic from "./operations/Periodic.ts"
+import type * as Report from "./operations/Report.ts"
+import * as SafeText from "../core/SafeText.ts"
 import * as Settings from "./lifecycle/Settings.ts"
+import type { Options as PeriodicOptions } from "./operations/PeriodicOptions.ts"
 import * as Submit from "./operations/Submit.ts"
+import { maxText, type Options as SubmitOptions } from "./operations/SubmitOptions.ts"
+import { type Snapshot, Supervisor } from "./operations/SupervisorService.ts"
+import * as Waiting from "./operations/Waiting.ts"
 
-export type { Entry as DrainEntry, Options as DrainOptions, Report as DrainReport } from "./Drain.ts"
-export type { Counts, Filter } from "./records/JobTable.ts"
+export type { Options as DrainOptions } from "./operations/Drain.ts"
+export type { TimeLimit } from "./operations/Living.ts"
+export type { Entry as DrainEntry, Report as DrainReport } from "./operations/Report.ts"
+export type { Filter } from "./records/Filter.ts"
+export type { Counts } from "./records/JobTable.ts"
 export type { Health } from "./operations/Health.ts"
-export type { Options as PeriodicOptions } from "./operations/Periodic.ts"
-export type { JobFailure } from "./FailureHook.ts"
+export type { Snapshot } from "./operations/SupervisorService.ts"
+export type { Options as PeriodicOptions } from "./operations/PeriodicOptions.ts"
+export type { JobFailure } from "./lifecycle/FailureHook.ts"
 export type { Limits } from "./lifecycle/Settings.ts"
-export { priorities, type Options as SubmitOptions } from "./operations/Submit.ts"
+export { priorities, type Options as SubmitOptions } from "./operations/SubmitOptions.ts"
 
 export interface Options<R = never> extends Settings.Limits {
-  /** Hears of every job that failed, after it was logged. Its own failure is logged and emitted. Default: nothing. */
+  /**
+   * Hears of each job that failed, when it has ended; may use the supervisor; 16 at a time. It is not called for jobs that it
+   * submits itself, nor for those that they submit. Default: nothing.
+   */
   readonly onFailure?: ((failure: JobFailure) => Effect.Effect<void, unknown, R>) | undefined
   /** How long `onFailure` may take for one job before it is given up. Default 5 seconds. */
   readonly onFailureTimeout?: Duration.Input | undefined
 }
 
+const fields: OptionCheck.Fields<Options> = { ...Settings.fields, onFailure: true, onFailureTimeout: true }
+
+/** What holds for the options that are not given. */
 export const defaults = { ...Settings.defaults, onFailureTimeout: "5 seconds" } as const
 
-/** Owns jobs. Made by {@link layer}; used through the functions of this module. */
-export class Supervisor extends Context.Service<
-  Supervisor,
-  {
-    /** Accepts work, and starts it in the background as soon as there is a slot. */
-    readonly submit: <A, E, R>(
-      effect: Effect.Effect<A, E, R>,
-      options?: Submit.Options<E>
-    ) => Effect.Effect<Job.Job<A, E>, JobError, Exclude<R, Scope.Scope>>
-    /** Runs work as a job and waits for it. */
-    readonly run: <A, E, R>(
-      effect: Effect.Effect<A, E, R>,
-      options?: Submit.Options<E>
-    ) => Effect.Effect<A, E | JobError, Exclude<R, Scope.Scope>>
-    /** Finds a job's handle. */
-    readonly find: (id: string) => Effect.Effect<Job.Job<unknown, unknown>, JobError>
-    /** Lists the jobs that match. */
-    readonly list: (filter?: Filter) => Effect.Effect<ReadonlyArray<Job.JobStatus>>
-    /** Finds the handles of all jobs that match. */
-    readonly select: (filter?: Filter) => Effect.Effect<ReadonlyArray<Job.Job<unknown, unknown>>>
-    /** Counts jobs, and model calls, by state. */
-    readonly counts: Effect.Effect<Counts & { readonly calls: Counts }>
-    /** Follows what happens. */
-    readonly events: (options?: { readonly after?: number | undefined }) => Stream.Stream<JobEvent | EventsMissed>
-    /** Repeats work in the background. */
-    readonly every: <A, E, R>(
-      effect: Effect.Effect<A, E, R>,
-      options: Periodic.Options
-    ) => Effect.Effect<Job.Job<void, never>, JobError, Exclude<R, Scope.Scope>>
-    /** Takes stock. */
-    readonly health: Effect.Effect<Health.Health>
-    /** Drops what need not be kept. */
-    readonly prune: Effect.Effect<void>
-    /** Comes to rest. */
-    readonly drain: (options?: Drain.Options) => Effect.Effect<Drain.Report>
-  }
->()("holdfast/supervisor/Supervisor") {}
+export { Supervisor }
+export { await, cancel, find, get, join, pause, progress, resume } from "./operations/ById.ts"
 
 /**
- * Makes a supervisor for the layer's scope. Closing the scope interrupts every job and waits for all finalizers.
+ * Makes a supervisor for the layer's scope. Closing the scope interrupts every job and waits for all finalizers. A job that
+ * closes the scope itself, and its owners, are interrupted and not waited for: they end when closing has.
  *
- * Rejects options that are not whole numbers in range with a `RangeError`.
+ * Throws a `RangeError` when it is called with an option that makes no sense or does not exist.
  */
-export const layer = <R = never>(options: Options<R> = {}): Layer.Layer<Supervisor, never, R> =>
+export const layer = <R = never>(options: Options<R> = {}): Layer.Layer<Supervisor, never, Exclude<R, Supervisor>> =>
   Layer.effect(Supervisor, make(options))
 
 /**
@@ -101,42 +89,63 @@ export const layer = <R = never>(options: Options<R> = {}): Layer.Layer<Supervis
  */
 export const layerConfig = <R = never>(
   options: Options<R> & { readonly prefix?: string | undefined } = {}
-): Layer.Layer<Supervisor, Config.ConfigError, R> =>
-  Layer.effect(
+): Layer.Layer<Supervisor, Config.ConfigError, Exclude<R, Supervisor>> => {
+  const check = OptionCheck.of("Supervisor")
+  check.fields(options, { ...fields, prefix: true })
+  const { prefix = "HOLDFAST", ...given } = options
+  check.text("prefix", prefix)
+  return Layer.effect(
     Supervisor,
-    Effect.flatMap(Settings.config(options.prefix ?? "HOLDFAST"), (limits) =>
-      make({ ...options, ...Record.filter(limits, (limit) => limit !== undefined) })
+    Effect.flatMap(Settings.config(prefix), (limits) =>
+      make({ ...given, ...Record.filter(limits, (limit) => limit !== undefined) })
     )
   )
+}
 
 /** Makes a supervisor for the current scope; {@link layer} is this as a layer. */
 export const make = <R = never>(
   options: Options<R> = {}
-): Effect.Effect<Supervisor["Service"], never, R | Scope.Scope> => {
+): Effect.Effect<Supervisor["Service"], never, Exclude<R, Supervisor> | Scope.Scope> => {
+  OptionCheck.of("Supervisor").fields(options, fields)
   const settings = Settings.fromLimits(options)
-  const limit = Duration.fromInputUnsafe(options.onFailureTimeout ?? defaults.onFailureTimeout)
+  const { onFailure, onFailureTimeout = defaults.onFailureTimeout } = options
+  const limit = limitOf(onFailure, onFailureTimeout)
   return Effect.gen(function* () {
-    const context = yield* Effect.context<R>()
-    const run = (failure: JobFailure) =>
-      options.onFailure === undefined ? Effect.void : Effect.provideContext(options.onFailure(failure), context)
-    const lifecycle = yield* Effect.acquireRelease(
-      Effect.sync(() => new Lifecycle(settings, { run, limit }, context)),
-      close
-    )
-    const lag = yield* upkeep(lifecycle, settings.upkeepEvery)
-    return Supervisor.of({
+    const context = yield* Effect.context<Exclude<R, Supervisor>>()
+    const hear = (failure: JobFailure) => (onFailure === undefined ? Effect.void : asEffect(onFailure(failure)))
+    const run = (failure: JobFailure): Effect.Effect<void, unknown> =>
+      // R is what the context has, and the supervisor itself.
+      // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
+      Effect.provideService(hear(failure), Supervisor, supervisor) as Effect.Effect<void, unknown>
+    const hook = onFailure === undefined ? undefined : { run, limit }
+    const lifecycle = new Lifecycle(settings, hook, context)
+    // Not with the context of here: the job that closes it is known by the fiber that does.
+    yield* Scope.addFinalizer(yield* Effect.scope, Closing.close(lifecycle, settings))
+    const lag = yield* Upkeep.run(lifecycle, settings)
+    const supervisor = Supervisor.of({
       submit: (effect, submitOptions) => Submit.submit(lifecycle, settings, effect, submitOptions),
       run: (effect, submitOptions) => Submit.run(lifecycle, settings, effect, submitOptions),
       find: (id) => findIn(lifecycle, id),
-      list: (filter) => Effect.sync(() => lifecycle.table.select(filter ?? {}).map((record) => record.status())),
-      select: (filter) => Effect.sync(() => lifecycle.table.select(filter ?? {})),
+      list: (filter = {}) => Effect.sync(() => lifecycle.table.select(filter).map((record) => record.status())),
+      select: (filter = {}) => Effect.sync(() => lifecycle.table.select(filter)),
+      snapshot: (filter = {}) =>
+        Effect.sync(() => ({
+          jobs: lifecycle.table.select(filter).map((record) => record.status()),
+          position: lifecycle.events.position
+        })),
       counts: Effect.sync(() => ({ ...lifecycle.table.counts("job"), calls: lifecycle.table.counts("call") })),
-      events: (eventOptions) => lifecycle.events.follow(eventOptions?.after),
+      events: (eventOptions) => lifecycle.events.follow(Waiting.forAnyNews, eventOptions?.after),
       every: (effect, periodicOptions) => Periodic.every(lifecycle, settings, effect, periodicOptions),
+      pauseName: (name) =>
+        Effect.suspend(
+          () => lifecycle.pauses.pauseName(checkName("pauseName", name), lifecycle.table.liveRecords) ?? Effect.void
+        ),
+      resumeName: (name) => Effect.sync(() => lifecycle.pauses.resumeName(checkName("resumeName", name))),
       health: Effect.sync(() => Health.snapshot(lifecycle, settings, lag())),
-      prune: Effect.sync(() => lifecycle.table.prune(lifecycle.now())),
+      prune: Effect.sync(() => Upkeep.prune(lifecycle, settings)),
       drain: (drainOptions) => Drain.drain(lifecycle, drainOptions)
     })
+    return supervisor
   })
 }
 
@@ -146,57 +155,40 @@ export const make = <R = never>(
  * The job runs in the caller's context, in a scope of its own that closes when it ends. It waits while `concurrency` jobs
  * run. Submitted from inside a job, it belongs to that job and ends with it.
  *
- * Fails with a `JobError`: `QueueFull`, `DuplicateId`, or `NotAccepting` once the supervisor drains or has closed.
+ * Fails with a `JobError`: `QueueFull`, `DuplicateId`, or `NotAccepting` once the supervisor drains or has closed, or when the
+ * job it is submitted from is ending. An option that makes no sense, or work that is no Effect, is a `RangeError` as a defect.
  */
 export const submit = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
-  options?: Submit.Options<E>
+  options?: SubmitOptions<E>
 ): Effect.Effect<Job.Job<A, E>, JobError, Exclude<R, Scope.Scope> | Supervisor> =>
-  Effect.contextWith((context: Context.Context<Supervisor>) => Context.get(context, Supervisor).submit(effect, options))
+  Effect.withFiber((fiber) => Context.getUnsafe(fiber.context, Supervisor).submit(effect, options))
 
 /**
  * Runs work as a job and waits for it: {@link submit} and `Job.join` in one, except that the job ends with its caller.
  *
  * Interrupting the caller cancels the job and waits until it has ended. A job that several callers run, by one
  * `idempotencyKey`, is cancelled when the last of them is interrupted, and not at all when one of them submitted it.
+ *
+ * Fails as {@link submit} and as `Job.join`. An option that makes no sense is a `RangeError` as a defect.
  */
 export const run = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
-  options?: Submit.Options<E>
+  options?: SubmitOptions<E>
 ): Effect.Effect<A, E | JobError, Exclude<R, Scope.Scope> | Supervisor> =>
-  Effect.contextWith((context: Context.Context<Supervisor>) => Context.get(context, Supervisor).run(effect, options))
-
-/**
- * Finds a job by its id. The handle is untyped, for only the submitter knows the types.
- *
- * Fails with a `JobError`: `Expired` when the supervisor gave out this id and no longer keeps the record, else `NotFound`.
- */
-export const find = (id: string): Effect.Effect<Job.Job<unknown, unknown>, JobError, Supervisor> =>
-  Effect.flatMap(Supervisor, (supervisor) => supervisor.find(id))
-
-/** Tells how a job is right now. Fails as {@link find}. */
-export const get = (id: string): Effect.Effect<Job.JobStatus, JobError, Supervisor> =>
-  Effect.flatMap(find(id), Job.status)
-
-/** Cancels a job by its id: see `Job.cancel`. Fails as {@link find}. */
-export const cancel = (
-  id: string,
-  options?: { readonly reason?: string | undefined }
-): Effect.Effect<Job.JobStatus, JobError, Supervisor> => Effect.flatMap(find(id), (job) => Job.cancel(job, options))
-
-/**
- * Waits for a job's end by its id: see `Job.await`. Fails as {@link find}, and with `StillRunning` when `limit` passes.
- */
-const await_ = (
-  id: string,
-  options?: { readonly limit?: Duration.Input | undefined }
-): Effect.Effect<Exit.Exit<unknown, unknown>, JobError, Supervisor> =>
-  Effect.flatMap(find(id), (job) => Job.await(job, options))
-export { await_ as await }
+  Effect.withFiber((fiber) => Context.getUnsafe(fiber.context, Supervisor).run(effect, options))
 
 /** Lists the jobs and calls that match, in the order in which they were submitted. Default: all that are known. */
 export const list = (filter?: Filter): Effect.Effect<ReadonlyArray<Job.JobStatus>, never, Supervisor> =>
   Effect.flatMap(Supervisor, (supervisor) => supervisor.list(filter))
+
+/**
+ * Lists the jobs and calls that match, as {@link list} does, together with the position to follow events from.
+ *
+ * Both are of the same moment: `events({ after: position })` goes on exactly where the list stands.
+ */
+export const snapshot = (filter?: Filter): Effect.Effect<Snapshot, never, Supervisor> =>
+  Effect.flatMap(Supervisor, (supervisor) => supervisor.snapshot(filter))
 
 /** Finds the handles of all jobs and calls that match, in the order in which they were submitted. Default: all known. */
 export const select = (filter?: Filter): Effect.Effect<ReadonlyArray<Job.Job<unknown, unknown>>, never, Supervisor> =>
@@ -213,22 +205,44 @@ export const counts: Effect.Effect<Counts & { readonly calls: Counts }, never, S
  *
  * `after: n` gives the events n+1, n+2, …, so a reader can leave and come back; `after: 0` gives all that are kept.
  * Default: what happens from now on. A reader that is behind the bounded history gets `EventsMissed` in place of what
- * it missed.
+ * it missed. A job that waits for events lends its slot meanwhile, as in `Job.join`.
+ *
+ * With `job`, the id of a job, it follows that job alone by its own numbers, as `Job.events` does, and fails as both do.
  */
-export const events = (options?: {
+export function events(options?: {
   readonly after?: number | undefined
-}): Stream.Stream<JobEvent | EventsMissed, never, Supervisor> =>
-  Stream.unwrap(Effect.map(Supervisor, (supervisor) => supervisor.events(options)))
+  readonly job?: undefined
+}): Stream.Stream<JobEvent | EventsMissed, never, Supervisor>
+export function events(options: {
+  readonly after?: number | undefined
+  readonly job: string
+}): Stream.Stream<JobEvent | EventsMissed, JobError, Supervisor>
+export function events(
+  options: { readonly after?: number | undefined; readonly job?: string | undefined } = {}
+): Stream.Stream<JobEvent | EventsMissed, JobError, Supervisor> {
+  const check = OptionCheck.of("Supervisor.events")
+  check.fields(options, { after: true, job: true })
+  const { after, job } = options
+  if (job !== undefined && after !== undefined) check.whole("after", after, 0)
+  if (job !== undefined && typeof job !== "string") {
+    check.reject("job", "the id of a job (with a handle, use Job.events)", job)
+  }
+  return job === undefined
+    ? Stream.unwrap(Effect.map(Supervisor, (supervisor) => supervisor.events({ after })))
+    : Stream.unwrap(Effect.map(find(job), (found) => Job.events(found, { after })))
+}
 
 /**
  * Repeats work in the background on an interval, a `Schedule` or a `Cron`, and gives the handle of the job that does.
  *
  * Each round is a job of its own. A failed round is recorded, logged and given to the failure hook; the next one begins
  * all the same. Periodic jobs take no slot, and end when the supervisor drains or closes.
+ *
+ * Fails with a `JobError`: `DuplicateId`, or `NotAccepting`. An option that makes no sense is a `RangeError` as a defect.
  */
 export const every = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
-  options: Periodic.Options
+  options: PeriodicOptions
 ): Effect.Effect<Job.Job<void, never>, JobError, Exclude<R, Scope.Scope> | Supervisor> =>
   Effect.flatMap(Supervisor, (supervisor) => supervisor.every(effect, options))
 
@@ -241,17 +255,40 @@ export const every = <A, E, R>(
  */
 export const awaitAll = (
   filter?: Filter,
-  options?: { readonly limit?: Duration.Input | undefined }
-): Effect.Effect<void, JobError, Supervisor> => Effect.flatMap(living(filter), (jobs) => Job.awaitAll(jobs, options))
+  options?: { readonly limit?: Living.TimeLimit | undefined }
+): Effect.Effect<void, JobError, Supervisor> => {
+  Living.checkLimits("Supervisor.awaitAll", filter, options?.limit)
+  return Effect.flatMap(living(filter), (jobs) => Job.awaitAll(jobs, options))
+}
 
 /**
- * Cancels all jobs and calls that live now, and match, and waits until they have ended: see `Job.cancel`. Leaves out what
- * {@link awaitAll} leaves out.
+ * Cancels all jobs and calls that live now, and match, and waits until they have ended, at most for `limit` when there is
+ * one: see `Job.cancel`. Leaves out what {@link awaitAll} leaves out.
+ *
+ * Gives a report like {@link drain}, which names every job that was cancelled and what became of it, and goes on accepting
+ * jobs.
  */
 export const cancelAll = (
   filter?: Filter,
-  options?: { readonly reason?: string | undefined }
-): Effect.Effect<void, never, Supervisor> => Effect.flatMap(living(filter), (jobs) => Job.cancelAll(jobs, options))
+  options?: Job.CancelOptions & { readonly limit?: Living.TimeLimit | undefined }
+): Effect.Effect<Report.Report, never, Supervisor> => {
+  Living.checkLimits("Supervisor.cancelAll", filter, options?.limit)
+  const read = { ...CancelOptions.read("Supervisor.cancelAll", options, { limit: true }), limit: options?.limit }
+  return Effect.flatMap(living(filter), (jobs) => Job.cancelAll(jobs, read))
+}
+
+/**
+ * Holds back all jobs of a name, those that wait and those to come, and the rounds of periodic jobs: see `Job.pause`. Those
+ * that run go on; calls are not held.
+ *
+ * At most 1,000 names are paused at the same time; a further one fails with the `JobError` `TooManyPaused`.
+ */
+export const pauseName = (name: string): Effect.Effect<void, JobError, Supervisor> =>
+  Effect.flatMap(Supervisor, (supervisor) => supervisor.pauseName(name))
+
+/** Lets the jobs of a name go, but for those that were paused by themselves. */
+export const resumeName = (name: string): Effect.Effect<void, never, Supervisor> =>
+  Effect.flatMap(Supervisor, (supervisor) => supervisor.resumeName(name))
 
 /** Takes stock: counts, rates, what waits longest, what is stuck, and one score from 100 to 0. */
 export const health: Effect.Effect<Health.Health, never, Supervisor> = Effect.flatMap(
@@ -269,49 +306,29 @@ export const prune: Effect.Effect<void, never, Supervisor> = Effect.flatMap(
  * Comes to rest: accepts no more jobs, cancels those that wait, lets those that run finish until the deadline, then
  * interrupts them. Gives a report that names every job and what became of it.
  *
- * A running job may still submit jobs of its own, for they are part of its work. Interrupting the drain leaves the
- * supervisor closed to new jobs.
+ * A running job's own jobs still start, for they are part of its work, whether it submitted them before the drain or during
+ * it. One that is paused stays so: it starts when it is resumed, or is cancelled at the deadline. Interrupting the drain leaves the supervisor closed to new jobs.
+ *
+ * Called inside a job, it does not wait for that job, its owners, and other jobs that drain: they are `caller`s in the
+ * report, are not interrupted at the deadline, and go on with the report.
  */
-export const drain = (options?: Drain.Options): Effect.Effect<Drain.Report, never, Supervisor> =>
+export const drain = (options?: Drain.Options): Effect.Effect<Report.Report, never, Supervisor> =>
   Effect.flatMap(Supervisor, (supervisor) => supervisor.drain(options))
 
-const living = (filter: Filter = {}): Effect.Effect<ReadonlyArray<Job.Job<unknown, unknown>>, never, Supervisor> =>
-  Effect.gen(function* () {
-    const current = yield* CurrentJob
-    const jobs = yield* select({ state: ["pending", "running"], ...filter })
-    return jobs.filter((job) => {
-      const isWanted = filter.kind === "periodic" || recordOf(job).kind !== "periodic"
-      return isWanted && current?.isWithin(recordOf(job)) !== true
-    })
-  })
-
-// Also for what cannot be seen otherwise: records that grow old while nothing happens, and a blocked event loop.
-const upkeep = (lifecycle: Lifecycle, interval: Duration.Duration) =>
-  Effect.gen(function* () {
-    let lagMillis = 0
-    const round = Effect.gen(function* () {
-      const due = lifecycle.now() + Duration.toMillis(interval)
-      yield* Effect.sleep(interval)
-      lagMillis = Math.max(0, lifecycle.now() - due)
-      lifecycle.table.prune(lifecycle.now())
-    })
-    if (Duration.isFinite(interval)) yield* Effect.forkScoped(Effect.forever(round))
-    return () => lagMillis
-  })
+const living = (filter: Filter | undefined) =>
+  Effect.flatMap(Supervisor, (supervisor) => Living.living(supervisor, filter))
 
 const findIn = (lifecycle: Lifecycle, id: string): Effect.Effect<Job.Job<unknown, unknown>, JobError> =>
   Effect.suspend(() => {
+    if (typeof id !== "string") {
+      throw new RangeError(
+        `the id of a job is a text; this is ${typeof id === "object" ? "an object" : SafeText.of(id)}`
+      )
+    }
     const record = lifecycle.table.get(id)
     if (record !== undefined) return Effect.succeed(record)
     return Effect.fail(new JobError({ id, reason: lifecycle.table.hasIssued(id) ? new Expired() : new NotFound() }))
   })
 
-const close = (lifecycle: Lifecycle) =>
-  Effect.suspend(() => {
-    lifecycle.refuse("closed")
-    lifecycle.stopAll("supervisor closed")
-    return Effect.ensuring(
-      lifecycle.awaitIdle,
-      Effect.sync(() => lifecycle.events.close())
-    )
-  })
+const checkName = (owner: "pauseName" | "resumeName", name: string): string =>
+  OptionCheck.of(`Supervisor.${owner}`).text("name", name, maxText)

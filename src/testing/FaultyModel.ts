@@ -5,6 +5,8 @@
  * of trouble in no time. Its parts and errors are those of a real provider behind `AiSdk`; `FaultyServer` does the same
  * over real sockets.
  */
+import * as Monotonic from "../core/Monotonic.ts"
+import * as OptionCheck from "../core/OptionCheck.ts"
 import { Array, Cause, type Clock, Effect, type Pull, Stream } from "effect"
 import type { AiError, LanguageModel, Response } from "effect/ai"
 import type { ModelProvider } from "../core/call/ModelProvider.ts"
@@ -25,7 +27,7 @@ export {
   type Noise,
   type Point,
   type PointInside,
-  type Refusal
+  type Rejection
 } from "./faults/Behaviour.ts"
 export { behaviours, type Choices, defaults as choicesDefaults, fromSeed } from "./faults/Draw.ts"
 export type { Call, Entry, Seen, Script } from "./faults/Script.ts"
@@ -88,19 +90,21 @@ export interface FaultyModel {
  * ```
  */
 export const make = (options: Options = {}): Effect.Effect<FaultyModel> => {
-  const behaviourOf = Script.compile<Request>(options.script ?? defaults.script)
-  const modelId = options.model ?? defaults.model
+  const check = OptionCheck.of("FaultyModel")
+  const behaviourOf = Script.compile<Request>(options.script ?? defaults.script, check)
+  const modelId = check.text("model", options.model ?? defaults.model)
+  const name = check.text("name", options.name ?? defaults.name)
   const { remember = defaults.remember } = options
-  if (!(remember >= 0)) throw new RangeError(`remember must not be negative, not ${remember}`)
+  check.whole("remember", remember, 0)
   return Effect.clockWith((clock) =>
     Effect.sync(() => {
-      const seen = new Script.Book<Request>(behaviourOf, clock.currentTimeMillisUnsafe(), remember)
+      const seen = new Script.RequestLog<Request>(behaviourOf, Monotonic.millisUnsafe(clock), remember)
       const begin = (method: Script.Call<Request>["method"], request: Request) =>
         Effect.clockWith((now) => Effect.sync(() => new Playing(seen, method, request, now, modelId)))
       return {
         seen,
         provider: {
-          name: options.name ?? defaults.name,
+          name,
           model: modelId,
           generateText: (request) =>
             Effect.acquireUseRelease(
@@ -126,7 +130,7 @@ class Playing {
   /** Gives the next parts of a streamed answer when they are due. */
   readonly pull: Pull.Pull<Parts, AiError.AiError> = Effect.suspend(() => this.next())
 
-  private readonly book: Script.Book<Request>
+  private readonly log: Script.RequestLog<Request>
   private readonly entry: Script.OpenEntry<Request>
   private readonly clock: Clock.Clock
   private readonly origin: Origin
@@ -136,15 +140,15 @@ class Playing {
   private pending: Step | undefined
 
   constructor(
-    book: Script.Book<Request>,
+    log: Script.RequestLog<Request>,
     method: Script.Call<Request>["method"],
     request: Request,
     clock: Clock.Clock,
     modelId: string
   ) {
-    this.book = book
+    this.log = log
     this.clock = clock
-    this.entry = book.begin(method, request, clock.currentTimeMillisUnsafe())
+    this.entry = log.begin(method, request, Monotonic.millisUnsafe(clock))
     const { behaviour, number } = this.entry
     this.origin = { id: `faulty-${number}`, modelId, headers: headersOf(behaviour, number) }
     this.parts = new Streamed(this.origin)
@@ -152,7 +156,7 @@ class Playing {
   }
 
   end(ended: NonNullable<Script.Entry<Request>["ended"]>, error?: AiError.AiError): void {
-    this.book.end(this.entry, ended, this.clock.currentTimeMillisUnsafe(), error)
+    this.log.end(this.entry, ended, Monotonic.millisUnsafe(this.clock), error)
   }
 
   /** Only the last step matters to a call that is not streamed. */
@@ -204,7 +208,7 @@ class Playing {
   }
 
   private whenDue<A, E>(step: Step, act: () => Effect.Effect<A, E>): Effect.Effect<A, E> {
-    const wait = this.entry.startMillis + step.at - this.clock.currentTimeMillisUnsafe()
+    const wait = this.entry.startMillis + step.at - Monotonic.millisUnsafe(this.clock)
     return wait > 0 ? Effect.flatMap(Effect.sleep(wait), act) : act()
   }
 

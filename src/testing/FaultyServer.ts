@@ -7,8 +7,9 @@
  */
 import * as Http from "node:http"
 import { Clock, Duration, Effect, FiberSet, Latch, Predicate, type Scope } from "effect"
+import * as OptionCheck from "../core/OptionCheck.ts"
 import { type Fault, keepAlive, type Step, steps } from "./faults/Behaviour.ts"
-import { errorOf, headersOf, malformed, refusalOf, unfinished } from "./faults/FaultError.ts"
+import { errorOf, headersOf, malformed, rejectionOf, unfinished } from "./faults/FaultError.ts"
 import * as Script from "./faults/Script.ts"
 import { listen, readBody } from "./wire/LocalServer.ts"
 import * as Wire from "./wire/ChatCompletions.ts"
@@ -72,11 +73,11 @@ export interface FaultyServer {
  * ```
  */
 export const make = (options: Options = {}): Effect.Effect<FaultyServer, never, Scope.Scope> => {
-  const behaviourOf = Script.compile<Received>(options.script ?? defaults.script)
-  const { remember = defaults.remember } = options
-  if (!(remember >= 0)) throw new RangeError(`remember must not be negative, not ${remember}`)
+  const check = OptionCheck.of("FaultyServer")
+  const behaviourOf = Script.compile<Received>(options.script ?? defaults.script, check)
+  const remember = check.whole("remember", options.remember ?? defaults.remember, 0)
   return Effect.gen(function* () {
-    const book = new Book(behaviourOf, now(), remember)
+    const log = new ServerLog(behaviourOf, now(), remember)
     const run = yield* FiberSet.makeRuntime<never, void>()
     const server = Http.createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
       readBody(request, (body) => {
@@ -84,7 +85,7 @@ export const make = (options: Options = {}): Effect.Effect<FaultyServer, never, 
         if (request.method !== "POST" || !path.split("?")[0]?.endsWith("/chat/completions")) {
           return void response.writeHead(404).end()
         }
-        const exchange = new Exchange(book, { path, headers: request.headers, body }, response)
+        const exchange = new Exchange(log, { path, headers: request.headers, body }, response)
         const fiber = run(exchange.play)
         response.on("close", () => {
           fiber.interruptUnsafe()
@@ -93,11 +94,11 @@ export const make = (options: Options = {}): Effect.Effect<FaultyServer, never, 
       })
     })
     server.on("connection", (socket) => {
-      book.connections += 1
-      book.openConnections += 1
-      socket.on("close", () => (book.openConnections -= 1))
+      log.connections += 1
+      log.openConnections += 1
+      socket.on("close", () => (log.openConnections -= 1))
     })
-    return { origin: yield* listen(server), seen: book, awaitIdle: book.idle.await }
+    return { origin: yield* listen(server), seen: log, awaitIdle: log.idle.await }
   }).pipe(Effect.provideService(Clock.Clock, live))
 }
 
@@ -126,7 +127,7 @@ export const mostWithin = (moments: ReadonlyArray<number>, window: Duration.Inpu
 const live = Clock.Clock.defaultValue()
 const now = (): number => Number(live.currentTimeNanosUnsafe()) / 1_000_000
 
-class Book extends Script.Book<Received> implements Seen {
+class ServerLog extends Script.RequestLog<Received> implements Seen {
   connections = 0
   openConnections = 0
   readonly idle = Latch.makeUnsafe(true)
@@ -140,7 +141,7 @@ class Exchange {
   /** Answers it. Interrupting stops the answer, and leaves the connection as it is. */
   readonly play: Effect.Effect<void>
 
-  private readonly book: Book
+  private readonly log: ServerLog
   private readonly entry: Script.OpenEntry<Received>
   private readonly response: Http.ServerResponse
   private readonly origin: Wire.Origin
@@ -148,13 +149,13 @@ class Exchange {
   private readonly isStreamed: boolean
   private block: number | undefined
 
-  constructor(book: Book, received: Received, response: Http.ServerResponse) {
+  constructor(log: ServerLog, received: Received, response: Http.ServerResponse) {
     const { body } = received
     this.isStreamed = Predicate.hasProperty(body, "stream") && body.stream === true
-    this.book = book
+    this.log = log
     this.response = response
-    this.entry = book.begin(this.isStreamed ? "streamText" : "generateText", received, now())
-    book.idle.closeUnsafe()
+    this.entry = log.begin(this.isStreamed ? "streamText" : "generateText", received, now())
+    log.idle.closeUnsafe()
     const { behaviour, number, startMillis } = this.entry
     this.headers = headersOf(behaviour, number)
     const model = Predicate.hasProperty(body, "model") ? String(body.model) : "faulty-1"
@@ -163,8 +164,8 @@ class Exchange {
   }
 
   end(ended: NonNullable<Script.Entry<Received>["ended"]>): void {
-    this.book.end(this.entry, ended, now())
-    if (this.book.open === 0) this.book.idle.openUnsafe()
+    this.log.end(this.entry, ended, now())
+    if (this.log.open === 0) this.log.idle.openUnsafe()
   }
 
   private playAll(all: Iterable<Step>): Effect.Effect<void> {
@@ -211,7 +212,7 @@ class Exchange {
   private fail(fault: Fault, at: number): Effect.Effect<void> {
     switch (fault.is) {
       case "refuse": {
-        const { body, headers, status } = refusalOf(fault, this.headers)
+        const { body, headers, status } = rejectionOf(fault, this.headers)
         this.response.writeHead(status, { "content-type": "application/json", ...headers })
         return this.finish("failed", JSON.stringify(body))
       }

@@ -2,19 +2,21 @@
  * Finds what a program leaves behind: fibers still running, and timers, sockets, servers and other handles still open.
  *
  * Fibers are counted through Effect's own fiber metrics, and only those started within the program. Handles are the ones
- * that keep the Node process alive (`process.getActiveResourcesInfo`), compared before and after; timers, of which test
- * runners always have some coming and going, are followed one by one instead.
+ * that keep the Node process alive (`process.getActiveResourcesInfo`), and only those that the program started: what a test
+ * runner or another test starts meanwhile is not its fault. They are told apart by their async context.
  */
-import { createHook } from "node:async_hooks"
-import process from "node:process"
-import { Cause, Clock, Duration, Effect, Exit, Fiber, Metric, Predicate, Record, Schema } from "effect"
+import * as OptionCheck from "../core/OptionCheck.ts"
+import { Cause, Clock, Duration, Effect, Exit, Metric, Record, Schema } from "effect"
+import * as Monotonic from "../core/Monotonic.ts"
+import { following, ofProcess } from "./leak-detector/Handles.ts"
+import * as ShownError from "../core/ShownError.ts"
 
 export interface Options {
   /** How long what is closing may take to be gone, by the real clock. Default: 1 second. */
   readonly settle?: Duration.Input | undefined
   /**
-   * Whether to look at the handles of the process too. Default: true. They belong to everything that runs in the
-   * process, so turn this off for checks that run side by side.
+   * Whether to look at the handles the program started too. Default: true. A runtime that does not tell of handles, such as
+   * Bun, gets a warning in the log, and only fibers are looked at.
    */
   readonly handles?: boolean | undefined
 }
@@ -22,16 +24,25 @@ export interface Options {
 /** What holds where {@link Options} say nothing. */
 export const defaults = { settle: "1 second", handles: true } as const
 
-/** How many of what were left behind. */
-export class Leaked extends Schema.TaggedError<Leaked>()("Leaked", {
+/** How many places of handles that were left behind are told. */
+export const maxOrigins = 10
+
+/** How many of what were left behind, and where that was made. */
+export class Leaked extends ShownError.TaggedError<Leaked>()("Leaked", {
   /** Fibers started by the program that have not ended. */
   fibers: Schema.Int,
-  /** Handles that were not open before, by Node's name for their kind: `Timeout`, `TCPSocketWrap`, `TCPServerWrap`, … */
-  handles: Schema.Record(Schema.String, Schema.Int)
+  /** Handles it started that are open, by Node's name for their kind: `Timeout`, `TCPSocketWrap`, `TCPServerWrap`, … */
+  handles: Schema.Record(Schema.String, Schema.Int),
+  /**
+   * Where in the program those handles were made, as `Timeout at /app/src/poll.ts:12:5`. Left out is what Effect made by
+   * itself, as the timer of a sleep. Of more than {@link maxOrigins} the first are given.
+   */
+  origins: Schema.Array(Schema.String)
 }) {
   override get message(): string {
-    const counts = [["fiber", this.fibers] as const, ...Record.toEntries(this.handles)]
-    return `left behind: ${counts.flatMap(([kind, count]) => (count > 0 ? [`${count} ${kind}`] : [])).join(", ")}`
+    const counts = [[this.fibers === 1 ? "fiber" : "fibers", this.fibers] as const, ...Record.toEntries(this.handles)]
+    const left = counts.flatMap(([kind, count]) => (count > 0 ? [`${count} ${kind}`] : [])).join(", ")
+    return `left behind: ${left}${this.origins.length === 0 ? "" : ` (${this.origins.join(", ")})`}`
   }
 }
 
@@ -93,7 +104,7 @@ export const make: Effect.Effect<LeakDetector> = Effect.sync(() => {
         Effect.provideService(effect, Metric.FiberRuntimeMetrics, count(present))
       ),
     liveFibers,
-    snapshot: Effect.map(openHandles, (handles) => ({ fibers: live, handles }))
+    snapshot: Effect.map(ofProcess, (handles) => ({ fibers: live, handles }))
   }
 })
 
@@ -108,7 +119,7 @@ export const make: Effect.Effect<LeakDetector> = Effect.sync(() => {
  * **Gotchas**
  *
  * - Handles that do not keep the process alive (`unref`) are not seen. Among them are the idle connections `fetch` keeps.
- * - Handles other than timers are counted by kind: one that was open before and closes meanwhile hides one that is left.
+ * - What a server that was there before accepts is that server's, not the program's.
  * - While something sleeps by `TestClock`, a fiber of the clock's own, which warns of that, counts as one more.
  * - Fibers started with `Effect.run*` inside the program are not its own and are not counted; their handles are seen.
  *
@@ -130,104 +141,37 @@ export const check = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   options: Options = {}
 ): Effect.Effect<A, E | Leaked, R> =>
-  followTimers((timers) =>
+  following((handles) =>
     Effect.gen(function* () {
+      const check = OptionCheck.of("LeakDetector")
+      const looks = check.flag("handles", options.handles ?? defaults.handles)
+      const settleMillis = check.millis("settle", options.settle ?? defaults.settle, { atLeast: 0 })
+      if (looks && !handles.areSeen) yield* Effect.logWarning(blind)
       const detector = yield* make
-      const before = yield* detector.snapshot
-      const exit = yield* timers.during(Effect.exit(detector.watch(inItsOwnFiber(effect))))
-      const handles = Effect.map(detector.snapshot, (now) => ({
-        ...added(before.handles, Record.remove(now.handles, "Timeout")),
-        ...(timers.running() > 0 ? { Timeout: timers.running() } : {})
-      }))
+      const exit = yield* Effect.exit(detector.watch(handles.follow(effect)))
       const left = yield* settle(
-        Effect.all({
-          handles: (options.handles ?? defaults.handles) ? handles : Effect.succeed({}),
-          fibers: detector.liveFibers
-        }),
-        Duration.fromInputUnsafe(options.settle ?? defaults.settle)
+        Effect.all({ handles: looks ? handles.open : Effect.succeed({}), fibers: detector.liveFibers }),
+        Duration.millis(settleMillis)
       )
       if (isNothing(left)) return yield* exit
-      const leaked = Cause.fail(new Leaked(left))
+      const origins = looks ? (yield* handles.origins).slice(0, maxOrigins) : []
+      const leaked = Cause.fail(new Leaked({ ...left, origins }))
       return yield* Effect.failCause(Exit.isFailure(exit) ? Cause.combine(leaked, exit.cause) : leaked)
     })
   )
 
-const inItsOwnFiber = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.acquireUseRelease(Effect.forkChild(effect), Fiber.join, Fiber.interrupt)
-
-interface Timers {
-  /** Notes the timers created while an effect runs. */
-  readonly during: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  /** How many of those still run. */
-  readonly running: () => number
-}
-
-const followTimers = <A, E, R>(use: (timers: Timers) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.suspend(() => {
-    let noting = false
-    const noted: Array<WeakRef<object>> = []
-    const hook = createHook({
-      init: (_id, kind, _trigger, resource) => {
-        if (noting && kind === "Timeout") noted.push(new WeakRef(resource))
-      }
-    })
-    const note = (value: boolean) =>
-      Effect.sync(() => {
-        noting = value
-      })
-    const timers: Timers = {
-      during: (effect) =>
-        Effect.acquireUseRelease(
-          note(true),
-          () => effect,
-          () => note(false)
-        ),
-      running: () => noted.filter((timer) => isRunning(timer.deref())).length
-    }
-    return Effect.acquireUseRelease(
-      Effect.sync(() => hook.enable()),
-      () => use(timers),
-      () => Effect.sync(() => hook.disable())
-    )
-  })
-
-/** Tells a timer that keeps the process alive from one that fired, was cleared, or was told not to. */
-const isRunning = (timer: object | undefined): boolean =>
-  Predicate.hasProperty(timer, "_destroyed") &&
-  timer._destroyed === false &&
-  Predicate.hasProperty(timer, "hasRef") &&
-  Predicate.isFunction(timer.hasRef) &&
-  timer.hasRef() === true
-
-/** The handles of the later moment that the earlier one did not have. */
-const added = (before: Snapshot["handles"], now: Snapshot["handles"]): Snapshot["handles"] =>
-  Record.filter(
-    Record.map(now, (count, kind) => count - (before[kind] ?? 0)),
-    (count) => count > 0
-  )
+const blind = "LeakDetector: this runtime does not tell which timers and sockets are open; only fibers are checked"
 
 const isNothing = ({ fibers, handles }: Snapshot): boolean => fibers <= 0 && Record.isEmptyRecord(handles)
 
 /** Reads until nothing is left or the limit has passed. Handles close after the event that closed them. */
 const settle = (left: Effect.Effect<Snapshot>, limit: Duration.Duration): Effect.Effect<Snapshot> =>
   Effect.gen(function* () {
-    const until = (yield* Clock.currentTimeMillis) + Duration.toMillis(limit)
+    const until = (yield* Monotonic.millis) + Duration.toMillis(limit)
     let last = yield* left
-    for (let pause = 1; !isNothing(last) && (yield* Clock.currentTimeMillis) < until; pause = Math.min(2 * pause, 50)) {
+    for (let pause = 1; !isNothing(last) && (yield* Monotonic.millis) < until; pause = Math.min(2 * pause, 50)) {
       yield* Effect.sleep(Duration.millis(pause))
       last = yield* left
     }
     return last
   }).pipe(Effect.provideService(Clock.Clock, Clock.Clock.defaultValue()))
-
-/**
- * Counts the open handles, from outside of any timer's callback: a timer that is just firing still counts as open.
- * Left out is `Immediate`, with which Effect's scheduler yields; it is gone within one turn of the event loop.
- */
-const openHandles: Effect.Effect<Snapshot["handles"]> = Effect.map(Effect.yieldNow, () => {
-  const counts: Record<string, number> = {}
-  for (const kind of process.getActiveResourcesInfo()) {
-    if (kind !== "Immediate") counts[kind] = (counts[kind] ?? 0) + 1
-  }
-  return counts
-})

@@ -1,5 +1,5 @@
 /**
- * The eight promises of policies as laws, tried on generated stacks and programs in orders chosen by a seed.
+ * The ten promises of policies as laws, tried on generated stacks and programs in orders chosen by a seed.
  *
  * A program is plain data: how up to three models answer, fail, stall and cut off, and what up to three clients ask at the
  * same time: whole answers and streams, slow readers and such that leave early, callers that are interrupted anywhere,
@@ -14,23 +14,27 @@
  *
  * const myStack = [Timeout.overall("30 seconds"), Retry.transient({ times: 2 }), Timeout.perAttempt("5 seconds")]
  *
- * await Effect.runPromise(PolicyLaws.check(myStack, PolicyLaws.generate(1))) // => true
+ * const report = await Effect.runPromise(PolicyLaws.check(myStack, { runs: 100 }))
+ * report.runs // => 100
  * ```
  */
-import { Arbitrary, Effect, Predicate, Schema, type Scope } from "effect"
+import { Effect, Predicate, type Scope } from "effect"
+import * as OptionCheck from "../core/OptionCheck.ts"
 import * as Model from "../model/Model.ts"
-import type { ModelProvider, Policy } from "../core/call/ModelProvider.ts"
+import type { Policy } from "../core/call/ModelProvider.ts"
 import { Chance } from "./seed/Chance.ts"
-import type { Allows, Law } from "./policy-laws/Law.ts"
-import { type Breach, breachesOf, laws as allLaws } from "./policy-laws/AllLaws.ts"
-import { generate, modelCount, type Program } from "./policy-laws/Program.ts"
-import { smaller, smallerPlan } from "./policy-laws/Shrink.ts"
+import { type Allows, bounds, type Law } from "./policy-laws/Law.ts"
+import * as Search from "./laws/Search.ts"
+import { breachesOf, laws as allLaws } from "./policy-laws/AllLaws.ts"
+import { generate, modelCount, type Plan, type Program } from "./policy-laws/Program.ts"
+import { smaller } from "./policy-laws/Shrink.ts"
 import * as Stack from "./policy-laws/Stack.ts"
 import { rehearse } from "./policy-laws/Stage.ts"
 import type { Trace } from "./policy-laws/Trace.ts"
 
-export type { Allows, Law, Rate } from "./policy-laws/Law.ts"
-export { type Breach, laws } from "./policy-laws/AllLaws.ts"
+export type { Allows, Concurrency, Everywhere, Law, Rate } from "./policy-laws/Law.ts"
+export { type Breach, defaults, LawBroken } from "./laws/Search.ts"
+export { laws } from "./policy-laws/AllLaws.ts"
 export * from "./policy-laws/OfAnswers.ts"
 export {
   attemptsAreBounded,
@@ -38,202 +42,166 @@ export {
   interruptionLeavesNothing,
   neverTooEarly
 } from "./policy-laws/OfAttempts.ts"
+export * from "./policy-laws/OfProviders.ts"
+export * from "./policy-laws/OfRequests.ts"
 export * from "./policy-laws/OfState.ts"
-export { type Answer, type Call, generate, type Program } from "./policy-laws/Program.ts"
-export type { Layer, Plan } from "./policy-laws/Stack.ts"
+export type { Answer, Call, Layer, Plan, Program } from "./policy-laws/Program.ts"
+export type { Asked } from "./policy-laws/Requests.ts"
 export type { AttemptSeen, CallSeen, Ending, Left, Trace } from "./policy-laws/Trace.ts"
 
 /**
  * A stack to check: policies, outermost first; or what puts them around a model, and may ask the program's other models.
- * With `allows`, what its options allow is held against it too.
+ * With `allows`, what its options allow is held against it too. With `draw`, each program has a stack of its own.
  */
 export type StackToCheck =
   | Policies
-  | ((model: ModelProvider, others: ReadonlyArray<ModelProvider>) => Effect.Effect<ModelProvider, never, Scope.Scope>)
-  | { readonly policies: Exclude<StackToCheck, { readonly policies: unknown }>; readonly allows: Allows }
+  | { readonly draw: (seed: number) => Plan }
+  | Builder
+  | { readonly policies: Fixed; readonly allows: Allows }
 
 type Policies = ReadonlyArray<Policy<Scope.Scope>>
+type Builder = Stack.Stack["build"]
+type Fixed = Policies | Builder
 
-/** A law did not hold. Stack and program are the smallest that were found to break it. */
-export class LawBroken extends Schema.TaggedError<LawBroken>()("LawBroken", {
-  law: Schema.String,
-  /** What was wrong, one sentence for each breach. */
-  breaches: Schema.Array(Schema.String),
-  /** The stack, as JSON, of one that was generated. */
-  plan: Schema.UndefinedOr(Schema.String),
-  /** The program, as JSON. */
-  program: Schema.String
-}) {
-  override get message(): string {
-    const again = this.plan === undefined ? "check(stack" : `replay(${this.plan}`
-    return `${this.law}: ${this.breaches.join("; ")}\nPolicyLaws.${again}, ${this.program})`
+/** Holdfast's own policies: each alone in one program of five, else random stacks of two to six. */
+export const own = {
+  draw: (seed: number): Plan => {
+    const chance = new Chance(~seed)
+    return seed % 5 === 0 ? Stack.single(Math.floor(seed / 5), chance) : Stack.random(chance)
   }
 }
 
-/** Programs for property tests. One that breaks a law is made smaller as far as it still does. */
-export const programs: Arbitrary.Arbitrary<Program> = Arbitrary.map(
-  Arbitrary.schema(
-    Schema.Struct({
-      seed: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 ** 31 })),
-      /** Which of the smaller programs was taken, at each step of making it smaller; one that is not there is none. */
-      steps: Schema.Array(Schema.Int)
-    }),
-    {
-      shrink: ({ seed, steps }) =>
-        Array.from(smaller(walk(seed, steps)), (_, step) => ({ seed, steps: [...steps, step] }))
-    }
-  ),
-  ({ seed, steps }) => walk(seed, steps)
-)
-
-const walk = (seed: number, steps: ReadonlyArray<number>): Program =>
-  steps.reduce((program, step) => Array.from(smaller(program))[step] ?? program, generate(seed))
-
-/**
- * Runs a program against a stack: succeeds with true, as properties do, or fails with {@link LawBroken}.
- *
- * Takes no real time, and about a millisecond. The stack is built anew for each program.
- */
-export const check = (
-  stack: StackToCheck,
-  program: Program,
-  laws: ReadonlyArray<Law> = allLaws
-): Effect.Effect<true, LawBroken> =>
-  Effect.suspend(() => {
-    const made = stackOf(stack)
-    const trace = rehearse(made, program)
-    const [breach] = breachesOf(trace, made.allows, laws)
-    return breach === undefined ? Effect.succeed(true) : Effect.fail(broken(made, program, undefined, breach.law, laws))
-  })
-
-const stackOf = (stack: StackToCheck): Stack.Stack => {
-  if ("policies" in stack) return { ...stackOf(stack.policies), allows: stack.allows }
-  if (Predicate.isFunction(stack)) return { build: stack, allows: {}, others: modelCount - 1 }
-  return { build: (provider) => Model.compose({ provider, policies: stack }), allows: {}, others: 0 }
-}
-
-export interface Options {
-  /** How many stacks to try, each with a program of its own. Default 1,000. */
-  readonly runs?: number | undefined
-  /** The first seed; the others follow one by one. Default 0. */
-  readonly seed?: number | undefined
-  /** Which laws to hold. Default: all. */
-  readonly laws?: ReadonlyArray<Law> | undefined
-  /** Whether to make what breaks a law smaller, which takes a few seconds. Default true. */
-  readonly shrink?: boolean | undefined
-  /** The stack for a seed. Default: each policy alone in one of five, and random stacks of two to six. */
-  readonly plan?: ((seed: number) => Plan) | undefined
-}
-
-type Plan = Stack.Plan
-
-/** What holds where {@link Options} say nothing. */
-export const defaults = { runs: 1_000, seed: 0, shrink: true } as const
+/** How much is tried, and of what: see {@link defaults}. */
+export interface Options extends Search.Options<Law> {}
 
 /** What was tried. */
-export interface Report {
-  readonly runs: number
+export interface Report extends Search.Report, Counts {}
+
+interface Counts {
   /** Calls that were made, and attempts that were made for them. */
   readonly calls: number
   readonly attempts: number
   /** How often calls ended in each way. */
   readonly endings: Readonly<Record<string, number>>
-  /** How often each policy was in a stack. */
+  /** How often each policy was in a stack that was drawn. */
   readonly policies: Readonly<Record<string, number>>
-  /** Turns that fibers took in all runs together. */
-  readonly steps: number
 }
 
 /**
- * Holds the laws against Holdfast's own policies, alone and in random stacks. Fails with {@link LawBroken} at the first
- * breach, stack and program made small.
+ * Holds the laws against a stack of your own, in generated programs: the same ones each time, unless the options have another
+ * seed. Fails with {@link LawBroken} at the first breach, its program made small.
+ *
+ * A run takes no real time, and about a millisecond. The stack is built anew for each.
  */
-export const explore = (options: Options = {}): Effect.Effect<Report, LawBroken> =>
-  Effect.gen(function* () {
-    const { laws = allLaws, plan: planOf = planFor, runs = defaults.runs, seed: first = defaults.seed } = options
-    const count = { calls: 0, attempts: 0, steps: 0 }
-    const endings: Record<string, number> = {}
-    const policies: Record<string, number> = {}
-    for (let seed = first; seed < first + runs; seed++) {
-      const plan = planOf(seed)
-      const program = generate(seed)
-      const stack = Stack.of(plan)
-      const trace = rehearse(stack, program)
-      const [breach] = breachesOf(trace, stack.allows, laws)
-      if (breach !== undefined) {
-        return yield* broken(stack, program, plan, breach.law, laws, options.shrink ?? defaults.shrink)
-      }
-      count.calls += trace.calls.length
-      count.attempts += trace.attempts.length
-      count.steps += trace.steps
-      for (const { ended } of trace.calls) endings[ended] = (endings[ended] ?? 0) + 1
-      for (const { is } of plan.policies) policies[is] = (policies[is] ?? 0) + 1
-      if (seed % 100 === 0) yield* Effect.yieldNow
-    }
-    return { runs, ...count, endings, policies }
-  })
+export const check = (stack: StackToCheck, options?: Options): Effect.Effect<Report, Search.LawBroken> =>
+  Search.check(kitOf(stack), options)
 
-/** The stack that {@link explore} tries with a seed. */
-export const planFor = (seed: number): Plan => {
-  const chance = new Chance(~seed)
-  return seed % 5 === 0 ? Stack.single(Math.floor(seed / 5), chance) : Stack.random(chance)
+/** Tries programs that nobody has tried before, and tells what broke, each program made small; ends when ten have. */
+export const explore = (stack: StackToCheck, options?: Options): Effect.Effect<Search.Explored<Report>> =>
+  Search.explore(kitOf(stack), options)
+
+/** Runs a program again, by its seed or as {@link LawBroken} shows it; gives what was seen and what was wrong. */
+export const replay = (
+  stack: StackToCheck,
+  program: Program | number,
+  laws: ReadonlyArray<Law> = allLaws
+): Effect.Effect<{ readonly breaches: ReadonlyArray<Search.Breach>; readonly trace: Trace }> =>
+  Effect.map(Search.replay(kitOf(stack), program, laws), ({ breaches, seen: { trace } }) => ({ breaches, trace }))
+
+const stackOf = (given: StackToCheck, { stack }: Program): Stack.Stack => {
+  if (stack !== undefined) return Stack.of(stack)
+  if ("draw" in given)
+    throw new RangeError("this program has no stack: replay it against the one that it was found with")
+  if ("policies" in given) return { ...fixed(given.policies), allows: given.allows }
+  return fixed(given)
 }
 
-/** Runs a generated stack and program once and says what was wrong: how a {@link LawBroken} is looked into. */
-export const replay = (
-  plan: Plan,
-  program: Program,
-  laws: ReadonlyArray<Law> = allLaws
-): { readonly breaches: ReadonlyArray<Breach>; readonly trace: Trace } => {
-  const stack = Stack.of(plan)
-  const trace = rehearse(stack, program)
-  return { breaches: breachesOf(trace, stack.allows, laws), trace }
+const fixed = (given: Fixed): Stack.Stack =>
+  Predicate.isFunction(given)
+    ? { build: given, allows: {}, others: modelCount - 1 }
+    : { build: (provider) => Model.compose({ provider, policies: given }), allows: {}, others: 0 }
+
+const optionCheck = OptionCheck.of("PolicyLaws")
+const boundCheck = OptionCheck.of("PolicyLaws option concurrency")
+
+const known: OptionCheck.Fields<Allows> = {
+  attempts: true,
+  overall: true,
+  attempt: true,
+  silence: true,
+  tokensPerSecond: true,
+  retries: true,
+  paced: true,
+  rates: true,
+  tellsBehind: true,
+  closesBehind: true,
+  concurrency: true,
+  everywhere: true,
+  keys: true
+}
+
+/** What is misspelt, or no number, would be held against nobody. */
+const checkAllows = (allows: Allows): void => {
+  optionCheck.record("allows", allows)
+  optionCheck.fields(allows, known)
+  const { attempt, attempts, concurrency, overall, silence } = allows
+  if (attempts !== undefined) optionCheck.whole("attempts", attempts, 1)
+  for (const [name, time] of Object.entries({ attempt, overall, silence })) {
+    if (time !== undefined) optionCheck.millis(name, time, { endless: true })
+  }
+  if (concurrency === undefined) return
+  if (Predicate.isNumber(concurrency)) {
+    optionCheck.whole("concurrency", concurrency, 1)
+    return
+  }
+  const wanted = "a whole number of at least 1, or the bounds { atMost, atLeast }"
+  const isBounds = Predicate.hasProperty(concurrency, "atMost") || Predicate.hasProperty(concurrency, "atLeast")
+  if (!isBounds) optionCheck.reject("concurrency", wanted, concurrency)
+  boundCheck.fields(concurrency, { atMost: true, atLeast: true })
+  const { atLeast, atMost } = bounds(concurrency)
+  boundCheck.whole("atLeast", atLeast, 0)
+  if (atMost !== Infinity) boundCheck.whole("atMost", atMost, Math.max(1, atLeast))
 }
 
 /** In how many orders to look for a breach in what was made smaller; and how many runs in all. */
 const effort = { orders: 8, runs: 4_000 }
 
-const broken = (
-  stack: Stack.Stack,
-  program: Program,
-  plan: Plan | undefined,
-  name: string,
-  laws: ReadonlyArray<Law>,
-  shrinks = false
-): LawBroken => {
-  const law = laws.filter((each) => each.name === name)
-  const breachesIn = (of: Stack.Stack, candidate: Program) => breachesOf(rehearse(of, candidate), of.allows, law)
-  let found = { plan, stack, program }
-  let runs = 0
-  const breaks = (made: Stack.Stack, candidate: Program): Program | undefined =>
-    Array.from({ length: effort.orders }, (_, index) => ({ ...candidate, order: candidate.order + index })).find(
-      (each) => runs++ < effort.runs && breachesIn(made, each).length > 0
-    )
-  for (let isSmaller = shrinks; isSmaller;) {
-    isSmaller = false
-    for (const candidate of plansBelow(found.plan)) {
-      const made = Stack.of(candidate)
-      const program = breaks(made, found.program)
-      if (program === undefined) continue
-      found = { plan: candidate, stack: made, program }
-      isSmaller = true
-      break
-    }
-    if (isSmaller) continue
-    for (const candidate of smaller(found.program)) {
-      const program = breaks(found.stack, candidate)
-      if (program === undefined) continue
-      found = { ...found, program }
-      isSmaller = true
-      break
+const kitOf = (stack: StackToCheck) => {
+  const count = { calls: 0, attempts: 0 }
+  const endings: Record<string, number> = {}
+  const policies: Record<string, number> = {}
+  if ("draw" in stack) optionCheck.callback("draw", stack.draw)
+  if ("policies" in stack) checkAllows(stack.allows)
+  return {
+    name: "PolicyLaws",
+    laws: allLaws,
+    generate: (seed: number): Program =>
+      "draw" in stack ? { ...generate(seed), stack: stack.draw(seed) } : generate(seed),
+    run: (program: Program) =>
+      Effect.sync(() => {
+        const built = stackOf(stack, program)
+        const trace = rehearse(built, program)
+        return { trace, allows: built.allows, steps: trace.steps }
+      }),
+    breaches: ({ allows, trace }: Seen, laws: ReadonlyArray<Law>) => breachesOf(trace, allows, laws),
+    smaller,
+    orders: (program: Program) =>
+      Array.from({ length: effort.orders }, (_, index) => ({ ...program, order: program.order + index })),
+    effort: effort.runs,
+    tally: {
+      add: ({ trace }: Seen, { stack: plan }: Program) => {
+        count.calls += trace.calls.length
+        count.attempts += trace.attempts.length
+        for (const { ended } of trace.calls) endings[ended] = (endings[ended] ?? 0) + 1
+        for (const { is } of plan?.policies ?? []) policies[is] = (policies[is] ?? 0) + 1
+      },
+      counts: () => ({ ...count, endings, policies })
     }
   }
-  return new LawBroken({
-    law: name,
-    breaches: breachesIn(found.stack, found.program).map(({ what }) => what),
-    plan: found.plan === undefined ? undefined : JSON.stringify(found.plan),
-    program: JSON.stringify(found.program)
-  })
 }
 
-const plansBelow = (plan: Plan | undefined): Iterable<Plan> => (plan === undefined ? [] : smallerPlan(plan))
+interface Seen {
+  readonly trace: Trace
+  readonly allows: Allows
+  readonly steps: number
+}

@@ -19,7 +19,7 @@ export interface Line {
   readonly reply: Reply
 }
 
-export type Reply = Answer | Refusal
+export type Reply = Answer | Rejection
 
 /** A successful answer. */
 export interface Answer {
@@ -34,7 +34,7 @@ export interface Answer {
 }
 
 /** An HTTP error in the provider's own format. */
-export interface Refusal {
+export interface Rejection {
   readonly status: number
   readonly code: string
   readonly message: string

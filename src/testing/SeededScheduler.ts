@@ -7,7 +7,7 @@
  * **Gotchas**
  *
  * Everything the program waits for must happen within Effect: a promise or a socket never answers here, and the run ends
- * as a {@link Deadlock}.
+ * as a {@link Deadlock}. {@link runAsync} lets promises settle.
  *
  * **Example**
  *
@@ -25,9 +25,11 @@
  * Array.from(report.outcomes.keys()).toSorted() // => ["success(1)", "success(2)"]
  * ```
  */
-import { Cause, Clock, Context, Effect, Exit, Inspectable, Random, Scheduler } from "effect"
+import { Cause, Clock, Context, Duration, Effect, Exit, Inspectable, Random, Scheduler } from "effect"
+import * as OptionCheck from "../core/OptionCheck.ts"
 import { Chance } from "./seed/Chance.ts"
-import { type Deadlock, type Endless, type Point, SeededOrder } from "./seeded-scheduler/Order.ts"
+import { SeededClock } from "./seed/Clock.ts"
+import { Deadlock, Endless, type Point, SeededOrder } from "./seeded-scheduler/Order.ts"
 
 export { Deadlock, Endless, type Point } from "./seeded-scheduler/Order.ts"
 
@@ -82,12 +84,72 @@ export interface Run<out A, out E> {
 export const run = <A, E>(effect: Effect.Effect<A, E>, options: Options = {}): Run<A, E> =>
   runIn(orderOf(options), effect)
 
+/**
+ * Runs a program as {@link run} does, and between the turns of fibers lets promises settle: all that can at once, as async
+ * functions do that wait for each other or for the program. What waits for a socket or a real timer still does not.
+ *
+ * **Example**
+ *
+ * ```ts run
+ * import { Effect, Exit } from "effect"
+ * import { SeededScheduler } from "holdfast/testing"
+ *
+ * const program = Effect.promise(async () => {
+ *   const later = await Promise.resolve(20)
+ *   return later + 1
+ * })
+ * const { exit } = await Effect.runPromise(SeededScheduler.runAsync(program))
+ * exit // => Exit.succeed(21)
+ * ```
+ */
+export const runAsync = <A, E>(effect: Effect.Effect<A, E>, options: Options = {}): Effect.Effect<Run<A, E>> =>
+  Effect.gen(function* () {
+    const turns = turnsOf(orderOf(options), effect)
+    let turn = turns.next(false)
+    while (turn.done !== true) {
+      yield* afterPromises
+      turn = turns.next(true)
+    }
+    return turn.value
+  })
+
+// What may settle at once comes before the next turn of the event loop.
+const afterPromises = Effect.callback<void>((resume) => {
+  const immediate = setImmediate(() => resume(Effect.void))
+  return Effect.sync(() => clearImmediate(immediate))
+})
+
+/**
+ * Sets the wall clock of a run forward, or back when the duration is negative, as a time server or a person does.
+ *
+ * What sleeps goes on sleeping, and monotonic time does not notice. Outside of a run it is a defect.
+ *
+ * **Example**
+ *
+ * ```ts run
+ * import { Clock, Effect, Exit } from "effect"
+ * import { SeededScheduler } from "holdfast/testing"
+ *
+ * const program = Effect.gen(function* () {
+ *   yield* Effect.sleep("1 second")
+ *   yield* SeededScheduler.setWallClockBy("-1 hour")
+ *   return [yield* Clock.currentTimeMillis, Number(yield* Clock.monotonicTimeNanos)]
+ * })
+ * SeededScheduler.run(program).exit // => Exit.succeed([-3_599_000, 1_000_000_000])
+ * ```
+ */
+export const setWallClockBy = (duration: Duration.Input): Effect.Effect<void> =>
+  Effect.map(Clock.Clock, (clock) => {
+    if (!(clock instanceof SeededClock)) throw new Error("there is no run whose wall clock could be set")
+    clock.setWallClockBy(Duration.toMillis(Duration.fromInputUnsafe(duration)))
+  })
+
 export interface ExploreOptions extends Pick<Options, "maxSteps" | "onStep"> {
   /** The first seed; the others follow one by one. Default 0. */
   readonly seed?: number | undefined
   /** How many seeds to run. Default 1,000. */
   readonly runs?: number | undefined
-  /** What counts as one outcome. Default: the exit, in words. */
+  /** What counts as one outcome. Default: the exit, in words; all deadlocks are one. */
   readonly outcome?: ((exit: Exit.Exit<unknown, unknown>) => string) | undefined
   /** How many failures, and how many distinct outcomes, to keep. Default 10 failures and 1,000 outcomes. */
   readonly keep?: number | undefined
@@ -106,9 +168,10 @@ export interface Report<out E> {
 
 /** Runs a program with many seeds and tells its outcomes, with a seed for each. */
 export const explore = <A, E>(effect: Effect.Effect<A, E>, options: ExploreOptions = {}): Report<E> => {
-  const first = options.seed ?? defaults.seed
-  const runs = options.runs ?? defaults.runs
-  const describe = options.outcome ?? inWords
+  const first = check.whole("seed", options.seed ?? defaults.seed, Number.MIN_SAFE_INTEGER)
+  const runs = check.whole("runs", options.runs ?? defaults.runs, 1)
+  const describe = check.callback("outcome", options.outcome ?? inWords)
+  const keep = check.whole("keep", options.keep ?? defaults.keep, 0)
   const orders = new Set<number>()
   const outcomes = new Map<string, { count: number; seed: number }>()
   const failures: Array<Report<E>["failures"][number]> = []
@@ -119,7 +182,7 @@ export const explore = <A, E>(effect: Effect.Effect<A, E>, options: ExploreOptio
     const known = outcomes.get(outcome)
     if (known !== undefined) known.count++
     else if (outcomes.size < maxOutcomes) outcomes.set(outcome, { count: 1, seed })
-    if (Exit.isFailure(exit) && failures.length < (options.keep ?? defaults.keep)) {
+    if (Exit.isFailure(exit) && failures.length < keep) {
       failures.push({ seed, cause: exit.cause })
     }
   }
@@ -128,8 +191,23 @@ export const explore = <A, E>(effect: Effect.Effect<A, E>, options: ExploreOptio
 
 const maxOutcomes = 1_000
 
-const inWords = (exit: Exit.Exit<unknown, unknown>): string =>
-  Exit.isSuccess(exit) ? `success(${Inspectable.toStringUnknown(exit.value, 0)})` : Cause.pretty(exit.cause)
+const check = OptionCheck.of("SeededScheduler")
+
+// A deadlock is one outcome, whatever seed it came with and however long it took.
+const inWords = (exit: Exit.Exit<unknown, unknown>): string => {
+  if (Exit.isSuccess(exit)) return `success(${Inspectable.toStringUnknown(exit.value, 0)})`
+  const words = exit.cause.reasons.map((reason) => {
+    if (Cause.isInterruptReason(reason)) return "interrupted"
+    if (Cause.isDieReason(reason)) return `die(${said(reason.defect)})`
+    return isGivenUp(reason.error) ? reason.error._tag : `fail(${said(reason.error)})`
+  })
+  return Array.from(new Set(words)).join(", ") || "interrupted"
+}
+
+const said = (error: unknown): string =>
+  error instanceof Error ? `${error.name}: ${error.message}` : Inspectable.toStringUnknown(error, 0)
+
+const isGivenUp = (error: unknown): error is Deadlock | Endless => error instanceof Deadlock || error instanceof Endless
 
 /**
  * Lists the points at which a program can be preempted: every operation of every fiber, in a run that preempts nowhere.
@@ -165,17 +243,39 @@ export const points = <A, E>(effect: Effect.Effect<A, E>): ReadonlyArray<Point> 
 
 const nowhere: Point = { fiber: -1, operation: 0 }
 
-const orderOf = ({ maxSteps, onStep, preempt, seed }: Options): SeededOrder =>
-  new SeededOrder({ seed: seed ?? defaults.seed, maxSteps: maxSteps ?? defaults.maxSteps, onStep, preempt })
+const orderOf = ({ maxSteps, onStep, preempt, seed }: Options): SeededOrder => {
+  if (onStep !== undefined) check.callback("onStep", onStep)
+  if (preempt !== undefined && preempt !== nowhere) checkPoint(preempt)
+  return new SeededOrder({
+    seed: check.whole("seed", seed ?? defaults.seed, Number.MIN_SAFE_INTEGER),
+    maxSteps: check.whole("maxSteps", maxSteps ?? defaults.maxSteps, 0),
+    onStep,
+    preempt
+  })
+}
+
+const checkPoint = (point: Point): void => {
+  check.record("preempt", point)
+  check.whole("preempt.fiber", point.fiber, 0)
+  check.whole("preempt.operation", point.operation, 0)
+  check.flag("preempt.pastNextTimer", point.pastNextTimer ?? false)
+}
 
 const runIn = <A, E>(scheduler: SeededOrder, effect: Effect.Effect<A, E>): Run<A, E> => {
+  const turns = turnsOf(scheduler, effect)
+  let turn = turns.next(false)
+  while (turn.done !== true) turn = turns.next(false)
+  return turn.value
+}
+
+function* turnsOf<A, E>(scheduler: SeededOrder, effect: Effect.Effect<A, E>): Generator<void, Run<A, E>, boolean> {
   const { seed } = scheduler.settings
   const context = Context.make(Scheduler.Scheduler, scheduler).pipe(
     Context.add(Clock.Clock, scheduler.clock),
     Context.add(Random.Random, new Chance(~seed))
   )
   const fiber = Effect.runForkWith(context)(effect)
-  const exit = scheduler.run(() => fiber.pollUnsafe())
+  const exit = yield* scheduler.turns(() => fiber.pollUnsafe())
   const { clock, isLate, order, steps } = scheduler
   return { exit, seed, steps, order, isLate, asleep: clock.asleep }
 }

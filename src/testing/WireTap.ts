@@ -46,7 +46,7 @@ export interface WireTap {
 }
 
 /** Added to every answer, so that a client can be asked for the headers it saw. */
-export const header = { name: "x-holdfast-tap", value: "seen" } as const
+export const header = { name: "server-timing", value: "tap;desc=seen" } as const
 
 /** Starts a tap in front of the server at `upstream`, on 127.0.0.1 and a free port. Closing the scope stops it. */
 export const make = (upstream: string): Effect.Effect<WireTap, never, Scope.Scope> =>

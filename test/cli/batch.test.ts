@@ -145,7 +145,7 @@ describe("holdfast batch", { timeout: 60_000 }, () => {
     const [good = "", other = ""] = prompts(2)
     folder.write(
       "in.jsonl",
-      `${good}{"custom_id":\n\n${good}{"custom_id":"e","method":"POST","url":"/v1/embeddings"}\n`
+      `${good}{"custom_id":\n\n${good}{"custom_id":"e","method":"POST","url":"/v1/images","body":{}}\n`
     )
     const args = ["batch", "in.jsonl", "--out=out.jsonl", `--base-url=${url}`, "--model=m"]
     const first = await folder.run(args)
@@ -157,7 +157,7 @@ describe("holdfast batch", { timeout: 60_000 }, () => {
     expect(
       folder
         .lines("out.errors.jsonl")
-        .map(({ custom_id, error }) => [custom_id, error.code, error.line, error.attempts])
+        .map(({ custom_id, holdfast: { attempts, code, line } }) => [custom_id, code, line, attempts])
     ).toEqual([
       [null, "InvalidLine", 2, 0],
       ["p-0", "InvalidLine", 4, 0],
@@ -184,11 +184,13 @@ describe("holdfast batch", { timeout: 60_000 }, () => {
     expect(folder.lines("out.errors.jsonl")).toMatchObject([
       {
         response: { status_code: 500 },
-        error: { code: "InternalProviderError", status: 500, attempts: 2, policy: null }
+        error: null,
+        holdfast: { code: "InternalProviderError", attempts: 2, policy: null }
       },
       {
         response: { status_code: 500 },
-        error: { code: "InternalProviderError", status: 500, attempts: 2, policy: null }
+        error: null,
+        holdfast: { code: "InternalProviderError", attempts: 2, policy: null }
       }
     ])
     const again = await folder.run([...args, `--base-url=${await startFast()}`])
@@ -210,7 +212,7 @@ describe("holdfast batch", { timeout: 60_000 }, () => {
     ])
     expect(code).toBe(1)
     expect(folder.lines("out.errors.jsonl")).toMatchObject([
-      { response: null, error: { attempts: 2, policy: { _tag: "TimedOut", clock: "attempt", afterMillis: 200 } } }
+      { response: null, holdfast: { attempts: 2, policy: { _tag: "TimedOut", clock: "attempt", afterMillis: 200 } } }
     ])
   })
 
@@ -240,7 +242,7 @@ describe("holdfast batch", { timeout: 60_000 }, () => {
     const args = ["batch", "in.jsonl", "--out=out.jsonl", `--base-url=${url}`, "--model=m"]
     const [one, other] = await Promise.all([folder.run(args), folder.run(args)])
     expect([one.code, other.code].toSorted()).toEqual([0, 2])
-    expect(one.stderr + other.stderr).toMatch(/process \d+ is writing .*out\.jsonl: wait for it, or delete /)
+    expect(one.stderr + other.stderr).toMatch(/another run is writing .*out\.jsonl \(it holds .*\.lock\): wait for it/)
     expect(ids(folder.lines("out.jsonl"))).toEqual(["p-0"])
   })
 

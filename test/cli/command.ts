@@ -31,7 +31,13 @@ export const startFast = async (latencyMillis = 0): Promise<string> => {
 export interface Line {
   readonly custom_id: string | null
   readonly response: { readonly status_code: number; readonly body: { readonly [key: string]: unknown } } | null
-  readonly error: { readonly code: string; readonly message: string; readonly line: number; readonly attempts: number }
+  readonly error: { readonly code: string; readonly message: string } | null
+  readonly holdfast: {
+    readonly code: string
+    readonly message: string
+    readonly line: number
+    readonly attempts: number
+  }
 }
 
 export interface Folder {
@@ -91,7 +97,7 @@ export const makeFolder = (): Folder => {
 const start = (cwd: string, args: ReadonlyArray<string>, { env, stdin = "" }: Given = {}): Started => {
   const child = spawn(process.execPath, [...mainScript, ...args], {
     cwd,
-    env: { ...process.env, OPENAI_API_KEY: undefined, ...env },
+    env: { ...process.env, OPENAI_API_KEY: undefined, OPENAI_BASE_URL: undefined, ...env },
     stdio: "pipe"
   })
   child.stdin.on("error", () => undefined).end(stdin)

@@ -9,7 +9,7 @@ const documented = new Map(
   [...page.matchAll(/^\| `--([a-z-]+)[^`]*` \| .* \| (.*) \|$/gmu)].map(([, flag, fallback]) => [flag, fallback])
 )
 
-const source = readFileSync(new URL("../../src/cli/BatchCommand.ts", import.meta.url), "utf8")
+const source = readFileSync(new URL("../../src/cli/batch/BatchFlags.ts", import.meta.url), "utf8")
 const declared = [...source.matchAll(/(?:Flag\.\w+|wholeNumber)\("([a-z-]+)"/gu)].map(([, flag]) => flag)
 
 describe("docs/batch.md", () => {
@@ -19,12 +19,14 @@ describe("docs/batch.md", () => {
   })
 
   it("gives the defaults of the code", () => {
-    const { apiKeyEnv, baseUrl, concurrency, retries, timeout } = BatchCommand.defaults
-    expect(documented.get("base-url")).toBe(baseUrl)
+    const { apiKeyEnv, baseUrl, concurrency, maxMemoryMb, patience, retries, timeout } = BatchCommand.defaults
+    expect(documented.get("base-url")).toBe(`\`OPENAI_BASE_URL\`, else ${baseUrl}`)
     expect(documented.get("api-key-env")).toBe(apiKeyEnv)
     expect(documented.get("concurrency")).toBe(String(concurrency))
     expect(documented.get("retries")).toBe(String(retries))
     expect(documented.get("timeout")).toBe(timeout)
+    expect(documented.get("patience")).toBe(patience)
+    expect(documented.get("max-memory")).toBe(String(maxMemoryMb))
     expect(page).toContain(`gives the requests in flight ${BatchRun.defaults.stopDeadline} to finish`)
     expect(page.replaceAll("\n", " ")).toContain("a random time up to 250 ms, doubling with each up to 30 s")
     expect([BatchRun.defaults.retryBase, BatchRun.defaults.retryCap]).toEqual(["250 millis", "30 seconds"])

@@ -2,7 +2,7 @@ import { expect, it } from "vitest"
 import { createWriteStream } from "node:fs"
 import { once } from "node:events"
 import { measure } from "../../bench/measure/child.ts"
-import * as ResultLine from "../../src/cli/ResultLine.ts"
+import * as ResultLine from "../../src/cli/batch/output/ResultLine.ts"
 import { mainScript, makeFolder, startFast } from "./command.ts"
 
 const count = 200_000
@@ -16,14 +16,23 @@ const requestLine = (n: number) =>
     body: { model: "m", messages: [{ role: "user", content: `${n}: ${text}` }] }
   })}\n`
 
+const answerBody = Buffer.from(
+  JSON.stringify({
+    choices: [{ index: 0, message: { role: "assistant", content: text } }],
+    usage: { total_tokens: 15 }
+  })
+)
+
 const answerLine = (n: number) =>
   ResultLine.fromAnswered({
     customId: `request-${n}`,
+    line: n,
+    status: 200,
     requestId: "",
-    body: { choices: [{ index: 0, message: { role: "assistant", content: text } }], usage: { total_tokens: 15 } }
+    body: answerBody
   })
 
-const writeLines = async (path: string, line: (n: number) => string | undefined) => {
+const writeLines = async (path: string, line: (n: number) => string | Uint8Array | undefined) => {
   const file = createWriteStream(path)
   for (let n = 0; n < count; n++) if (!file.write(line(n) ?? "")) await once(file, "drain")
   await new Promise((resolve) => file.end(resolve))

@@ -53,25 +53,37 @@ describe("holdfast batch, when it cannot start", () => {
       ["in.jsonl", "--out=no/out.jsonl", nobody],
       /^cannot write .*no\/out\.jsonl: no such file or folder$/
     ],
-    ["input and output alike", ["in.jsonl", "--out=in.jsonl", nobody], /must be different files$/],
-    ["errors to the input", ["in.jsonl", "--out=out.jsonl", "--errors=in.jsonl", nobody], /must be different files$/],
-    ["an output that is not one", ["in.jsonl", "--out=diary.txt", nobody], /diary\.txt exists and its first line is/],
+    [
+      "input and output alike",
+      ["in.jsonl", "--out=in.jsonl", nobody],
+      /must be different files, under all their names$/
+    ],
+    [
+      "errors to the input",
+      ["in.jsonl", "--out=out.jsonl", "--errors=in.jsonl", nobody],
+      /must be different files, under all their names$/
+    ],
+    [
+      "an output that is not one",
+      ["in.jsonl", "--out=diary.txt", nobody],
+      /diary\.txt exists and is not all of it what/
+    ],
     [
       "errors to something else",
       ["in.jsonl", "--out=out.jsonl", "--errors=diary.txt", nobody],
-      /diary\.txt exists and its first line is/
+      /diary\.txt exists and is not all of it what/
     ],
     ["output to nowhere", ["in.jsonl", "--out=-", nobody], /^--out must be a file/],
     ["a base URL that is none", ["in.jsonl", "--out=out.jsonl", "--base-url=ftp://x"], /^--base-url must be a http/],
     [
       "nobody there",
       ["in.jsonl", "--out=out.jsonl", nobody],
-      /^cannot reach http:\/\/127\.0\.0\.1:1\/v1: connect ECONNREFUSED .* \(the first 5 attempts all failed\)$/
+      /^cannot reach http:\/\/127\.0\.0\.1:1\/v1: connect ECONNREFUSED .*; check --base-url, or give --patience/
     ],
     [
       "no such host",
       ["in.jsonl", "--out=out.jsonl", "--base-url=http://no.such.invalid/v1"],
-      /^cannot reach http:\/\/no\.such\.invalid\/v1: .*no\.such\.invalid \(the first 5 attempts all failed\)$/
+      /^cannot reach http:\/\/no\.such\.invalid\/v1: .*no\.such\.invalid; check --base-url, or give --patience/
     ]
   ]
   it.live.each(cases)("says one clear thing about %s, with exit code 2", (row) =>
@@ -97,7 +109,10 @@ describe("holdfast batch, when it cannot start", () => {
       )
       const { port } = server.address() as AddressInfo
       const { error } = yield* failing(["in.jsonl", "--out=out.jsonl", `--base-url=http://127.0.0.1:${port}/v1`])
-      assert.match(error.message, /does not accept the key: Incorrect API key provided$/)
+      assert.match(
+        error.message,
+        /does not accept the key: Incorrect API key provided; no key was sent: name the .* --api-key-env$/
+      )
       assert.isAtMost(asked, 50)
     })
   )

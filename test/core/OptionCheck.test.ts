@@ -36,7 +36,7 @@ describe("OptionCheck", () => {
     ],
     [() => check.millis("t", "1 second"), "took 1000"],
     [() => check.millis("t", 0), "Thing option t must be a finite duration above 0, got 0 ms"],
-    [() => check.millis("t", NaN), "Thing option t must be a finite duration above 0, got 0 ms"],
+    [() => check.millis("t", NaN), "Thing option t must be a finite duration above 0, got NaN"],
     [() => check.millis("t", Infinity), "Thing option t must be a finite duration above 0, got Infinity ms"],
     [() => check.millis("t", Infinity, { endless: true }), "took Infinity"],
     [

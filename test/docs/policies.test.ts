@@ -36,15 +36,19 @@ const options: Readonly<Record<keyof typeof policies, ReadonlyArray<readonly [fi
     ["Hedge", "Options"],
     ["Hedge", "AdaptiveOptions"]
   ],
-  Pipeline: [["Pipeline", "Options"]],
+  Pipeline: [
+    ["Pipeline", "Options"],
+    ["pipeline/Providers", "Options"]
+  ],
   Race: [["Race", "Options"]],
   RateLimit: [
-    ["rate-limit/Settings", "Options"],
+    ["rate-limit/Settings", "LimitOptions"],
     ["RateLimit", "Options"]
   ],
+  Repair: [["Repair", "Options"]],
   ResponseCache: [
     ["ResponseCache", "Options"],
-    ["ResponseCache", "PersistedOptions"]
+    ["ResponseCache", "SharedOptions"]
   ],
   Retry: [["Retry", "Options"]],
   RetryBudget: [["RetryBudget", "Options"]],

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { JobError, Supervisor } from "holdfast/supervisor"
-import * as Drain from "../../src/supervisor/Drain.ts"
+import * as Drain from "../../src/supervisor/operations/Drain.ts"
 import { score } from "../../src/supervisor/operations/Health.ts"
-import { maxQueued } from "../../src/supervisor/operations/Periodic.ts"
+import { maxQueued } from "../../src/supervisor/operations/PeriodicOptions.ts"
 import { type Field, fieldsOf, read, rows, under, unquoted, written } from "./pages.ts"
 
 const page = read("docs/supervisor.md")
@@ -25,6 +25,9 @@ const well = {
   errorRatio: 0,
   stuck: [],
   failingPeriodic: [],
+  paused: { jobs: 0, names: [] },
+  droppedReports: 0,
+  failureHook: { ignoring: 0, missed: 0 },
   eventLoopLagMillis: 0
 }
 
@@ -37,17 +40,17 @@ const tables = [
     ],
     Supervisor.defaults
   ],
-  ["Supervisor.submit", [["operations/Submit.ts", "Options"]], {}],
-  ["Supervisor.every", [["operations/Periodic.ts", "Options"]], {}],
-  ["Supervisor.drain", [["Drain.ts", "Options"]], Drain.defaults],
-  ["Supervisor.list", [["records/JobTable.ts", "Filter"]], {}]
+  ["Supervisor.submit", [["operations/SubmitOptions.ts", "Options"]], {}],
+  ["Supervisor.every", [["operations/PeriodicOptions.ts", "Options"]], {}],
+  ["Supervisor.drain", [["operations/Drain.ts", "Options"]], Drain.defaults],
+  ["Supervisor.list", [["records/Filter.ts", "Filter"]], {}]
 ] as const
 
 describe("the page of the supervisor", () => {
   it("has the fixed headings in order", () => {
     assert.deepStrictEqual(
       Array.from(page.matchAll(/^## (.+)$/gm), ([, heading]) => heading),
-      ["What for", "Example", "Options and defaults", "States", "Recipes", "What you see", "Mistakes"]
+      ["What for", "Example", "Options and defaults", "States", "Waiting", "Recipes", "What you see", "Mistakes"]
     )
   })
 
@@ -81,7 +84,7 @@ describe("the page of the supervisor", () => {
     assert.sameMembers(Object.keys(rows(errors)), reasons)
     const tags = Array.from(read("src/core/JobEvent.ts").matchAll(/extends (?:Base|Ended)<"(\w+)">/g), ([, tag]) => tag)
     assert.isAbove(tags.length, 5)
-    assert.sameMembers(Object.keys(rows(events)), tags)
+    assert.sameMembers(Object.keys(rows(events)), [...tags, "EventsMissed"])
   })
 
   it("draws every state, from and to", () => {

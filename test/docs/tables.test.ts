@@ -7,7 +7,7 @@ import { read, rows, under } from "./pages.ts"
 describe("the page of testing", () => {
   it.each([
     ["## SupervisorLaws: what a supervisor promises", SupervisorLaws.laws],
-    ["## PolicyLaws: the eight promises", PolicyLaws.laws]
+    ["## PolicyLaws: what policies promise", PolicyLaws.laws]
   ] as const)("lists the laws there are: %s", (heading, laws) => {
     assert.sameMembers(
       Object.keys(rows(under(read("docs/testing.md"), heading))),
@@ -26,7 +26,11 @@ describe("the page of errors", () => {
 
   it.prop("says whether that is tried again", [PolicyReason.PolicyReason], ([reason]) => {
     const isForOverall = reason._tag === "TimedOut" && reason.clock === "overall"
-    const isYes = stated[reason._tag]?.startsWith("yes") === true && !isForOverall
+    const says = stated[reason._tag]
+    const isYes =
+      says === "as it says"
+        ? "retryable" in reason && reason.retryable
+        : says?.startsWith("yes") === true && !isForOverall
     assert.strictEqual(PolicyReason.toAiError("Policy", reason).isRetryable, isYes, reason._tag)
   })
 })

@@ -10,11 +10,14 @@ withoutStackTraces()
 const seed = Number(process.env["HOLDFAST_SEED"] ?? 20_261_121_000)
 
 describe("a supervisor under generated programs", () => {
-  it(`keeps its promises in 36,000 orders (HOLDFAST_SEED=${seed})`, { timeout: 300_000 }, async () => {
-    const report = await Effect.runPromise(SupervisorLaws.check(Supervisor.make, { programs: 12_000, orders: 3, seed }))
-    console.log(report)
-    assert.strictEqual(report.runs, 36_000)
-    assert.isAtLeast(report.orders, 0.9 * report.runs)
-    assert.isAtLeast(report.outcomes, report.programs)
-  })
+  it(
+    `keeps its promises in 18,500 of them, each in another order (HOLDFAST_SEED=${seed})`,
+    { timeout: 300_000 },
+    async () => {
+      const report = await Effect.runPromise(SupervisorLaws.check(Supervisor.make, { runs: 18_500, seed }))
+      console.log(report)
+      assert.strictEqual(report.runs, 18_500)
+      assert.isAtLeast(report.orders, 0.9 * report.runs)
+    }
+  )
 })

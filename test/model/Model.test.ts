@@ -220,7 +220,7 @@ describe("Model", () => {
 })
 
 const overloaded = failure(new AiError.InternalProviderError({ description: "overloaded" }))
-const retried = [Timeout.overall("1 minute"), RetryBudget.shared(), Retry.transient({ times: 1, base: 10 })]
+const retried = [Timeout.overall("1 minute"), RetryBudget.of(), Retry.transient({ times: 1, base: 10 })]
 
 // In steps, for what is set in motion by one waits for the next.
 const aWhile = Effect.repeat(TestClock.adjust(5), { times: 20 })
@@ -324,28 +324,54 @@ describe("A call's trail", () => {
     }).pipe(Effect.provide(model([{ error: failure(new AiError.QuotaExhaustedError({})) }, { delay: 60_000 }]).layer))
   )
 
+  const noting = () => {
+    const events: Array<readonly [string, Record<string, unknown>]> = []
+    const tracer = Tracer.make({
+      span: (options) => {
+        const span = new Tracer.NativeSpan(options)
+        const event = span.event.bind(span)
+        span.event = (name, at, attributes = {}) => {
+          events.push([name, attributes])
+          event(name, at, attributes)
+        }
+        return span
+      }
+    })
+    return { events, tracer }
+  }
+
   it.effect("is on the call's span, with attempts that nobody waited for any more", () =>
     Effect.gen(function* () {
-      const events: Array<readonly [string, unknown]> = []
-      const tracer = Tracer.make({
-        span: (options) => {
-          const span = new Tracer.NativeSpan(options)
-          const event = span.event.bind(span)
-          span.event = (name, at, attributes) => {
-            events.push([name, attributes?.["outcome"]])
-            event(name, at, attributes)
-          }
-          return span
-        }
-      })
+      const { events, tracer } = noting()
       const call = yield* Effect.forkChild(
         LanguageModel.generateText({ prompt: "hello" }).pipe(Effect.provideService(Tracer.Tracer, tracer))
       )
       yield* settle
       yield* Fiber.interrupt(call)
-      assert.deepStrictEqual(events, [["attempt", "Interrupted"]])
+      assert.deepStrictEqual(
+        events.map(([name, { outcome }]) => [name, outcome]),
+        [["attempt", "Interrupted"]]
+      )
     }).pipe(Effect.provide(model([{ delay: 1_000 }], retried).layer))
   )
+
+  it.effect("has on its span the facts of own policies, and the usage, as attributes by themselves", () => {
+    const own: ModelProvider.Policy = (next) => {
+      const noted = CallTrail.record({ _tag: "Custom", policy: "mine", facts: { hour: 9, policy: "not mine" } })
+      return Effect.succeed({
+        ...next,
+        generateText: (request) => Effect.andThen(noted, next.generateText(request))
+      })
+    }
+    return Effect.gen(function* () {
+      const { events, tracer } = noting()
+      yield* Effect.provideService(LanguageModel.generateText({ prompt: "hello" }), Tracer.Tracer, tracer)
+      assert.deepStrictEqual(events.at(-1), ["Custom", { hour: 9, policy: "mine" }])
+      const nested = events.flatMap(([, facts]) => Object.values(facts)).filter((fact) => typeof fact === "object")
+      assert.deepStrictEqual(nested, [])
+      assert.isNumber(events[0]?.[1]["outputTokens"])
+    }).pipe(Effect.provide(model([{}], [own]).layer))
+  })
 })
 
 describe("Model.health", () => {

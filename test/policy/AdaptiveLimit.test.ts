@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Fiber, Option, Schema, Stream } from "effect"
 import { AiError, IdGenerator } from "effect/ai"
 import { TestClock } from "effect/testing"
-import { Deadline, PolicyHealth, PolicyReason } from "holdfast/core"
+import { Deadline, PolicyHealth, PolicyReason, type Verdict } from "holdfast/core"
 import { AdaptiveLimit } from "holdfast/policy"
 import type { ModelProvider } from "holdfast/provider"
 import * as Gradient from "../../src/policy/adaptive-limit/Gradient.ts"
@@ -387,7 +387,7 @@ describe("AdaptiveLimit", () => {
 
   it.effect("is not confused by calls shorter than a clock can tell", () =>
     Effect.gen(function* () {
-      const limited = yield* AdaptiveLimit.effect(() => "none", { initial: 4 })
+      const limited = yield* AdaptiveLimit.make({ classify: () => ({ blame: "none" }), initial: 4 })
       let inside = 0
       let most = 0
       const query = limited(
@@ -434,7 +434,8 @@ describe("AdaptiveLimit", () => {
 
   it.effect("limits any effects, by what their errors are said to mean", () =>
     Effect.gen(function* () {
-      const limited = yield* AdaptiveLimit.effect((error: 400 | 503) => (error === 503 ? "busy" : "none"), {
+      const limited = yield* AdaptiveLimit.make({
+        classify: (error: 400 | 503) => ({ blame: error === 503 ? "busy" : "none" }),
         initial: 2,
         maxWaiting: 0
       })
@@ -448,6 +449,32 @@ describe("AdaptiveLimit", () => {
       assert.strictEqual(yield* free, 2)
       assert.strictEqual(yield* Effect.flip(limited(Effect.fail(503 as const))), 503)
       assert.strictEqual(yield* free, 1)
+    })
+  )
+
+  it.effect("does not grow before the time an error asked to wait for", () =>
+    Effect.gen(function* () {
+      const widthAfter = Effect.fnUntraced(function* (retryAfter: Duration.Input | undefined) {
+        const classify = (blame: "busy"): Verdict.Classification => ({ blame, retryAfter })
+        const limited = yield* AdaptiveLimit.make({ classify, initial: 10 })
+        yield* Effect.flip(limited(Effect.fail("busy" as const)))
+        let [inside, most] = [0, 0]
+        const query = Effect.acquireUseRelease(
+          Effect.sync(() => (most = Math.max(most, ++inside))),
+          () => Effect.sleep("100 millis"),
+          () => Effect.sync(() => inside--)
+        )
+        const burst = Effect.all(
+          Array.from({ length: 60 }, () => limited(query)),
+          { concurrency: "unbounded" }
+        )
+        const all = yield* Effect.forkChild(burst.pipe(Effect.repeat({ times: 5 })))
+        yield* TestClock.adjust("30 seconds")
+        yield* Fiber.join(all)
+        return most
+      })
+      assert.isAbove(yield* widthAfter(undefined), 8)
+      assert.strictEqual(yield* widthAfter("1 hour"), 8)
     })
   )
 
@@ -470,7 +497,11 @@ describe("AdaptiveLimit", () => {
     ["maxWait", { maxWait: 0 }]
   ] as const)("rejects an option %s that makes no sense: %j", (name, options) => {
     assert.throws(() => AdaptiveLimit.learned(options), RangeError, `AdaptiveLimit option ${name} `)
-    assert.throws(() => AdaptiveLimit.effect(() => "none", options), RangeError, `AdaptiveLimit option ${name} `)
+    assert.throws(
+      () => AdaptiveLimit.make({ classify: () => ({ blame: "none" }), ...options }),
+      RangeError,
+      `AdaptiveLimit option ${name} `
+    )
   })
 
   it.effect.each([

@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Layer, Option, Random, Schema, Stream } from "effect"
+import { Duration, Effect, Fiber, Layer, Logger, Option, Random, Schema, Stream } from "effect"
 import { AiError, IdGenerator } from "effect/ai"
 import { CircuitBreaker as Circuits } from "effect/persistence"
 import { TestClock } from "effect/testing"
 import { Caller, CallTrail, PolicyHealth, PolicyReason } from "holdfast/core"
 import { CircuitBreaker } from "holdfast/policy"
+import type { ModelProvider } from "holdfast/provider"
 import { type Answer, failure, request, scripted, text } from "./scripted.ts"
 
 const ids = Effect.provideService(IdGenerator.IdGenerator, IdGenerator.defaultIdGenerator)
@@ -25,7 +26,7 @@ const busy = failure(new AiError.RateLimitError({}))
 const withoutJitter = Effect.provideService(Random.Random, { nextIntUnsafe: () => 0, nextDoubleUnsafe: () => 0 })
 
 /** A breaker around a provider that answers each call as the last `answers(…)` said, and how that goes. */
-const breaking = (policy = CircuitBreaker.perModel()) =>
+const breaking = (policy: ModelProvider.Policy = CircuitBreaker.perModel()) =>
   Effect.gen(function* () {
     const script: [Answer] = [{}]
     const { provider, seen } = scripted(script)
@@ -386,42 +387,19 @@ describe("CircuitBreaker", () => {
     }).pipe(withoutJitter, ids)
   )
 
-  describe("effect", () => {
-    it.effect("guards any effect, key by key, and fails with the plain reason", () =>
+  describe("make", () => {
+    it.effect("guards any effect, key by key, and fails with the reason itself", () =>
       Effect.gen(function* () {
-        const breaker = yield* CircuitBreaker.effect(
-          (error: "down" | "bad") => ({ blame: error === "down" ? "fault" : "none" }),
-          { consecutive: 1 }
-        )
+        const breaker = yield* CircuitBreaker.make({
+          classify: (error: "down" | "bad") => ({ blame: error === "down" ? "fault" : "none" }),
+          consecutive: 1
+        })
         yield* Effect.flip(breaker("a")(Effect.fail("bad" as const)))
         yield* Effect.flip(breaker("a")(Effect.fail("down" as const)))
         const refused = yield* Effect.flip(breaker("a")(Effect.die("must not run")))
-        assert.deepStrictEqual(refused, { _tag: "CircuitOpen", key: "a", retryAfterMillis: 5_000 })
+        assert.deepInclude(refused, { _tag: "CircuitOpen", key: "a", retryAfterMillis: 5_000 })
         assert.strictEqual(yield* breaker("b")(Effect.succeed(1)), 1)
       }).pipe(withoutJitter)
-    )
-  })
-
-  describe("openingMillis", () => {
-    const settings = CircuitBreaker.resolve({})
-    const Count = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 30 }))
-    const Draw = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))
-    const Said = Schema.UndefinedOr(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 })))
-
-    it.prop(
-      "opens for faults only when there are too many, never for less than was said, and never for more than the maximum but when that was said",
-      [Schema.Literals(["fault", "unusable", "busy", "none"]), Said, Count, Count, Count, Schema.Boolean, Count, Draw],
-      ([blame, said, successes, faults, faultsInARow, probe, openings, draw]) => {
-        const verdict = { blame, retryAfter: said === undefined ? undefined : Duration.millis(said) }
-        const tally = { successes, faults, faultsInARow }
-        const millis = CircuitBreaker.openingMillis(settings, verdict, tally, probe, openings, draw)
-        const calls = successes + faults
-        const tooMany = faultsInARow >= 5 || (calls >= 10 && faults / calls >= 0.5)
-        assert.strictEqual(millis !== undefined, blame === "unusable" || (blame === "fault" && (probe || tooMany)))
-        if (millis === undefined) return
-        assert.isAtLeast(millis, said ?? 4_000)
-        assert.isAtMost(millis, Math.max(300_000, (said ?? 0) + 1_000))
-      }
     )
   })
 
@@ -604,5 +582,67 @@ describe("CircuitBreaker.shared", () => {
         assert.strictEqual(yield* Fiber.join(failing), "InternalProviderError")
       }).pipe(Effect.provide(layer))
     }).pipe(withoutJitter, ids)
+  )
+
+  /** A store that says something else about one circuit, the last of those that are asked for. */
+  const odd = (admit: Circuits.CircuitBreakerStore["Service"]["admit"]) =>
+    Effect.map(Circuits.CircuitBreakerStore, (real) => {
+      const said = { admit, asked: 0 }
+      const layer = Layer.succeed(Circuits.CircuitBreakerStore, {
+        ...real,
+        admit: (key) => {
+          if (!key.endsWith("odd")) return real.admit(key)
+          said.asked++
+          return said.admit(key)
+        }
+      })
+      return { said, layer }
+    })
+  const asOdd = Caller.as({ tenant: "odd" })
+  const rejecting = (reason: Circuits.CircuitBreakerErrorReason) =>
+    Effect.fail(new Circuits.CircuitBreakerError({ reason }))
+
+  it.effect.each<[string, Circuits.CircuitBreakerStore["Service"]["admit"]]>([
+    ["is open for a century", (key) => rejecting(new Circuits.CircuitOpen({ key, retryAfter: Duration.days(36_525) }))],
+    ["is what no circuit is", () => Effect.succeed({ generation: NaN } as Circuits.Admission)],
+    ["cannot be asked for", () => rejecting(new Circuits.CircuitBreakerStoreError({ message: "WRONGTYPE" }))],
+    ["makes the driver throw", () => assert.fail("a bug")]
+  ])("goes by a circuit of this process for one that %s, and by the store for all others", ([, admit]) =>
+    Effect.gen(function* () {
+      const { layer, said } = yield* odd(admit)
+      yield* Effect.gen(function* () {
+        const breaker = yield* sharing({ consecutive: 2, perTenant: true })
+        const other = yield* sharing({ consecutive: 2, perTenant: true })
+        assert.strictEqual(yield* asOdd(breaker.generate), "ok")
+        breaker.answers({ error: down })
+        const failed = "InternalProviderError"
+        assert.deepStrictEqual(yield* asOdd(breaker.times(3)), [failed, failed, 5_000])
+        assert.deepStrictEqual([said.asked, yield* breaker.times(2)], [3, [failed, failed]])
+        // The store was asked for the others all the while.
+        assert.strictEqual(yield* other.generate, 5_000)
+      }).pipe(Effect.provide(layer))
+    }).pipe(withoutJitter, ids, Effect.provide([store, Logger.layer([])]))
+  )
+
+  it.effect("waits five minutes at most for whoever is said to probe", () =>
+    Effect.gen(function* () {
+      const { layer, said } = yield* odd((key) => rejecting(new Circuits.CircuitHalfOpen({ key })))
+      yield* Effect.gen(function* () {
+        const breaker = yield* sharing({ consecutive: 2, perTenant: true })
+        const asked = asOdd(breaker.generate)
+        assert.strictEqual(yield* asked, 0)
+        yield* TestClock.adjust("5 minutes")
+        assert.strictEqual(yield* asked, 0)
+        yield* TestClock.adjust("1 millis")
+        assert.deepStrictEqual([yield* asked, yield* asked], ["ok", "ok"])
+        // Once it says something else, it is believed again.
+        const { admit } = said
+        said.admit = (key) => rejecting(new Circuits.CircuitOpen({ key, retryAfter: Duration.seconds(1) }))
+        assert.strictEqual(yield* asked, 1_000)
+        yield* TestClock.adjust("1 second")
+        said.admit = admit
+        assert.strictEqual(yield* asked, 0)
+      }).pipe(Effect.provide(layer))
+    }).pipe(withoutJitter, ids, Effect.provide([store, Logger.layer([])]))
   )
 })

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, flow, Option, Stream } from "effect"
 import { AiError, IdGenerator, type LanguageModel, type Prompt, type Response } from "effect/ai"
-import { CallTrail } from "holdfast/core"
+import { CallTrail, PolicyReason } from "holdfast/core"
 import { Fallback } from "holdfast/policy"
 import { FaultyModel, StreamShape } from "holdfast/testing"
 import { request } from "./scripted.ts"
@@ -96,6 +96,22 @@ describe("Fallback", () => {
     }).pipe(ids)
   )
 
+  it.effect("goes on from a policy of an application's own exactly when that one blames who is inside", () =>
+    Effect.gen(function* () {
+      const options = yield* request
+      const answered = yield* Effect.forEach(["busy", "fault", "unusable", "none", undefined] as const, (blame) =>
+        Effect.gen(function* () {
+          const reason = { _tag: "Custom", policy: "mine", description: "no", retryable: false, facts: {} } as const
+          const error = PolicyReason.toAiError("mine", { ...reason, ...(blame && { blame }) })
+          const first = { ...(yield* made("a", saying("no"))).provider, generateText: () => Effect.fail(error) }
+          const chain = yield* Fallback.to((yield* made("b", saying("spare"))).provider)(first)
+          return Exit.isSuccess(yield* Effect.exit(chain.generateText(options)))
+        })
+      )
+      assert.deepStrictEqual(answered, [true, true, true, false, false])
+    }).pipe(ids)
+  )
+
   it.effect("sends each error to the provider that is there for it", () =>
     Effect.gen(function* () {
       const options = yield* request
@@ -173,6 +189,22 @@ describe("Fallback, mid-stream", () => {
       const asked: Prompt.Message | undefined = b.seen.log[0]?.request.prompt.content.at(-1)
       assert.deepInclude(asked, { role: "assistant" })
       assert.include(JSON.stringify(asked), `"Hel"`)
+    }).pipe(ids)
+  )
+
+  it.effect.each([
+    ["continue", 10, 1],
+    ["continue", 11, 0],
+    ["restart", 11, 1]
+  ] as const)("%s behind %i texts of 100,000 characters asks %i more", ([midStream, texts, asked]) =>
+    Effect.gen(function* () {
+      const long: FaultyModel.Behaviour = {
+        content: [{ text: "x".repeat(1_200_000), chunks: 12 }],
+        fault: { is: "cut", at: { after: texts } }
+      }
+      const { b, exit, parts } = yield* after(long, saying("the end"), { midStream })
+      assert.deepStrictEqual([b.seen.calls, Exit.isSuccess(exit)], [asked, asked === 1])
+      assert.isAtLeast(textOf(parts).length, texts * 100_000)
     }).pipe(ids)
   )
 

@@ -270,7 +270,7 @@ describe("Hedge", () => {
     Effect.gen(function* () {
       const { provider, seen } = scripted([{ delay: slow }])
       const inner = yield* Hedge.afterDelay(delay, always)(provider)
-      const next = yield* RetryBudget.shared({ maxAttempts: 1 })(inner)
+      const next = yield* RetryBudget.of({ maxAttempts: 1 })(inner)
       const { decisions } = yield* after(slow, next.generateText(yield* request))
       assert.deepStrictEqual([decisions, seen.calls], [[{ _tag: "HedgeRefused", why: "budget" }], 1])
     }).pipe(ids)
@@ -375,7 +375,7 @@ describe("Hedge", () => {
         (run) => Effect.as(Effect.sleep(run === 1 ? slow : 10), run),
         () => Effect.sync(() => open--)
       )
-      const within = yield* Hedge.effect({ delay, maxShare: 1 })
+      const within = yield* Hedge.make({ delay, maxShare: 1 })
       const fiber = yield* begun(within(work))
       yield* TestClock.adjust(110)
       assert.deepStrictEqual([yield* Fiber.join(fiber), open], [2, 0])

@@ -4,7 +4,24 @@ import { IdGenerator } from "effect/ai"
 import { TestClock } from "effect/testing"
 import { PolicyReason } from "holdfast/core"
 import { Model } from "holdfast/model"
-import { Pipeline } from "holdfast/policy"
+import {
+  AdaptiveLimit,
+  Bulkhead,
+  CircuitBreaker,
+  Degrade,
+  Fallback,
+  Hedge,
+  Pipeline,
+  Race,
+  RateLimit,
+  Repair,
+  ResponseCache,
+  Retry,
+  RetryBudget,
+  SingleFlight,
+  SpendBudget,
+  Timeout
+} from "holdfast/policy"
 import type { ModelProvider } from "holdfast/provider"
 import { FaultyModel, StreamShape } from "holdfast/testing"
 import { request, scripted } from "./scripted.ts"
@@ -17,11 +34,12 @@ const order = [
   "retryBudget",
   "cache",
   "singleFlight",
-  "fallback",
+  "repair",
   "circuitBreaker",
   "retry",
   "hedge",
   "spend",
+  "tenantLimit",
   "bulkhead",
   "rateLimit",
   "attempt"
@@ -51,8 +69,80 @@ describe("Pipeline.standard", () => {
   )
 
   it("leaves out what is asked to be left out", () => {
-    assert.lengthOf(Pipeline.standard(Object.fromEntries(order.map((name) => [name, false]))), 0)
-    assert.lengthOf(Pipeline.standard(), 6)
+    const { provider } = scripted([{}])
+    const policies = Pipeline.standard(Object.fromEntries(order.map((name) => [name, false])))
+    // The one that would put what each provider has around it.
+    assert.lengthOf(policies, 1)
+    assert.strictEqual(Effect.runSync(Effect.scoped(Model.compose({ provider, policies }))).readiness, undefined)
+    assert.lengthOf(Pipeline.standard(), 4)
+  })
+
+  const wrong = /must be/
+  const { provider: model } = scripted([{}])
+
+  it("takes no policy of another kind in a place: not in its types, and not when it is made", () => {
+    // @ts-expect-error a retry is no time limit
+    assert.throws(() => Pipeline.standard({ timeout: Retry.transient() }), wrong)
+    // @ts-expect-error the time of an attempt is not that of the call
+    assert.throws(() => Pipeline.standard({ timeout: Timeout.perAttempt("1 second") }), wrong)
+    // @ts-expect-error the time of the call is not that of an attempt
+    assert.throws(() => Pipeline.standard({ attempt: Timeout.overall("1 second") }), wrong)
+    // @ts-expect-error a time limit is no answer
+    assert.throws(() => Pipeline.standard({ degrade: Timeout.overall("1 second") }), wrong)
+    // @ts-expect-error a retry is no budget of retries
+    assert.throws(() => Pipeline.standard({ retryBudget: Retry.transient() }), wrong)
+    // @ts-expect-error a single flight is no cache
+    assert.throws(() => Pipeline.standard({ cache: SingleFlight.identical() }), wrong)
+    // @ts-expect-error a cache is no single flight
+    assert.throws(() => Pipeline.standard({ singleFlight: ResponseCache.exact({ timeToLive: "1 hour" }) }), wrong)
+    // @ts-expect-error a retry is no circuit breaker
+    assert.throws(() => Pipeline.standard({ circuitBreaker: Retry.transient() }), wrong)
+    // @ts-expect-error a retry is no repair
+    assert.throws(() => Pipeline.standard({ repair: Retry.transient() }), wrong)
+    // @ts-expect-error a circuit breaker is no retry
+    assert.throws(() => Pipeline.standard({ retry: CircuitBreaker.perModel() }), wrong)
+    // @ts-expect-error a rate limit is no bulkhead
+    assert.throws(() => Pipeline.standard({ bulkhead: RateLimit.adaptive() }), wrong)
+    // @ts-expect-error a bulkhead is no rate limit
+    assert.throws(() => Pipeline.standard({ rateLimit: Bulkhead.limit({ concurrency: 1 }) }), wrong)
+    // @ts-expect-error the limits of a provider are no tenant's
+    assert.throws(() => Pipeline.standard({ tenantLimit: RateLimit.adaptive() }), wrong)
+    // @ts-expect-error each provider would have this budget for itself
+    assert.throws(() => Pipeline.standard({ spend: SpendBudget.of({ tokens: 1 }) }), wrong)
+  })
+
+  it("takes no policy where its providers would escape the limits", () => {
+    // @ts-expect-error its providers are hidden
+    assert.throws(() => Pipeline.standard({ fallback: Fallback.to(model) }), wrong)
+    // @ts-expect-error its providers are hidden
+    assert.throws(() => Pipeline.standard({ fallback: Race.with([model]) }), wrong)
+    // @ts-expect-error its providers are hidden
+    assert.throws(() => Pipeline.standard({ race: Race.with([model]) }), wrong)
+    // @ts-expect-error its second provider is hidden
+    assert.throws(() => Pipeline.standard({ hedge: Hedge.afterDelay("1 second", { to: model }) }), wrong)
+  })
+
+  it("takes the policies of each place, and the time of an attempt as a duration", () => {
+    const policies = Pipeline.standard({
+      degrade: Degrade.to("sorry"),
+      timeout: Timeout.overall("1 minute"),
+      retryBudget: RetryBudget.of(),
+      cache: ResponseCache.exact({ timeToLive: "1 hour" }),
+      singleFlight: SingleFlight.identical(),
+      repair: Repair.structured(),
+      fallback: { to: [{ provider: model, when: () => true }], midStream: "restart", patience: "2 seconds" },
+      race: { with: [model, Effect.succeed(model)], stagger: "1 second" },
+      circuitBreaker: CircuitBreaker.perModel(),
+      retry: Retry.transient(),
+      hedge: { delay: "1 second" },
+      spend: Effect.runSync(SpendBudget.make({ tokens: 1 })),
+      tenantLimit: Effect.runSync(RateLimit.makePerTenant({ requests: { limit: 1, window: "1 second" } })),
+      bulkhead: AdaptiveLimit.learned(),
+      rateLimit: RateLimit.of({ requests: { limit: 1, window: "1 second" } }),
+      attempt: "20 seconds"
+    })
+    assert.lengthOf(policies, 7)
+    assert.lengthOf(Pipeline.standard({ attempt: Timeout.perAttempt({ idle: "1 second" }) }), 4)
   })
 
   it.effect("gets an answer past two failures, and a well-formed stream", () =>

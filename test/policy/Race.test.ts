@@ -242,7 +242,7 @@ describe("Race", () => {
   it.effect("asks no more providers than the budget of the call allows", () =>
     Effect.gen(function* () {
       const { calls, next, options } = yield* racing([{ delay: 30 }, { delay: 20 }, { delay: 10 }])
-      const bounded = yield* RetryBudget.shared({ maxAttempts: 2 })(next)
+      const bounded = yield* RetryBudget.of({ maxAttempts: 2 })(next)
       yield* after(30, bounded.generateText(options))
       assert.deepStrictEqual(calls(), [1, 1, 0])
     }).pipe(ids)
@@ -289,7 +289,7 @@ describe("Race", () => {
       const none = yield* Effect.flip(
         Effect.succeed(1).pipe(Race.effect([Effect.succeed(2)], { acceptable: () => false }))
       )
-      assert.deepStrictEqual(none, { _tag: "NotAcceptable", answers: 2 })
+      assert.deepInclude(none, { _tag: "NotAcceptable", answers: 2 })
       const failed: Effect.Effect<number, string> = Effect.fail("first")
       const error = yield* Effect.flip(failed.pipe(Race.effect<number, string, never>([Effect.fail("second")])))
       assert.strictEqual(error, "first")

@@ -21,11 +21,11 @@ const hour = { timeToLive: "1 hour" } as const
 const processOf = Effect.fnUntraced(function* <E>(
   backing: Layer.Layer<Persistence.BackingPersistence, E>,
   script: ReadonlyArray<Answer>,
-  options: Partial<ResponseCache.PersistedOptions> = {}
+  options: Partial<ResponseCache.SharedOptions> = {}
 ) {
   const { provider, seen } = scripted(script)
   const context = yield* Layer.build(Layer.fresh(backing))
-  const cache = yield* Effect.provideContext(ResponseCache.makePersisted({ ...hour, ...options }), context)
+  const cache = yield* Effect.provideContext(ResponseCache.makeShared({ ...hour, ...options }), context)
   return { seen, cache, cached: yield* cache.policy(provider) }
 })
 

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Fiber, Schema, Stream } from "effect"
+import { Clock, Duration, Effect, Fiber, Stream } from "effect"
 import { AiError, IdGenerator } from "effect/ai"
 import { TestClock } from "effect/testing"
+import type { Verdict } from "holdfast/core"
 import { Retry } from "holdfast/policy"
 import { failure, request, scripted, text, type Answer } from "./scripted.ts"
 
@@ -116,29 +117,10 @@ describe("Retry", () => {
     }).pipe(ids)
   )
 
-  const milliseconds = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 100_000 }))
-
-  it.prop(
-    "waits at least Retry-After, and beyond it at most what the back-off allows",
-    [
-      milliseconds,
-      milliseconds,
-      Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 9 })),
-      Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))
-    ],
-    ([retryAfter, base, retries, draw]) => {
-      const settings = Retry.resolve({ times: 10, base, cap: "30 seconds", maxRetryAfter: "2 minutes" })
-      const wait = Retry.delay(settings, { retryable: true, retryAfter: Duration.millis(retryAfter) }, retries, draw)
-      assert(typeof wait === "number")
-      assert.isAtLeast(wait, retryAfter)
-      assert.isAtMost(wait, retryAfter + Math.min(30_000, base * 2 ** retries))
-    }
-  )
-
   describe("of any effect", () => {
-    const describeError = (error: string) => ({
-      retryable: error !== "no",
-      retryAfter: error === "later" ? Duration.seconds(5) : undefined
+    const classify = (error: string): Verdict.Classification => ({
+      blame: error === "no" ? "none" : "busy",
+      retryAfter: error === "later" ? "5 seconds" : undefined
     })
     const failing = (...errors: ReadonlyArray<string>) => {
       const at: Array<number> = []
@@ -152,7 +134,7 @@ describe("Retry", () => {
     it.effect("tries again what its errors are said to be worth, never earlier than they ask for", () =>
       Effect.gen(function* () {
         const { at, effect } = failing("busy", "later")
-        assert.strictEqual(yield* afterAll(Retry.effect(describeError)(effect)), "done")
+        assert.strictEqual(yield* afterAll(Retry.effect({ classify })(effect)), "done")
         assert.strictEqual(at.length, 3)
         assert.isAtLeast((at[2] ?? 0) - (at[1] ?? 0), 5_000)
       })
@@ -161,9 +143,9 @@ describe("Retry", () => {
     it.effect("gives up on what cannot succeed, and when the attempts are used up", () =>
       Effect.gen(function* () {
         const hopeless = failing("no", "no")
-        assert.strictEqual(yield* Effect.flip(Retry.effect(describeError)(hopeless.effect)), "no")
+        assert.strictEqual(yield* Effect.flip(Retry.effect({ classify })(hopeless.effect)), "no")
         const busy = failing("busy", "busy", "busy", "busy")
-        assert.strictEqual(yield* afterAll(Effect.flip(Retry.effect(describeError, { times: 2 })(busy.effect))), "busy")
+        assert.strictEqual(yield* afterAll(Effect.flip(Retry.effect({ classify, times: 2 })(busy.effect))), "busy")
         assert.deepStrictEqual([hopeless.at.length, busy.at.length], [1, 3])
       })
     )
@@ -171,16 +153,11 @@ describe("Retry", () => {
     it.effect("adds up when nested, and never multiplies", () =>
       Effect.gen(function* () {
         const busy = failing(...Array.from({ length: 20 }, () => "busy"))
-        const twice = () => Retry.effect(describeError, { times: 2 })
+        const twice = () => Retry.effect({ classify, times: 2 })
         yield* afterAll(Effect.flip(busy.effect.pipe(twice(), twice())))
         assert.strictEqual(busy.at.length, 5)
       })
     )
-  })
-
-  it("goes on for as many times as it may, also without a wait", () => {
-    const settings = Retry.resolve({ times: 5_000, base: 0 })
-    assert.strictEqual(Retry.delay(settings, { retryable: true, retryAfter: undefined }, 4_000, 0.5), 0)
   })
 
   it("rejects options that make no sense", () => {
@@ -189,7 +166,7 @@ describe("Retry", () => {
     assert.throws(() => Retry.transient({ base: Infinity }), RangeError, "base")
     assert.throws(() => Retry.transient({ cap: -1 }), RangeError, "cap")
     assert.throws(
-      () => Retry.effect(() => ({ retryable: true, retryAfter: undefined }), { maxRetryAfter: -1 }),
+      () => Retry.effect({ classify: () => ({ blame: "fault" }), maxRetryAfter: -1 }),
       RangeError,
       "maxRetryAfter"
     )

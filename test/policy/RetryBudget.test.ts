@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
 import { AiError, IdGenerator } from "effect/ai"
 import { TestClock } from "effect/testing"
-import { PolicyHealth } from "holdfast/core"
+import { AttemptAllowance, PolicyHealth } from "holdfast/core"
 import { Retry, RetryBudget } from "holdfast/policy"
 import type { ModelProvider } from "holdfast/provider"
 import { failure, request, scripted } from "./scripted.ts"
@@ -45,7 +45,7 @@ describe("RetryBudget", () => {
   it.effect("bounds the attempts of one call by maxAttempts, whatever is inside", () =>
     Effect.gen(function* () {
       const { provider, seen } = scripted([{ error: overloaded }])
-      const bounded = RetryBudget.shared({ maxAttempts: 3, minPerSecond: 1_000 })
+      const bounded = RetryBudget.of({ maxAttempts: 3, minPerSecond: 1_000 })
       yield* fail(yield* stack(provider, bounded, Retry.transient(quick), Retry.transient(quick)), 2)
       assert.strictEqual(seen.calls, 6)
     }).pipe(ids)
@@ -54,7 +54,7 @@ describe("RetryBudget", () => {
   it.effect("lets an outage cost hardly more requests than there are calls", () =>
     Effect.gen(function* () {
       const { provider, seen } = scripted([{ error: overloaded }])
-      const budget = RetryBudget.shared({ ratio: 0.1, minPerSecond: 1, window: "10 seconds" })
+      const budget = RetryBudget.of({ ratio: 0.1, minPerSecond: 1, window: "10 seconds" })
       const bounded = yield* stack(provider, budget, Retry.transient(quick))
       yield* fail(bounded, 100)
       assert.strictEqual(seen.calls, 100 + 10)
@@ -64,7 +64,7 @@ describe("RetryBudget", () => {
   it.effect("gives what has left the window back", () =>
     Effect.gen(function* () {
       const { provider, seen } = scripted([{ error: overloaded }])
-      const budget = RetryBudget.shared({ ratio: 0, minPerSecond: 0.3, window: "10 seconds" })
+      const budget = RetryBudget.of({ ratio: 0, minPerSecond: 0.3, window: "10 seconds" })
       const bounded = yield* stack(provider, budget, Retry.transient(quick))
       yield* fail(bounded, 3)
       assert.strictEqual(seen.calls, 3 + 3)
@@ -78,7 +78,7 @@ describe("RetryBudget", () => {
     Effect.gen(function* () {
       const one = scripted([{ error: overloaded }])
       const two = scripted([{ error: overloaded }])
-      const budget = RetryBudget.shared({ ratio: 0, minPerSecond: 0.3, window: "10 seconds" })
+      const budget = RetryBudget.of({ ratio: 0, minPerSecond: 0.3, window: "10 seconds" })
       const both = (next: ModelProvider.ModelProvider) =>
         Effect.map(
           Effect.all([
@@ -96,37 +96,37 @@ describe("RetryBudget", () => {
     }).pipe(ids)
   )
 
-  it.effect("keeps counts of the thousand providers that were called last", () =>
+  it.effect("keeps counts of a thousand providers that were called lately, and further ones share theirs", () =>
     Effect.gen(function* () {
       const called = [
         ["first", ...Array.from({ length: 999 }, (_, n) => `${n}`)],
-        ["first", "last"]
+        ["first", "last", "after that"]
       ]
       const registry: Array<Effect.Effect<PolicyHealth.PolicyHealth>> = []
       const next: ModelProvider.ModelProvider = {
         name: "many",
         model: "m",
-        generateText: () => Effect.as(Effect.forEach(called.shift() ?? [], RetryBudget.count), []),
+        generateText: () => Effect.as(Effect.forEach(called.shift() ?? [], AttemptAllowance.count), []),
         streamText: () => Stream.empty
       }
-      const budget = RetryBudget.shared()
+      const budget = RetryBudget.of()
       const bounded = yield* stack(next, budget).pipe(Effect.provideService(PolicyHealth.Registry, registry))
       yield* bounded.generateText(yield* request)
       yield* bounded.generateText(yield* request)
       const [health] = yield* Effect.all(registry)
       assert(health?._tag === "RetryBudget")
-      assert.strictEqual(health.keys.length, 1_000)
+      assert.strictEqual(health.keys.length, 1_001)
       assert.deepStrictEqual(health.keys.slice(-2), [
         { key: "first", calls: 2, extra: 0 },
-        { key: "last", calls: 1, extra: 0 }
+        { key: "#", calls: 2, extra: 0 }
       ])
     }).pipe(ids)
   )
 
   it("rejects options that make no sense", () => {
-    assert.throws(() => RetryBudget.shared({ ratio: -1 }), RangeError, "ratio")
-    assert.throws(() => RetryBudget.shared({ minPerSecond: NaN }), RangeError, "minPerSecond")
-    assert.throws(() => RetryBudget.shared({ window: 0 }), RangeError, "window")
-    assert.throws(() => RetryBudget.shared({ maxAttempts: 0 }), RangeError, "maxAttempts")
+    assert.throws(() => RetryBudget.of({ ratio: -1 }), RangeError, "ratio")
+    assert.throws(() => RetryBudget.of({ minPerSecond: NaN }), RangeError, "minPerSecond")
+    assert.throws(() => RetryBudget.of({ window: 0 }), RangeError, "window")
+    assert.throws(() => RetryBudget.of({ maxAttempts: 0 }), RangeError, "maxAttempts")
   })
 })

@@ -367,12 +367,14 @@ describe("SingleFlight", () => {
   it.effect("shares the runs of any effect by its key, never between tenants", () =>
     Effect.gen(function* () {
       let runs = 0
-      const shared = yield* SingleFlight.effect({ key: (id: number) => `user ${id}` })((id) =>
-        Effect.delay(
-          Effect.sync(() => [id, ++runs]),
-          "1 second"
-        )
-      )
+      const shared = yield* SingleFlight.make({
+        key: (id: number) => `user ${id}`,
+        run: (id) =>
+          Effect.delay(
+            Effect.sync(() => [id, ++runs]),
+            "1 second"
+          )
+      })
       const calls = yield* begun(
         Effect.all([shared(1), shared(1), shared(2), shared(1).pipe(Caller.as({ tenant: "acme" }))], {
           concurrency: "unbounded"

@@ -34,7 +34,7 @@ interface Fault {
 
 const faults: Readonly<Record<string, Fault>> = {
   "the connection is cut": { at: (at) => ({ is: "cut", at }), ends: "NetworkError" },
-  "the connection is closed in order": { at: (at) => ({ is: "end", at }), ends: "NetworkError" },
+  "the connection is closed in order": { at: (at) => ({ is: "end", at }), ends: "InternalProviderError" },
   "nothing follows": { at: (at) => ({ is: "stall", at }), ends: "Interrupted" },
   "nothing but keep-alives follows": {
     at: (at) => ({ is: "stall", at, keepAlive: { every: "20 millis" } }),

@@ -96,6 +96,18 @@ layer(Web.layer)("Fetch.fetch does as Node's fetch", (it) => {
 })
 
 layer(Web.layer)("Fetch.fetch", (it) => {
+  it.effect("ends an answer at its end, however the request that asks for a stream is spaced", () =>
+    Effect.gen(function* () {
+      const web = yield* Web
+      const url = web.url((_, response) => void response.write("data: [DONE]\n\n"))
+      for (const stream of ['"stream":true', '"stream": true', '"stream" :\n\ttrue']) {
+        const init = { method: "POST", body: `{"model": "m", ${stream}}` }
+        const text = yield* Effect.promise(async () => (await Fetch.fetch(url, init)).text())
+        assert.include(text, "[DONE]")
+      }
+    })
+  )
+
   it.effect("passes pieces on as they come", () =>
     Effect.gen(function* () {
       const web = yield* Web

@@ -4,7 +4,7 @@ import { AiError, IdGenerator, type LanguageModel } from "effect/ai"
 import { TestClock } from "effect/testing"
 import { CallTrail, PolicyHealth, PolicyReason } from "holdfast/core"
 import { Model } from "holdfast/model"
-import { CircuitBreaker, ResponseCache, Retry } from "holdfast/policy"
+import { CircuitBreaker, Fallback, RateLimit, ResponseCache, Retry } from "holdfast/policy"
 import { AiSdk, type ModelProvider, ProviderPool } from "holdfast/provider"
 import { Supervisor } from "holdfast/supervisor"
 import { type Answer, failure, request, scripted, text } from "../policy/scripted.ts"
@@ -653,7 +653,10 @@ describe("ProviderPool", () => {
         const scope = yield* Scope.make()
         const provider = ProviderPool.make({ name: "chat", providers: { a: { ...member(), check } } })
         yield* Scope.provide(Layer.build(Model.layer({ provider })), scope)
+        // The first check begins before the clock moves on.
+        yield* TestClock.adjust(0)
         yield* TestClock.adjust("20 seconds")
+        yield* TestClock.adjust(0)
         assert.strictEqual(state.ran, 3)
         const running = Effect.map(Supervisor.list({ kind: "periodic", state: "running" }), (jobs) =>
           jobs.map(({ name }) => name)
@@ -679,4 +682,41 @@ describe("ProviderPool", () => {
     assert.throws(make({ eject: "1 hour" }), RangeError, "maxEject")
     assert.throws(make({ checkEvery: 0 }), RangeError, "checkEvery")
   })
+})
+
+describe("ProviderPool, when a member's own limits refuse", () => {
+  const limited = (provider: ModelProvider.ModelProvider) =>
+    Model.compose({
+      provider,
+      policies: [RateLimit.of({ requests: { limit: 1, window: "1 hour" }, burst: 1, maxWait: 0 })]
+    })
+
+  it.effect("lets a retry go on to another member at once", () =>
+    Effect.gen(function* () {
+      // Which member is asked first is chance.
+      for (let pools = 0; pools < 10; pools++) {
+        const [one, other] = [member(), member()]
+        const pool = yield* ProviderPool.make({
+          providers: { one: yield* limited(one.provider), other: yield* limited(other.provider) }
+        })
+        const model = yield* Retry.transient({ base: 0 })(pool)
+        const ask = Effect.flatMap(request, model.generateText)
+        yield* ask
+        yield* ask
+        assert.deepStrictEqual([one.seen.calls, other.seen.calls], [1, 1])
+      }
+    }).pipe(ids)
+  )
+
+  it.effect("lets a fallback go on from a pool that has other members", () =>
+    Effect.gen(function* () {
+      const [one, other, spare] = [member(), member(), member()]
+      one.answers({ error: down })
+      other.answers({ error: down })
+      const pool = yield* ProviderPool.make({ providers: { one: one.provider, other: other.provider } })
+      const model = yield* Fallback.to(spare.provider)(pool)
+      yield* Effect.flatMap(request, model.generateText)
+      assert.strictEqual(spare.seen.calls, 1)
+    }).pipe(ids)
+  )
 })

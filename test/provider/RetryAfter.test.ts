@@ -112,3 +112,10 @@ describe("RetryAfter.fromText", () => {
     assert.isBelow(performance.now() - start, 500)
   })
 })
+
+it("takes a number that would be decades for a time since 1970", () => {
+  const wait = (headers: Record<string, string>) => millis(RetryAfter.fromHeaders(headers))
+  assert.strictEqual(wait({ date: sent, "retry-after": String(sentMillis / 1_000 + 2) }), 2_000)
+  assert.strictEqual(wait({ date: sent, "retry-after-ms": String(sentMillis + 1_500) }), 1_500)
+  assert.isUndefined(wait({ "retry-after": String(sentMillis / 1_000 + 2) }))
+})

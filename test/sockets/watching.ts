@@ -1,6 +1,7 @@
 /** An HTTP server that knows which requests of each call are open. */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { Deferred, Effect } from "effect"
+import * as Cancelling from "./cancelling.ts"
 import { listening } from "./listening.ts"
 import * as ThreadClock from "./threadClock.ts"
 
@@ -68,3 +69,34 @@ export const summary = (millis: ReadonlyArray<number>) => {
   const [p50, p99, max] = [at(0.5), at(0.99), at(1)]
   return { p50, p99, max, text: `p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, max ${max.toFixed(1)} ms` }
 }
+
+/**
+ * Makes requests with Node's own `fetch`, to a server that answers none, and aborts them: what such a measurement shows
+ * when nothing of ours is measured. A whole process's work, its garbage and that of the calls beside them delay these too.
+ */
+export const aborting = Effect.gen(function* () {
+  const server = yield* watching(
+    ({ url }) => Number(url?.slice(1)),
+    (_response, _call, { reach }) => reach()
+  )
+  return (call: number, waitMillis: number): Effect.Effect<number> =>
+    Effect.suspend(() => {
+      const [watched, controller] = [server.watch(call), new AbortController()]
+      const ended = request(`${server.origin}/${call}`, controller.signal)
+      return Cancelling.outlived(watched, waitMillis, () =>
+        Effect.suspend(() => {
+          const toldAt = ThreadClock.now()
+          controller.abort()
+          return Effect.as(
+            Effect.promise(() => ended),
+            toldAt
+          )
+        })
+      ).pipe(Effect.orDie)
+    })
+})
+
+const request = (url: string, signal: AbortSignal) => fetch(url, { signal }).catch(() => {})
+
+/** Of how many calls one has such a request beside it. */
+export const eachOfThem = 4

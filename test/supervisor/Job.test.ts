@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Stream } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Job, Supervisor } from "holdfast/supervisor"
 import { settle } from "./settle.ts"
@@ -79,5 +79,31 @@ describe("awaiting and cancelling many", () => {
         ["cancelled", "running"]
       )
     }).pipe(Effect.provide(Supervisor.layer()))
+  )
+})
+
+describe("the handle of another supervisor", () => {
+  // As somebody's own supervisor would make one, which no type can keep out.
+  const foreign = { id: "theirs", name: "theirs" } as unknown as Job.Job<number, never>
+  const isForeign = (error: unknown) =>
+    assert.include(String(error), "Job theirs was not submitted to Holdfast's supervisor")
+
+  it.effect("is refused by what can fail with a typed error", () =>
+    Effect.gen(function* () {
+      isForeign(yield* Effect.flip(Job.join(foreign)))
+      isForeign(yield* Effect.flip(Job.await(foreign, { limit: "1 second" })))
+      isForeign(yield* Effect.flip(Stream.runDrain(Job.progress(foreign))))
+      isForeign(yield* Effect.flip(Stream.runDrain(Job.events(foreign))))
+    })
+  )
+
+  it.effect("is refused by what cannot fail with a defect that says the same", () =>
+    Effect.gen(function* () {
+      for (const use of [Job.status(foreign), Job.cancel(foreign)]) {
+        const exit = yield* Effect.exit(use)
+        assert(Exit.isFailure(exit))
+        isForeign(Cause.squash(exit.cause))
+      }
+    })
   )
 })

@@ -19,6 +19,9 @@ const idle: Supervisor.Health = {
   errorRatio: 0,
   stuck: [],
   failingPeriodic: [],
+  paused: { jobs: 0, names: [] },
+  droppedReports: 0,
+  failureHook: { ignoring: 0, missed: 0 },
   eventLoopLagMillis: 0,
   score: 100
 }

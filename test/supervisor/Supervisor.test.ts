@@ -432,7 +432,7 @@ describe("failures", () => {
       const events = yield* Supervisor.events({ after: 0 }).pipe(Stream.take(4), Stream.runCollect)
       assert.deepStrictEqual(
         events.map((event) => event._tag),
-        ["JobSubmitted", "JobStarted", "FailureHookFailed", "JobFailed"]
+        ["JobSubmitted", "JobStarted", "JobFailed", "FailureHookFailed"]
       )
     }).pipe(Effect.provide(Supervisor.layer({ onFailure: () => Effect.die("hook broke") })), Effect.provide(quiet))
   )

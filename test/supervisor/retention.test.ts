@@ -152,6 +152,7 @@ describe("layerConfig", () => {
     ["HOLDFAST_CONCURRENCY", "0"],
     ["HOLDFAST_MAX_PENDING", "many"],
     ["HOLDFAST_TIMEOUT", "soon"],
+    ["HOLDFAST_AGING", "Infinity"],
     ["HOLDFAST_RETAIN_FOR", "0 seconds"]
   ] as const)("says that %s=%s is wrong", ([key, value]) =>
     Effect.gen(function* () {

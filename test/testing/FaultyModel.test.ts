@@ -109,7 +109,7 @@ describe("FaultyModel", () => {
       const where = typeof at === "string" ? at : `${at.after} ${at.in ?? "chunks"}`
       for (const [is, tag, isRetryable] of [
         ["cut", "NetworkError", true],
-        ["end", "NetworkError", true],
+        ["end", "InternalProviderError", true],
         ["malformed", "InvalidResponseError", false]
       ] as const) {
         it.effect(`${form}: ${is} at ${where}`, () =>
@@ -395,7 +395,7 @@ describe("FaultyModel", () => {
 
   it.each<readonly [FaultyModel.Options, string]>([
     [{ script: [] }, "script must have at least one behaviour, not 0"],
-    [{ remember: -1 }, "remember must not be negative, not -1"],
+    [{ remember: -1 }, "FaultyModel option remember must be a whole number of at least 0, got -1"],
     [{ script: [{ latency: { gap: -1 } }] }, "latency.gap must not be negative, not -1"],
     [
       { script: [{ content: [{ text: "a", chunks: 0 }] }] },
@@ -499,6 +499,7 @@ describe("FaultyModel by chance", () => {
         const expected =
           behaviour.fault === undefined ? "completed" : behaviour.fault.is === "stall" ? "interrupted" : "failed"
         assert.deepStrictEqual([streamed.entry?.ended, whole.entry?.ended], [expected, expected])
+        assert.strictEqual(streamed.entry?.error?.isRetryable, whole.entry?.error?.isRetryable)
         assert.strictEqual(streamed.entry?.error?.reason._tag, whole.entry?.error?.reason._tag)
         const took = ({ entry }: typeof whole) => (entry?.endMillis ?? 0) - (entry?.startMillis ?? 0)
         if (expected !== "interrupted") assert.strictEqual(took(streamed), took(whole))

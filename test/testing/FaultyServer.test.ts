@@ -356,8 +356,16 @@ describe("FaultyServer.bucket", () => {
   )
 
   it("refuses rates and bursts that make no sense", () => {
-    assert.throws(() => FaultyServer.bucket({ perSecond: -1 }), RangeError, "perSecond must not be negative, not -1")
-    assert.throws(() => FaultyServer.bucket({ perSecond: 1, burst: 0 }), RangeError, "burst must be at least 1, not 0")
+    assert.throws(
+      () => FaultyServer.bucket({ perSecond: -1 }),
+      RangeError,
+      "Bucket option perSecond must be a finite number of at least 0, got -1"
+    )
+    assert.throws(
+      () => FaultyServer.bucket({ perSecond: 1, burst: 0 }),
+      RangeError,
+      "Bucket option burst must be a finite number of at least 1, got 0"
+    )
   })
 })
 

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import { connect, createServer, type Server, type Socket } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Metric, Ref, Scope, Stream } from "effect"
@@ -11,7 +11,7 @@ const leakOf = <A, E>(program: Effect.Effect<A, E>, options: LeakDetector.Option
   Effect.flip(LeakDetector.check(program, options))
 
 const isLeak = (error: unknown, fibers: number, handles: Record<string, number>) => {
-  assert(error instanceof LeakDetector.Leaked)
+  assert(error instanceof LeakDetector.Leaked, String(error))
   assert.deepStrictEqual({ fibers: error.fibers, handles: error.handles }, { fibers, handles })
 }
 
@@ -89,6 +89,36 @@ describe("LeakDetector.check finds", () => {
     })
   )
 
+  it.effect("a timer left running, and says where it was made", () =>
+    Effect.gen(function* () {
+      let made = ""
+      const { open } = yield* leftOpen(
+        () => {
+          // On one line.
+          const [here, timer] = [new Error("here"), setInterval(() => {}, 60_000)]
+          made = /LeakDetector\.test\.ts:\d+/.exec(here.stack ?? "")?.[0] ?? "nowhere"
+          return timer
+        },
+        (timer) => clearInterval(timer)
+      )
+      const left = yield* leakOf(open)
+      assert(left instanceof LeakDetector.Leaked)
+      assert.lengthOf(left.origins, 1)
+      assert.match(left.origins[0] ?? "", /^Timeout at \/.*\/test\/testing\/LeakDetector\.test\.ts:\d+:\d+$/)
+      assert.include(left.message, `left behind: 1 Timeout (Timeout at `)
+      assert.include(left.message, `${made}:`)
+    })
+  )
+
+  it.live("a timer of Effect's own, which was made nowhere in the program", () =>
+    Effect.gen(function* () {
+      const { fork } = yield* leftRunning(Effect.sleep("1 hour"))
+      const left = yield* leakOf(fork)
+      assert(left instanceof LeakDetector.Leaked)
+      assert.strictEqual(left.message, "left behind: 1 fiber, 1 Timeout")
+    })
+  )
+
   it.effect("a timer left running while another one ends", () =>
     Effect.gen(function* () {
       const other = startTimer()
@@ -113,14 +143,15 @@ describe("LeakDetector.check finds", () => {
 
   it.effect("an open socket, on both its ends", () =>
     Effect.gen(function* () {
-      const accepted = new Set<Socket>()
-      const server = createServer((socket) => accepted.add(socket))
-      const port = yield* Effect.acquireRelease(listen(server), () => Effect.sync(() => server.close()))
-      const sockets = yield* Effect.acquireRelease(Ref.make<ReadonlyArray<Socket>>([]), (ref) =>
-        Effect.map(Ref.get(ref), (open) => [...open, ...accepted].forEach((socket) => socket.destroy()))
-      )
-      const left = yield* leakOf(Effect.tap(opened(port), (socket) => Ref.set(sockets, [socket])))
-      isLeak(left, 0, { TCPSocketWrap: 2 })
+      const open = new Set<Server | Socket>()
+      const close = (each: Server | Socket) => ("destroy" in each ? each.destroy() : each.close())
+      yield* Effect.addFinalizer(() => Effect.sync(() => open.forEach(close)))
+      const program = Effect.gen(function* () {
+        const server = createServer((socket) => open.add(socket))
+        open.add(server)
+        open.add(yield* Effect.flatMap(listen(server), opened))
+      })
+      isLeak(yield* leakOf(program), 0, { TCPServerWrap: 1, TCPSocketWrap: 2 })
     })
   )
 
@@ -210,6 +241,26 @@ describe("LeakDetector.check passes", () => {
     })
   )
 
+  it.live("what others start and leave open meanwhile: a timer, a server, a fiber's sleep", () =>
+    Effect.gen(function* () {
+      const begun = yield* Deferred.make<void>()
+      const done = yield* Deferred.make<void>()
+      const program = Effect.andThen(Deferred.succeed(begun, undefined), Deferred.await(done))
+      const checked = yield* Effect.forkChild(LeakDetector.check(program, quick))
+      yield* Deferred.await(begun)
+      const { open: timer } = yield* leftOpenTimer
+      const { open: server } = yield* leftOpen(
+        () => createServer(),
+        (each) => each.close()
+      )
+      yield* timer
+      yield* Effect.flatMap(server, listen)
+      yield* Effect.forkScoped(Effect.sleep("1 hour"))
+      yield* Deferred.succeed(done, undefined)
+      yield* Fiber.join(checked)
+    })
+  )
+
   it.effect("open handles when told not to look", () =>
     Effect.gen(function* () {
       const { open } = yield* leftOpenTimer
@@ -242,6 +293,31 @@ describe("LeakDetector.check passes", () => {
       assert.isTrue(yield* Ref.get(released))
     })
   )
+})
+
+describe("LeakDetector.check in a runtime that does not tell of handles", () => {
+  // As in Bun, whose hooks are never called.
+  const blind = `
+    import hooks from "node:async_hooks"
+    import { syncBuiltinESMExports } from "node:module"
+    const hook = { enable: () => hook, disable: () => hook }
+    hooks.createHook = () => hook
+    syncBuiltinESMExports()
+    const { Effect } = await import("effect")
+    const { LeakDetector } = await import("holdfast/testing")
+    const timer = Effect.sync(() => void setInterval(() => {}, 1_000).unref())
+    await Effect.runPromise(LeakDetector.check(timer))
+  `
+
+  it("says so, and looks at fibers only", () => {
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath,
+      ["--conditions=holdfast-source", "--input-type=module", "--eval", blind],
+      { encoding: "utf8", cwd: process.cwd() }
+    )
+    assert.strictEqual(status, 0, stderr)
+    assert.include(stdout + stderr, "this runtime does not tell which timers and sockets are open")
+  })
 })
 
 describe("LeakDetector.make", () => {

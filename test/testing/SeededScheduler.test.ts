@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Clock, Deferred, Effect, Exit, Fiber, Random, Ref } from "effect"
+import { Cause, Clock, Deferred, Effect, Exit, Fiber, Random, Ref, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { SeededScheduler } from "holdfast/testing"
 
@@ -92,6 +92,25 @@ describe("SeededScheduler.run", () => {
     }
   })
 
+  it("ends what is interrupted before it has started, and never starts it, in any order", () => {
+    const closed = Effect.suspend(() => {
+      const scope = Scope.makeUnsafe("parallel")
+      const nested = Effect.andThen(Effect.yieldNow, Effect.forkIn(Effect.never, scope))
+      return Effect.andThen(
+        Effect.forkIn(nested, scope),
+        Effect.andThen(Effect.yieldNow, Scope.close(scope, Exit.void))
+      )
+    })
+    for (const interrupted of [
+      Effect.flatMap(Effect.forkChild(Effect.never), Fiber.interrupt),
+      Effect.flatMap(Effect.forkDetach(Effect.never, { startImmediately: true }), Fiber.interrupt),
+      Effect.scoped(Effect.forkScoped(Effect.never)),
+      closed
+    ]) {
+      assert.deepStrictEqual(SeededScheduler.explore(interrupted).failures, [])
+    }
+  })
+
   it("lets programs adjust the clock as under TestClock", () => {
     const program = Effect.gen(function* () {
       const fiber = yield* Effect.forkChild(Effect.sleep("5 minutes"))
@@ -147,6 +166,16 @@ describe("SeededScheduler.run", () => {
 })
 
 describe("SeededScheduler.explore", () => {
+  it("counts a deadlock, a program without an end and an error each as one outcome", () => {
+    const outcomesOf = (program: Effect.Effect<unknown, unknown>, maxSteps = 1_000) =>
+      Array.from(SeededScheduler.explore(program, { runs: 50, maxSteps }).outcomes.keys())
+    const never = Effect.andThen(Effect.yieldNow, Effect.never)
+    assert.deepStrictEqual(outcomesOf(never), ["Deadlock"])
+    assert.deepStrictEqual(outcomesOf(Effect.forever(Effect.yieldNow)), ["Endless"])
+    assert.deepStrictEqual(outcomesOf(Effect.andThen(Effect.yieldNow, Effect.fail("no"))), ["fail(no)"])
+    assert.deepStrictEqual(outcomesOf(Effect.andThen(Effect.yieldNow, Effect.interrupt)), ["interrupted"])
+  })
+
   it("tells the outcomes, each with a seed that gives it", () => {
     const { failures, orders, outcomes, runs } = SeededScheduler.explore(interleaved, { runs: 300, seed: 1_000 })
     assert.strictEqual(runs, 300)

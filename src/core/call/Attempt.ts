@@ -3,14 +3,19 @@
  */
 import { Context, Schema } from "effect"
 import type { AiError } from "effect/ai"
-import * as Failure from "../Failure.ts"
+import * as Failure from "./Failure.ts"
 import * as PolicyReason from "./PolicyReason.ts"
+import * as Usage from "./Usage.ts"
 
 /**
  * Why an attempt was made: the call itself, or the policy that decided on one more. `continuation`: a fallback that was
- * asked to go on from the text of a stream that broke.
+ * asked to go on from the text of a stream that broke. `repair`: the model was told what was wrong with its answer. `custom:NAME`: the policy of that name, which has no word of its
+ * own here: an application's, or a new one.
  */
-export const Origin = Schema.Literals(["call", "retry", "hedge", "race", "fallback", "continuation", "refresh"])
+export const Origin = Schema.Union([
+  Schema.Literals(["call", "retry", "repair", "hedge", "race", "fallback", "continuation", "refresh"]),
+  Schema.TemplateLiteral(["custom:", Schema.String])
+])
 export type Origin = typeof Origin.Type
 
 /** Why the attempts of the present fiber are made. A policy that makes one more provides its own. */
@@ -55,16 +60,28 @@ export const Outcome = Schema.Union([
 ])
 export type Outcome = typeof Outcome.Type
 
-export const Attempt = Schema.Struct({
+const begun = {
+  /** 1 for the attempt of the call that began first, then 2, 3, … */
+  number: Schema.Int,
   provider: Schema.String,
   model: Schema.String,
   origin: Origin,
   /** Milliseconds since 1970. */
   startedAtMillis: Schema.Finite,
-  durationMillis: Schema.Finite,
   /** From its start to the first content, of a stream that brought any. */
-  firstContentMillis: Schema.optionalKey(Schema.Finite),
-  outcome: Outcome
+  firstContentMillis: Schema.optionalKey(Schema.Finite)
+}
+
+/** An attempt that has not ended. */
+export const InFlight = Schema.Struct(begun)
+export type InFlight = typeof InFlight.Type
+
+export const Attempt = Schema.Struct({
+  ...begun,
+  durationMillis: Schema.Finite,
+  outcome: Outcome,
+  /** The tokens it used, where the provider said so. */
+  usage: Schema.optionalKey(Usage.Usage)
 })
 export type Attempt = typeof Attempt.Type
 

@@ -4,12 +4,14 @@
  * It travels in fiber context: set it once around a request handler or a job, and all calls inside have it.
  */
 import { Context, Effect } from "effect"
-import * as Priority from "../Priority.ts"
+import * as OptionCheck from "../OptionCheck.ts"
+import * as Priority from "../queue/Priority.ts"
 
 export interface Caller {
   /**
    * Who it is for: a tenant, a customer, a user. Keys of caches, limits and budgets contain it, so what belongs to one
-   * tenant is never given to another. Default: nobody in particular.
+   * tenant is never given to another: tenants are the same when their names are, character by character, and one with an
+   * empty name is a tenant too. Default: nobody in particular.
    */
   readonly tenant: string | undefined
   /** What kind of task it is, as in `diagnosis-inference`: part of a cache's key. Default: none. */
@@ -32,6 +34,8 @@ export interface Options {
 /**
  * Says for whom all model calls inside an effect are made; what is not given stays as it is around it.
  *
+ * Throws a `RangeError` for a tenant or a task that is no text, and for a priority that is none.
+ *
  * **Example**
  *
  * ```ts run
@@ -42,11 +46,18 @@ export interface Options {
  * Effect.runSync(who.pipe(Caller.as({ tenant: "acme", priority: "high" }))) // => ["acme", 10]
  * ```
  */
-export const as =
-  (options: Options) =>
-  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+export const as = (options: Options) => {
+  const tenant = options.tenant === undefined ? undefined : check.text("tenant", options.tenant)
+  const task = options.task === undefined ? undefined : check.text("task", options.task)
+  const { priority } = options
+  if (priority !== undefined && !Priority.isPriority(priority))
+    check.reject("priority", "a level or a number", priority)
+  return <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.updateService(self, Current, (outer) => ({
-      tenant: options.tenant ?? outer.tenant,
-      task: options.task ?? outer.task,
-      priority: options.priority === undefined ? outer.priority : Priority.toNumber(options.priority)
+      tenant: tenant ?? outer.tenant,
+      task: task ?? outer.task,
+      priority: priority === undefined ? outer.priority : Priority.toNumber(priority)
     }))
+}
+
+const check = OptionCheck.of("Caller.as")

@@ -11,9 +11,23 @@ export const RetryScheduled = Schema.TaggedStruct("RetryScheduled", {
   waitMillis: Schema.Finite
 })
 
-/** What could have been tried again was not. */
+/** What could have been tried again was not. `patience`: the next provider in line was asked instead. */
 export const RetryRefused = Schema.TaggedStruct("RetryRefused", {
-  why: Schema.Literals(["times", "budget", "retryAfterTooLong", "deadline"])
+  why: Schema.Literals(["times", "budget", "retryAfterTooLong", "deadline", "patience"])
+})
+
+/** An answer could not be read, and the model is asked again, with that answer and what is wrong with it. */
+export const RepairRequested = Schema.TaggedStruct("RepairRequested", {
+  /** 1 for the first time. */
+  repair: Schema.Int
+})
+
+/**
+ * An answer could not be read, and the model was not asked again. `cut`: it was ended by its length or a filter; `tools`: it
+ * calls tools, whose results the model waits for.
+ */
+export const RepairRefused = Schema.TaggedStruct("RepairRefused", {
+  why: Schema.Literals(["times", "budget", "deadline", "cut", "tools"])
 })
 
 /**
@@ -28,7 +42,7 @@ export const AttemptWithheld = Schema.TaggedStruct("AttemptWithheld", {
 
 /** A call waited for its turn. */
 export const Waited = Schema.TaggedStruct("Waited", {
-  policy: Schema.Literals(["AdaptiveLimit", "Bulkhead", "RateLimit"]),
+  policy: Schema.String,
   millis: Schema.Finite
 })
 
@@ -67,7 +81,7 @@ export const HedgeRefused = Schema.TaggedStruct("HedgeRefused", {
 
 /** Several attempts were under way, and this provider's answer was taken. */
 export const AttemptWon = Schema.TaggedStruct("AttemptWon", {
-  policy: Schema.Literals(["Hedge", "Race"]),
+  policy: Schema.String,
   provider: Schema.String,
   model: Schema.String
 })
@@ -96,12 +110,23 @@ export const SpendRecorded = Schema.TaggedStruct("SpendRecorded", {
   estimated: Schema.Boolean
 })
 
+/** What a policy that has no decision of its own here decided: an application's, or a new one. */
+export const Custom = Schema.TaggedStruct("Custom", {
+  /** The policy's name. */
+  policy: Schema.String,
+  /** The attempt that it concerns: the one that ended `last`, or the `next` to be sent. Default: the call as a whole. */
+  attempt: Schema.optionalKey(Schema.Literals(["last", "next"])),
+  facts: PolicyReason.Facts
+})
+
 export const Decision = Schema.Union([
   // What ended an attempt, or the whole call, by its time.
   PolicyReason.TimedOut,
   PolicyReason.TooSlow,
   RetryScheduled,
   RetryRefused,
+  RepairRequested,
+  RepairRefused,
   AttemptWithheld,
   Waited,
   CircuitOpened,
@@ -119,6 +144,7 @@ export const Decision = Schema.Union([
   ProviderEjected,
   ProviderReturned,
   Degraded,
-  SpendRecorded
+  SpendRecorded,
+  Custom
 ])
 export type Decision = typeof Decision.Type

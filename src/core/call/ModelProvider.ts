@@ -7,6 +7,7 @@
  */
 import type { Effect, Scope, Stream } from "effect"
 import type { AiError, IdGenerator, LanguageModel, Response } from "effect/ai"
+import * as Key from "./Key.ts"
 
 export interface ModelProvider {
   /** Who answers, for logs, metrics and keys: `"openai"`. */
@@ -42,6 +43,9 @@ export interface ModelProvider {
    */
   readonly readiness?: Effect.Effect<Readiness> | undefined
 }
+
+/** Names a provider in keys, trails and health: `openai/gpt-5-mini`. A `%`, `#` or lone surrogate is escaped, and a `/` in its name. */
+export const keyOf = ({ model, name }: Pick<ModelProvider, "name" | "model">): string => Key.ofModel(name, model)
 
 /**
  * What a call would meet. `circuitOpen`: it would be turned away; `circuitHalfOpen`: it would be the probe on which all

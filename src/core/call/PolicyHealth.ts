@@ -2,6 +2,7 @@
  * Collects how the policies of a model are: each one registers once how to look at its state.
  */
 import { Context, Effect } from "effect"
+import type { Facts } from "./PolicyReason.ts"
 
 interface Base<Tag extends string> {
   readonly _tag: Tag
@@ -38,7 +39,13 @@ export interface RateLimitHealth extends Base<"RateLimit"> {
       readonly available: number
       /** Whether it was told by the provider, or given as an option. */
       readonly learned: boolean
+      /** Until what was told is forgotten, if it is not told again; none of what was given. */
+      readonly expiresInMillis: number | undefined
+      /** Whether so little was told that a call goes every five minutes all the same. */
+      readonly clamped: boolean
     }>
+    /** Headers of the last response that cannot be meant, and were not read: `ratelimit-policy: 1;w=31536000`. */
+    readonly unreadable: ReadonlyArray<string>
   }>
 }
 
@@ -111,6 +118,13 @@ export interface PoolHealth extends Base<"ProviderPool"> {
   }>
 }
 
+/** A policy that has no health of its own here: an application's, or a new one. */
+export interface CustomHealth extends Base<"Custom"> {
+  /** The policy's name. */
+  readonly policy: string
+  readonly facts: Facts
+}
+
 export type PolicyHealth =
   | BreakerHealth
   | RateLimitHealth
@@ -122,6 +136,7 @@ export type PolicyHealth =
   | HedgeHealth
   | SpendHealth
   | PoolHealth
+  | CustomHealth
 
 /** Where policies register while a model is built. */
 export const Registry = Context.Reference<Array<Effect.Effect<PolicyHealth>> | undefined>(
@@ -129,6 +144,11 @@ export const Registry = Context.Reference<Array<Effect.Effect<PolicyHealth>> | u
   { defaultValue: () => undefined }
 )
 
-/** Makes a policy's state part of its model's health. Call it once, where the policy makes its state. */
+/**
+ * Makes a policy's state part of its model's health. Call it where the policy makes its state; state that several of the
+ * model's providers share is registered once, by the same `read`.
+ */
 export const register = (read: Effect.Effect<PolicyHealth>): Effect.Effect<void> =>
-  Effect.map(Registry, (registry) => void registry?.push(read))
+  Effect.map(Registry, (registry) => {
+    if (registry?.includes(read) === false) registry.push(read)
+  })

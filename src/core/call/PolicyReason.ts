@@ -7,6 +7,10 @@
  */
 import { Duration, Option, Schema } from "effect"
 import { AiError } from "effect/ai"
+import * as OptionCheck from "../OptionCheck.ts"
+import * as SafeText from "../SafeText.ts"
+import * as ShownError from "../ShownError.ts"
+import { dimensions } from "./LimitHeaders.ts"
 
 /**
  * Ends a call whose time was up. `clock` names which limit: until the headers, until the first content, between two
@@ -23,18 +27,23 @@ export const TooSlow = Schema.TaggedStruct("TooSlow", {
   atLeast: Schema.Finite
 })
 
+// Whose limit it is. That of the caller's tenant ends the call; left out, it is one provider's, and another may be asked.
+const limitOf = Schema.optionalKey(Schema.Literal("tenant"))
+
 /** Turns a call away because too many already wait for their turn, or because its own did not come in time. */
 export const QueueFull = Schema.TaggedStruct("QueueFull", {
   limit: Schema.Int,
   maxWaiting: Schema.Int,
   /** How long it waited, of a call whose turn did not come in time. */
-  waitedMillis: Schema.optionalKey(Schema.Finite)
+  waitedMillis: Schema.optionalKey(Schema.Finite),
+  limitOf
 })
 
 /** Turns a call away before it is sent: what is left of its whole-call time is less than it is expected to need. */
 export const DeadlineTooNear = Schema.TaggedStruct("DeadlineTooNear", {
   remainingMillis: Schema.Finite,
-  neededMillis: Schema.Finite
+  neededMillis: Schema.Finite,
+  limitOf
 })
 
 /** Turns a call away because calls with this key fail; another may be tried after `retryAfterMillis`. */
@@ -43,20 +52,25 @@ export const CircuitOpen = Schema.TaggedStruct("CircuitOpen", {
   retryAfterMillis: Schema.Finite
 })
 
-/** Turns a call away because a rate limit would let it through only after `retryAfterMillis`. */
+/**
+ * Turns a call away because a rate limit would let it through only after `retryAfterMillis`. With `limitOf` it is the limit
+ * of the caller's tenant, and `key` the tenant: no other provider would let it through.
+ */
 export const RateLimited = Schema.TaggedStruct("RateLimited", {
   key: Schema.String,
   /** What the limit counts; left out where only the wait is known, as the provider asked for it. */
-  dimension: Schema.optionalKey(Schema.Literals(["requests", "tokens", "inputTokens", "outputTokens"])),
-  retryAfterMillis: Schema.Finite
+  dimension: Schema.optionalKey(Schema.Literals(dimensions)),
+  retryAfterMillis: Schema.Finite,
+  limitOf
 })
 
 /** Turns a call away that alone is larger than the rate limit ever allows. */
 export const LargerThanLimit = Schema.TaggedStruct("LargerThanLimit", {
   key: Schema.String,
-  dimension: Schema.Literals(["requests", "tokens", "inputTokens", "outputTokens"]),
+  dimension: Schema.Literals(dimensions),
   needed: Schema.Finite,
-  limit: Schema.Finite
+  limit: Schema.Finite,
+  limitOf
 })
 
 /** Turns a call away because what may be spent in this window is spent. */
@@ -97,6 +111,31 @@ export const NotAccepted = Schema.TaggedStruct("NotAccepted", {
   description: Schema.String
 })
 
+/** What a policy of an application's own says: texts, finite numbers and booleans, by name. */
+export const Facts = Schema.Record(Schema.String, Schema.Union([Schema.String, Schema.Finite, Schema.Boolean]))
+export type Facts = typeof Facts.Type
+
+/** Whose doing a failure was: see `Verdict.Blame`. */
+export const Blame = Schema.Literals(["fault", "unusable", "busy", "none"])
+
+/** Ends a call by a policy that has no reason of its own here: an application's, or a new one. */
+export const Custom = Schema.TaggedStruct("Custom", {
+  /** The policy's name. */
+  policy: Schema.String,
+  /** Says to people why the call ended. */
+  description: Schema.String,
+  /** Whether another attempt can succeed. */
+  retryable: Schema.Boolean,
+  /**
+   * What it says about who is inside of the policy, as in a `Verdict`: circuits, limits, pools and fallbacks decide by it.
+   * Default: `none`.
+   */
+  blame: Schema.optionalKey(Blame),
+  /** The wait before another attempt, which retries keep. Default: none is asked for. */
+  retryAfterMillis: Schema.optionalKey(Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))),
+  facts: Facts
+})
+
 /** Every decision a policy can end a call with. */
 export const PolicyReason = Schema.Union([
   TimedOut,
@@ -111,7 +150,8 @@ export const PolicyReason = Schema.Union([
   NotAcceptable,
   FellBehind,
   Cancelled,
-  NotAccepted
+  NotAccepted,
+  Custom
 ])
 export type PolicyReason = typeof PolicyReason.Type
 
@@ -131,77 +171,167 @@ const decode = Schema.decodeUnknownOption(PolicyReason)
  * error.isRetryable // => true
  * ```
  */
-export const of = (error: unknown): Option.Option<PolicyReason> =>
-  AiError.isAiError(error) && "metadata" in error.reason ? decode(error.reason.metadata["holdfast"]) : Option.none()
+export const of = (error: unknown): Option.Option<PolicyReason> => {
+  if (!AiError.isAiError(error) || !("metadata" in error.reason)) return Option.none()
+  const { holdfast } = error.reason.metadata
+  return holdfast === undefined ? Option.none() : decode(holdfast)
+}
 
 /**
- * Makes the `AiError` a policy fails with.
+ * Says a reason in words, which begin with its tag: `TimedOut: no first token within 30s (firstToken limit)`.
+ *
+ * It is the message of the error that {@link toAiError} makes. An error that was encoded and decoded has Effect's own message.
+ */
+export const message = (reason: PolicyReason): string => `${reason._tag}: ${said(reason)}`
+
+/**
+ * Makes the `AiError` a policy fails with. Its message, and that of its `reason`, is {@link message}.
  *
  * Retryable (`isRetryable`) exactly when another attempt can succeed: one attempt's time limits, a full queue, an open
  * circuit, a rate limit, an unacceptable answer, a pool without providers and a reader too slow for its flight are; a
- * spent overall limit, a deadline too near, a spent budget, a cancellation and a closed supervisor are not.
+ * spent overall limit, a deadline too near, a spent budget, a cancellation and a closed supervisor are not. A `Custom`
+ * reason says so itself; one that could not be read again, as with a `retryAfterMillis` of `NaN`, is refused with a
+ * `RangeError`.
  */
-export const toAiError = (policy: string, reason: PolicyReason): AiError.AiError =>
-  AiError.make({ module: "holdfast", method: policy, reason: carrier(reason) })
+export const toAiError = (policy: string, reason: PolicyReason): AiError.AiError => {
+  if (reason._tag === "Custom") checkCustom(reason)
+  return worded(AiError.make({ module: "holdfast", method: policy, reason: carrier(reason) }), reason)
+}
 
+/**
+ * Has an error with a policy's reason say that reason, as {@link toAiError} does: one that was decoded says what its class
+ * says, `Unknown error` for a time limit.
+ */
+export const worded = (error: AiError.AiError, reason: PolicyReason): AiError.AiError => {
+  const words = { message: message(reason) }
+  ShownError.show(error.reason, { name: "PolicyReason", ...words })
+  return ShownError.show(error, { name: error._tag, ...words })
+}
+
+/** Makes of a reason an error that has its fields: what an effect fails with that a policy ends. */
+export const toError = <Reason extends PolicyReason>(reason: Reason): Reason & Error => {
+  const words = message(reason)
+  return ShownError.show(Object.assign(new Error(words), reason), { name: "PolicyReason" })
+}
+
+const check = OptionCheck.of("PolicyReason.Custom")
+
+// What cannot be read again would count as the provider's own error.
+const checkCustom = ({ blame, description, facts, policy, retryable, retryAfterMillis }: typeof Custom.Type): void => {
+  check.text("policy", policy)
+  check.text("description", description)
+  check.flag("retryable", retryable)
+  if (blame !== undefined) check.oneOf("blame", blame, Blame.literals)
+  if (retryAfterMillis !== undefined) check.number("retryAfterMillis", retryAfterMillis, { atLeast: 0 })
+  check.facts("facts", facts)
+  for (const [name, fact] of Object.entries(facts)) {
+    if (typeof fact === "number") check.number(`facts.${SafeText.of(name)}`, fact, {})
+  }
+}
+
+/** The class of Effect's with the right `isRetryable`, and of those the one that says most about what to do. */
 const carrier = (reason: PolicyReason): AiError.AiErrorReason => {
+  const description = message(reason)
   const metadata = { holdfast: { ...reason } }
   switch (reason._tag) {
-    case "TimedOut": {
-      const description = `${awaited[reason.clock]} within ${reason.afterMillis} ms (${reason.clock} limit)`
-      return reason.clock === "overall"
-        ? new AiError.UnknownError({ description, metadata })
-        : new AiError.InternalProviderError({ description, metadata })
-    }
-    case "TooSlow":
-      return new AiError.InternalProviderError({
-        description: `${reason.tokensPerSecond} tokens a second, fewer than ${reason.atLeast}`,
-        metadata
-      })
     case "QueueFull":
       return new AiError.RateLimitError({ metadata })
-    case "DeadlineTooNear":
-      return new AiError.UnknownError({
-        description: `${reason.remainingMillis} ms are left of the whole call's time, and ${reason.neededMillis} ms are needed`,
-        metadata
-      })
-    case "CircuitOpen":
-      return new AiError.InternalProviderError({ description: `the circuit of ${reason.key} is open`, metadata })
     case "RateLimited":
-      return new AiError.RateLimitError({ retryAfter: Duration.millis(reason.retryAfterMillis), metadata })
+      return new AiError.RateLimitError({ retryAfter: whole(reason.retryAfterMillis), metadata })
     case "LargerThanLimit":
-      return new AiError.InvalidRequestError({
-        description: `needs ${reason.needed} ${reason.dimension}, and the rate limit of ${reason.key} is ${reason.limit}`,
-        metadata
-      })
+      return new AiError.InvalidRequestError({ description, metadata })
     case "SpendExhausted":
       return new AiError.QuotaExhaustedError({ metadata })
-    case "NoProvider":
-      return new AiError.InternalProviderError({
-        description: `none of these providers may be used now: ${reason.names.join(", ")}`,
-        metadata
-      })
-    case "NotAcceptable":
-      return new AiError.InternalProviderError({
-        description: `none of ${reason.answers} answers was acceptable`,
-        metadata
-      })
-    case "FellBehind":
-      return new AiError.InternalProviderError({
-        description: `more than ${reason.limitBytes} bytes of a shared stream were unread`,
-        metadata
-      })
+    default:
+      return isPassing(reason)
+        ? new AiError.InternalProviderError({ description, metadata })
+        : new AiError.UnknownError({ description, metadata })
+  }
+}
+
+/** What cannot be counted exactly cannot be stored. */
+const whole = (millis: number): Duration.Duration =>
+  Duration.millis(Math.min(Math.max(0, Math.ceil(millis)), Number.MAX_SAFE_INTEGER))
+
+/** Whether another attempt can succeed. */
+const isPassing = (
+  reason: Exclude<PolicyReason, { _tag: "QueueFull" | "RateLimited" | "LargerThanLimit" | "SpendExhausted" }>
+): boolean => {
+  switch (reason._tag) {
+    case "TimedOut":
+      return reason.clock !== "overall"
+    case "Custom":
+      return reason.retryable
+    case "DeadlineTooNear":
     case "Cancelled":
-      return new AiError.UnknownError({ description: `cancelled: ${reason.reason}`, metadata })
     case "NotAccepted":
-      return new AiError.UnknownError({ description: reason.description, metadata })
+      return false
+    default:
+      return true
+  }
+}
+
+const said = (reason: PolicyReason): string => {
+  switch (reason._tag) {
+    case "TimedOut":
+      return `${awaited[reason.clock]} within ${time(reason.afterMillis)} (${reason.clock} limit)`
+    case "TooSlow":
+      return `${amount(reason.tokensPerSecond)} tokens a second, fewer than ${amount(reason.atLeast)}`
+    case "QueueFull":
+      return reason.waitedMillis === undefined
+        ? `${reason.maxWaiting} calls${ofTenant(reason)} wait already, as many as may`
+        : `no turn${ofTenant(reason)} within ${time(reason.waitedMillis)}`
+    case "DeadlineTooNear": {
+      const [left, needed] = [time(reason.remainingMillis), time(reason.neededMillis)]
+      return `${left} of the whole call's time are left, and a turn${ofTenant(reason)} needs ${needed}`
+    }
+    case "CircuitOpen":
+      return `the circuit of ${named(reason.key)} is open${later(reason)}`
+    case "RateLimited":
+      return reason.dimension === undefined
+        ? `${named(reason.key)} asked for a wait${later(reason)}`
+        : `the limit of ${reason.dimension} of ${named(reason.key)} is reached${later(reason)}`
+    case "LargerThanLimit": {
+      const { dimension, key, limit, needed } = reason
+      return `it needs ${amount(needed)} ${dimension}, and the rate limit of ${named(key)} is ${amount(limit)}`
+    }
+    case "SpendExhausted":
+      return `${amount(reason.spent)} of ${amount(reason.limit)} ${reason.unit} of ${named(reason.key)} are spent${later(reason)}`
+    case "NoProvider":
+      return `none of these providers may be used now: ${reason.names.join(", ")}`
+    case "NotAcceptable":
+      return `none of ${reason.answers} answers was acceptable`
+    case "FellBehind":
+      return `more than ${reason.limitBytes} bytes of a shared stream were unread`
+    case "Cancelled":
+      return `job ${named(reason.jobId)} was cancelled: ${reason.reason}`
+    case "NotAccepted":
+      return reason.description
+    case "Custom":
+      return `${named(reason.policy)}: ${reason.description}`
   }
 }
 
 const awaited = {
   headers: "no response headers",
-  firstToken: "no content",
+  firstToken: "no first token",
   idle: "no further content",
   attempt: "no complete answer",
   overall: "no complete answer"
 } as const
+
+const ofTenant = ({ limitOf }: { readonly limitOf?: "tenant" }): string =>
+  limitOf === undefined ? "" : " of this tenant"
+
+const later = ({ retryAfterMillis }: { readonly retryAfterMillis: number }): string =>
+  retryAfterMillis > 0 ? `; it may be tried again in ${time(retryAfterMillis)}` : ""
+
+const time = (millis: number): string => {
+  const whole = Math.ceil(millis)
+  return whole > 0 ? Duration.format(Duration.millis(whole)) : "0ms"
+}
+
+const amount = (value: number): number => Number(value.toPrecision(6))
+
+/** Names come from the application, and may be of any length. */
+const named = (name: string): string => SafeText.cut(name, 200)

@@ -6,8 +6,8 @@
  */
 import { Context, Duration } from "effect"
 import type { AiError } from "effect/ai"
-import * as Failure from "../Failure.ts"
 import * as PolicyReason from "./PolicyReason.ts"
+import * as Verdict from "./Verdict.ts"
 
 /** Why a provider may not be asked, and for how long; `undefined` is for good. */
 export interface Refusal {
@@ -35,7 +35,7 @@ export class Refusals {
     const told = this.told?.get(provider)
     if (told === undefined || now >= told.untilMillis) return undefined
     if (told.untilMillis === Infinity) return { error: told.error, forMillis: undefined }
-    const forMillis = told.untilMillis - now
+    const forMillis = Math.ceil(told.untilMillis - now)
     return {
       error: PolicyReason.toAiError("Attempts", { _tag: "RateLimited", key, retryAfterMillis: forMillis }),
       forMillis
@@ -43,14 +43,14 @@ export class Refusals {
   }
 
   private untilMillis(error: AiError.AiError, now: number): number | undefined {
-    if (hopeless.has(error.reason._tag)) return Infinity
-    const { retryAfter } = Failure.describe(error)
+    if (finalReasons.has(error.reason._tag)) return Infinity
+    const { retryAfter } = Verdict.of(error)
     return retryAfter === undefined ? undefined : now + Duration.toMillis(retryAfter)
   }
 }
 
 /** What no further attempt of the same call at the same provider changes. */
-const hopeless: ReadonlySet<AiError.AiErrorReason["_tag"]> = new Set([
+const finalReasons: ReadonlySet<AiError.AiErrorReason["_tag"]> = new Set([
   "AuthenticationError",
   "ContentPolicyError",
   "InvalidRequestError",

@@ -5,12 +5,14 @@
  * output's schema as the provider is asked for it, the settings in context (`ModelProvider.settings`), and for whom the
  * call is made, tenant and task. Not in the key: spans, priorities, deadlines, and how a prompt is sent in increments.
  *
- * The key is the SHA-256 of that, written so that the order of an object's keys does not matter.
+ * The key is the SHA-256 of that, written so that the order of an object's keys does not matter, and that texts which differ
+ * only in lone surrogates do.
  */
 import { hash } from "node:crypto"
 import { Effect, Predicate, type Schema } from "effect"
 import { LanguageModel, Tool } from "effect/ai"
 import * as Caller from "./Caller.ts"
+import * as Key from "./Key.ts"
 import type { ModelProvider } from "./ModelProvider.ts"
 
 /** The key of a call in the present fiber; `undefined` when the request holds what has no content to compare. */
@@ -41,7 +43,7 @@ const write = (
     if (responseFormat.type === "json") {
       text += `json${canonical(responseFormat.objectName)}${describeSchema(responseFormat.schema, codecTransformer)}`
     }
-    return hash("sha256", text, "base64url")
+    return Key.hashOf(text)
   } catch {
     // What has no canonical form, and a schema that the provider itself will refuse.
     return undefined

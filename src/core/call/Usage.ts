@@ -1,19 +1,21 @@
 /**
  * Counts the tokens of model calls.
  */
+import { Schema } from "effect"
 import type { Response } from "effect/ai"
 
 /** Tokens of one call or the sum over many. What a provider did not report counts as 0. */
-export interface Usage {
+export const Usage = Schema.Struct({
   /** All tokens sent, cached ones included. */
-  readonly inputTokens: number
+  inputTokens: Schema.Finite,
   /** The part of `inputTokens` that the provider read from its cache. */
-  readonly cachedInputTokens: number
+  cachedInputTokens: Schema.Finite,
   /** All tokens received, reasoning included. */
-  readonly outputTokens: number
+  outputTokens: Schema.Finite,
   /** The part of `outputTokens` spent on reasoning. */
-  readonly reasoningTokens: number
-}
+  reasoningTokens: Schema.Finite
+})
+export type Usage = typeof Usage.Type
 
 /** The usage of nothing: the neutral element of {@link add}. */
 export const empty: Usage = { inputTokens: 0, cachedInputTokens: 0, outputTokens: 0, reasoningTokens: 0 }

@@ -1,5 +1,5 @@
 /**
- * Says which waiting job goes next: keys take turns, and within a key priority goes first, age counting as priority.
+ * Says which waiting job goes next: keys take turns, and within a key priority goes first. Age counts as priority in both.
  *
  * Inside a key a job's place is `submitted - priority × aging`. That never changes while it waits, yet a job gains one
  * point of priority over newcomers with each `aging` it has waited, so nothing starves; equal places go first come,
@@ -7,7 +7,12 @@
  *
  * Between keys turns are dealt by start-time fair queueing (Goyal, Vin, Cheng, SIGCOMM 1996) with every job costing one
  * turn: a key that comes anew is dealt in at the current turn and not behind another key's backlog. A point of priority is
- * worth one turn, so an urgent job overtakes other keys and cannot shut them out.
+ * worth one turn, and so is each `aging` that a key has waited since its last turn. Each turn starts this waiting anew, so
+ * an old backlog of one key does not outweigh the others.
+ *
+ * So an urgent job overtakes other keys and cannot shut them out, not even when every urgent job brings a key of its own:
+ * a job of priority p that is the first of its key goes before every key that comes later with priority q once its key has
+ * waited for (q - p) × aging, and for (q - p + 1) × aging when the key has just had a turn.
  */
 import { Heap } from "./Heap.ts"
 
@@ -29,20 +34,29 @@ interface Key<Job extends Waiting> {
   readonly waiting: Heap<Job>
   running: number
   turn: number
+  /** When it had its last turn, or came: since then it has waited. In milliseconds. */
+  since: number
   heapIndex: number
 }
 
-export class WaitingLine<Job extends Waiting> {
+export class FairQueue<Job extends Waiting> {
   private readonly keys = new Map<string, Key<Job>>()
+  // That of all jobs with no key, which is kept: in most programs it is the only one.
+  private readonly noKey: Key<Job>
   // Keys that have a job waiting and may run one more.
-  private readonly ready = new Heap<Key<Job>>(isKeyBefore)
+  private readonly ready: Heap<Key<Job>>
   private readonly limit: number
   private turn = 0
   private count = 0
 
-  /** `limit` jobs of a key may run at the same time; any number of those with no key, which is the empty one. */
-  constructor(limit: number) {
+  /**
+   * `limit` jobs of a key may run at the same time; any number of those with no key, which is the empty one. A key gains
+   * one point of priority with each `agingMillis` it has waited.
+   */
+  constructor(limit: number, agingMillis: number) {
     this.limit = limit
+    this.ready = new Heap(isBefore<Job>(agingMillis))
+    this.noKey = this.make("")
   }
 
   /** How many wait. */
@@ -52,7 +66,7 @@ export class WaitingLine<Job extends Waiting> {
 
   /** How many wait with this key. */
   sizeOf(key: string): number {
-    return this.keys.get(key)?.waiting.size ?? 0
+    return (key === "" ? this.noKey : this.keys.get(key))?.waiting.size ?? 0
   }
 
   /** How many keys have a job that may go. */
@@ -60,9 +74,13 @@ export class WaitingLine<Job extends Waiting> {
     return this.ready.size
   }
 
-  push(job: Job): void {
+  /** Lines up a job that comes now, at `now` by the clock of the jobs' places. */
+  push(job: Job, now: number): void {
     const key = this.keyOf(job)
-    if (key.waiting.size === 0) key.turn = Math.max(key.turn, this.turn)
+    if (key.waiting.size === 0) {
+      key.turn = Math.max(key.turn, this.turn)
+      key.since = now
+    }
     key.waiting.push(job)
     this.count++
     // A key that is ready already changes its place only with the job that is its first.
@@ -75,12 +93,13 @@ export class WaitingLine<Job extends Waiting> {
   }
 
   /** Takes the job that goes next, and counts it as running; none when nobody waits or every key is at its limit. */
-  take(): Job | undefined {
+  take(now: number): Job | undefined {
     const key = this.ready.first
     const job = key?.waiting.first
     if (key === undefined || job === undefined) return undefined
     this.turn = Math.max(this.turn, key.turn)
     key.turn++
+    key.since = now
     key.running++
     this.withdraw(job, key)
     return job
@@ -90,9 +109,15 @@ export class WaitingLine<Job extends Waiting> {
   enter(job: Job): boolean {
     const key = this.keyOf(job)
     if (!this.mayRun(key)) return false
+    this.exceed(job)
+    return true
+  }
+
+  /** Counts a job as running again, out of turn, whatever the limit of its key: none of it goes until that is kept again. */
+  exceed(job: Job): void {
+    const key = this.keyOf(job)
     key.running++
     this.place(key)
-    return true
   }
 
   /** Counts a job as no longer running. */
@@ -110,12 +135,17 @@ export class WaitingLine<Job extends Waiting> {
   }
 
   private keyOf({ key: name }: Job): Key<Job> {
+    if (name === "") return this.noKey
     let key = this.keys.get(name)
     if (key === undefined) {
-      key = { name, waiting: new Heap<Job>(isJobBefore), running: 0, turn: this.turn, heapIndex: -1 }
+      key = this.make(name)
       this.keys.set(name, key)
     }
     return key
+  }
+
+  private make(name: string): Key<Job> {
+    return { name, waiting: new Heap<Job>(isJobBefore), running: 0, turn: this.turn, since: 0, heapIndex: -1 }
   }
 
   private mayRun(key: Key<Job>): boolean {
@@ -128,16 +158,22 @@ export class WaitingLine<Job extends Waiting> {
       if (isReady) this.ready.update(key)
       else this.ready.remove(key)
     } else if (isReady) this.ready.push(key)
-    if (key.waiting.size === 0 && key.running === 0) this.keys.delete(key.name)
+    if (key.waiting.size > 0 || key.running > 0) return
+    if (key === this.noKey) key.turn = this.turn
+    else this.keys.delete(key.name)
   }
 }
 
 const isJobBefore = (a: Waiting, b: Waiting): boolean =>
   a.place !== b.place ? a.place < b.place : a.order !== b.order ? a.order < b.order : a.number < b.number
 
-const isKeyBefore = <Job extends Waiting>(a: Key<Job>, b: Key<Job>): boolean => {
-  const [first, second] = [a.waiting.first, b.waiting.first]
-  if (first === undefined || second === undefined) return false
-  const [turnA, turnB] = [a.turn - first.priority, b.turn - second.priority]
-  return turnA < turnB || (turnA === turnB && first.number < second.number)
-}
+// A key's standing does not change while it waits: with time all keys gain the same.
+const isBefore =
+  <Job extends Waiting>(agingMillis: number) =>
+  (a: Key<Job>, b: Key<Job>): boolean => {
+    const [first, second] = [a.waiting.first, b.waiting.first]
+    if (first === undefined || second === undefined) return false
+    const standingA = a.turn - first.priority + a.since / agingMillis
+    const standingB = b.turn - second.priority + b.since / agingMillis
+    return standingA < standingB || (standingA === standingB && first.number < second.number)
+  }

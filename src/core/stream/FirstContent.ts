@@ -7,7 +7,7 @@
 import { Array, Cause, Channel, Effect, Exit, Pull, Scope, Stream } from "effect"
 import type { Response } from "effect/ai"
 import * as Content from "./Content.ts"
-import * as Opening from "./OpenStream.ts"
+import * as OpenStream from "./OpenStream.ts"
 
 type Parts = Array.NonEmptyReadonlyArray<Response.StreamPartEncoded>
 
@@ -34,7 +34,7 @@ export type Begin = <E, R>(self: Stream.Stream<Response.StreamPartEncoded, E, R>
 export const streamOf = <E, R, E2, R2>(
   decide: (begin: Begin) => Effect.Effect<Begun<E, R>, E2, R2>
 ): Stream.Stream<Response.StreamPartEncoded, E | E2, R | Exclude<R2, Scope.Scope>> =>
-  Opening.unwrap(
+  OpenStream.unwrap(
     Effect.flatMap(Effect.scope, (outer) =>
       Effect.map(
         decide((self) => Effect.suspend(() => Effect.map(open(self, Scope.forkUnsafe(outer)), ({ begun }) => begun))),

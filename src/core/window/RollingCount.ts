@@ -47,3 +47,6 @@ export class RollingCount {
     return this.at
   }
 }
+
+/** Counts over the last 60 seconds. */
+export const lastMinute = (): RollingCount => new RollingCount(60_000, 60)

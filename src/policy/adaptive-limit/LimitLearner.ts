@@ -5,7 +5,7 @@
  * earlier limit. It lasts for `windowMillis` at least, and until twice as many calls have ended as fly together, so that
  * the fastest ones do not speak for all.
  */
-import type { Blame } from "../../core/Failure.ts"
+import type { Blame } from "../../core/call/Verdict.ts"
 import * as Gradient from "./Gradient.ts"
 
 export interface Settings extends Gradient.Settings {
@@ -15,7 +15,7 @@ export interface Settings extends Gradient.Settings {
 /** Calls that a round has at least. */
 const fewest = 10
 
-export class Learner {
+export class LimitLearner {
   private state: Gradient.State
   private readonly settings: Settings
   private round = 0

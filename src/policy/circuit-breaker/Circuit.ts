@@ -2,13 +2,16 @@
  * Follows one circuit: who may pass, what became of them, and what that does to the circuit.
  */
 import { Cause, type Clock, Duration, Effect, Exit, Random } from "effect"
-import type { CircuitBreaker } from "effect/persistence"
-import * as CallTrail from "../../core/CallTrail.ts"
-import * as Failure from "../../core/Failure.ts"
+import * as Monotonic from "../../core/Monotonic.ts"
+import * as CallTrail from "../../core/call/CallTrail.ts"
+import * as Failure from "../../core/call/Failure.ts"
 import * as OutcomeWindow from "../../core/window/OutcomeWindow.ts"
 import type * as PolicyReason from "../../core/call/PolicyReason.ts"
+import type { Verdict } from "../../core/call/Verdict.ts"
+import type { Restore } from "../../core/Restore.ts"
 import type { Readiness } from "../../core/call/ModelProvider.ts"
-import type { Admission, Keeper, Outcome, Restore } from "../CircuitKeeper.ts"
+import type { Admission, CircuitStore, Outcome } from "./CircuitStore.ts"
+import type * as StoredCircuit from "./StoredCircuit.ts"
 
 /** The options, decided and in milliseconds. */
 export interface Settings {
@@ -18,14 +21,6 @@ export interface Settings {
   readonly windowMillis: number
   readonly openMillis: number
   readonly maxOpenMillis: number
-}
-
-/** What a failure says about who was asked. */
-export interface Verdict {
-  /** `fault` counts, `unusable` opens the circuit at once, `busy` and `none` say nothing. */
-  readonly blame: Failure.Blame
-  /** The wait the other side asked for: the circuit is not open for less. */
-  readonly retryAfter?: Duration.Duration | undefined
 }
 
 /** What a circuit says to those it does not let pass. */
@@ -42,7 +37,7 @@ const jitter = 0.2
  */
 export const openingMillis = (
   settings: Settings,
-  verdict: Verdict,
+  verdict: Pick<Verdict, "blame" | "retryAfter">,
   tally: OutcomeWindow.Tally,
   probe: boolean,
   openings: number,
@@ -64,7 +59,7 @@ const trips = (settings: Settings, { faults, faultsInARow, successes }: OutcomeW
   (faults + successes >= settings.minCalls && faults >= settings.ratio * (faults + successes))
 
 /** One call that was let through. */
-export class Pass {
+export class Permit {
   private judged = false
   readonly circuit: Circuit
   readonly admission: Admission
@@ -87,7 +82,7 @@ export class Pass {
   }
 
   /** Judges the call by how it ended. Costs nothing further, and gives `undefined`, when it changes nothing. */
-  ended<E>(exit: Exit.Exit<unknown, E>, verdictOf: (error: E) => Verdict): Effect.Effect<void> | undefined {
+  release<E>(exit: Exit.Exit<unknown, E>, verdictOf: (error: E) => Verdict): Effect.Effect<void> | undefined {
     return Exit.isSuccess(exit) ? this.succeeded() : this.failed(exit.cause, verdictOf)
   }
 
@@ -122,43 +117,51 @@ export class Pass {
   }
 
   get now(): number {
-    return this.clock.currentTimeMillisUnsafe()
+    return Monotonic.millisUnsafe(this.clock)
   }
 }
 
 export class Circuit {
   readonly key: string
   readonly window: OutcomeWindow.OutcomeWindow
-  private readonly keeper: Keeper
+  private readonly store: CircuitStore
   private readonly settings: Settings
+  private readonly isOfSeveral: boolean
   // As far as this process knows.
   private state: "closed" | "open" | "halfOpen" = "closed"
-  private openUntil = 0
+  private openUntil = -Infinity
   // Whether a call of this process probes.
   private probing = false
   // Which closed phase, or probe, the window counts: outcomes of calls let through earlier say nothing about it.
   private generation: number | undefined
 
-  constructor(key: string, keeper: Keeper, settings: Settings) {
+  /** `isOfSeveral`: keys share it, so that what only one of them may have done, such as a wrong API key, does not open it. */
+  constructor(key: string, store: CircuitStore, settings: Settings, isOfSeveral = false) {
     this.key = key
-    this.keeper = keeper
+    this.isOfSeveral = isOfSeveral
+    this.store = store
     this.settings = settings
     this.window = new OutcomeWindow.OutcomeWindow(settings.windowMillis)
   }
 
-  /** Lets a call pass, or fails at once with how long to wait. */
-  enter(clock: Clock.Clock, restore: Restore): Effect.Effect<Pass, CircuitOpen> {
-    const now = clock.currentTimeMillisUnsafe()
+  /** Lets a call permit, or fails at once with how long to wait. */
+  acquire(clock: Clock.Clock, restore: Restore): Effect.Effect<Permit, CircuitOpen> {
+    const now = Monotonic.millisUnsafe(clock)
     if (this.state === "open" && now < this.openUntil) return Effect.fail(this.refusal(this.openUntil - now))
-    return Effect.matchEffect(this.keeper.admit(restore), {
+    return Effect.matchEffect(this.store.admit(restore), {
       onFailure: (rejection) => this.rejected(rejection, clock),
-      onSuccess: (admission) => this.admitted(new Pass(this, admission, clock))
+      onSuccess: (admission) => this.admitted(new Permit(this, admission, clock))
     })
   }
 
   /** What calls would meet now, as far as this process knows. */
   stateAt(now: number): "closed" | "open" | "halfOpen" {
     return this.state === "open" && now >= this.openUntil ? "halfOpen" : this.state
+  }
+
+  /** Whether it is as if nothing had happened: it saw no fault lately, and was not open for longer than it may be at most. */
+  isClearAt(now: number): boolean {
+    return now >= this.openUntil + this.settings.maxOpenMillis && this.window.tally(now).faults === 0
   }
 
   /** What a further call would meet. */
@@ -169,47 +172,48 @@ export class Circuit {
 
   /** Milliseconds until a call is let through, while open. */
   retryAfterMillis(now: number): number | undefined {
-    return this.stateAt(now) === "open" ? this.openUntil - now : undefined
+    return this.stateAt(now) === "open" ? Math.ceil(this.openUntil - now) : undefined
   }
 
-  success(pass: Pass): Effect.Effect<void> | undefined {
-    if (pass.admission.generation === this.generation) this.window.success(pass.now)
-    return pass.admission.probe ? this.record(pass, "Success", 0) : this.keeper.release(pass.admission)
+  success(permit: Permit): Effect.Effect<void> | undefined {
+    if (permit.admission.generation === this.generation) this.window.success(permit.now)
+    return permit.admission.probe ? this.record(permit, "Success", 0) : this.store.release(permit.admission)
   }
 
-  failure(pass: Pass, verdict: Verdict): Effect.Effect<void> | undefined {
-    if (pass.admission.generation !== this.generation) return this.ignore(pass)
-    if (verdict.blame === "fault") this.window.fault(pass.now)
+  failure(permit: Permit, verdict: Verdict): Effect.Effect<void> | undefined {
+    if (permit.admission.generation !== this.generation) return this.ignore(permit)
+    if (this.isOfSeveral && verdict.blame === "unusable") return this.ignore(permit)
+    if (verdict.blame === "fault") this.window.fault(permit.now)
     return Effect.flatMap(Random.next, (draw) => {
-      const tally = this.window.tally(pass.now)
-      const { consecutiveOpenings, probe } = pass.admission
+      const tally = this.window.tally(permit.now)
+      const { consecutiveOpenings, probe } = permit.admission
       const millis = openingMillis(this.settings, verdict, tally, probe, consecutiveOpenings, draw)
       return millis === undefined
-        ? (this.keeper.release(pass.admission) ?? Effect.void)
-        : this.record(pass, "Failure", millis)
+        ? (this.store.release(permit.admission) ?? Effect.void)
+        : this.record(permit, "Failure", millis)
     })
   }
 
-  ignore(pass: Pass): Effect.Effect<void> | undefined {
-    return pass.admission.probe ? this.record(pass, "Ignored", 0) : this.keeper.release(pass.admission)
+  ignore(permit: Permit): Effect.Effect<void> | undefined {
+    return permit.admission.probe ? this.record(permit, "Ignored", 0) : this.store.release(permit.admission)
   }
 
-  private admitted(pass: Pass): Effect.Effect<Pass> {
-    const { generation, probe } = pass.admission
+  private admitted(permit: Permit): Effect.Effect<Permit> {
+    const { generation, probe } = permit.admission
     if (generation !== this.generation) {
       this.generation = generation
       this.window.clear()
     }
     if (!probe) {
       this.state = "closed"
-      return Effect.succeed(pass)
+      return Effect.succeed(permit)
     }
     this.state = "halfOpen"
     this.probing = true
-    return Effect.as(CallTrail.record({ _tag: "CircuitProbed", key: this.key }), pass)
+    return Effect.as(CallTrail.record({ _tag: "CircuitProbed", key: this.key }), permit)
   }
 
-  private rejected({ reason }: CircuitBreaker.CircuitBreakerError, clock: Clock.Clock) {
+  private rejected(reason: StoredCircuit.Rejection, clock: Clock.Clock) {
     if (reason._tag !== "CircuitOpen") {
       this.state = "halfOpen"
       // Nobody knows when the probe will have ended.
@@ -217,23 +221,23 @@ export class Circuit {
     }
     const millis = Duration.toMillis(reason.retryAfter)
     this.state = "open"
-    this.openUntil = clock.currentTimeMillisUnsafe() + millis
+    this.openUntil = Monotonic.millisUnsafe(clock) + millis
     return Effect.fail(this.refusal(millis))
   }
 
-  private record(pass: Pass, outcome: Outcome, openMillis: number): Effect.Effect<void> {
-    if (pass.admission.probe) this.probing = false
-    return Effect.flatMap(this.keeper.record(pass.admission, outcome, Duration.millis(openMillis)), (transition) =>
-      Effect.andThen(this.keeper.release(pass.admission) ?? Effect.void, this.moved(transition, pass))
+  private record(permit: Permit, outcome: Outcome, openMillis: number): Effect.Effect<void> {
+    if (permit.admission.probe) this.probing = false
+    return Effect.flatMap(this.store.record(permit.admission, outcome, Duration.millis(openMillis)), (transition) =>
+      Effect.andThen(this.store.release(permit.admission) ?? Effect.void, this.moved(transition, permit))
     )
   }
 
-  private moved(transition: CircuitBreaker.Transition | undefined, pass: Pass): Effect.Effect<void> {
+  private moved(transition: StoredCircuit.Move | undefined, permit: Permit): Effect.Effect<void> {
     switch (transition?.to) {
       case "Open": {
         const forMillis = Duration.toMillis(transition.retryAfter)
         this.state = "open"
-        this.openUntil = pass.now + forMillis
+        this.openUntil = permit.now + forMillis
         this.generation = undefined
         return CallTrail.record({ _tag: "CircuitOpened", key: this.key, forMillis })
       }

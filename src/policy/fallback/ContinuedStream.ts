@@ -27,12 +27,20 @@ export const isRestart = (part: { readonly type: string; readonly metadata?: obj
 export class Tracker {
   private readonly open = new Map<string, (typeof ends)[keyof typeof ends]>()
   private readonly taken = new Set<string>()
-  /** All text that was passed on, since a restart if there was one. */
+  /** All text that was passed on, since a restart if there was one; none of it where it is longer than what is kept. */
   text = ""
+  /** Whether more text was passed on than is kept. */
+  isTooLong = false
   /** Whose tools were called: the application's, if any of them was, else the provider's own. */
   called: "application's" | "provider's" | undefined
   /** Whether the answer is complete. */
   isFinished = false
+  private readonly mostText: number
+
+  /** `mostText` is how many characters of text are kept. */
+  constructor(mostText: number) {
+    this.mostText = mostText
+  }
 
   see(part: Part): void {
     switch (part.type) {
@@ -43,7 +51,8 @@ export class Tracker {
         this.taken.add(part.id)
         break
       case "text-delta":
-        this.text += part.delta
+        this.isTooLong ||= this.text.length + part.delta.length > this.mostText
+        this.text = this.isTooLong ? "" : this.text + part.delta
         break
       case "text-end":
       case "reasoning-end":
@@ -61,6 +70,7 @@ export class Tracker {
       case "response-metadata":
         if (!isRestart(part)) break
         this.text = ""
+        this.isTooLong = false
         if (this.called === "provider's") this.called = undefined
         break
     }

@@ -3,21 +3,29 @@
  */
 import { Cause, Deferred, Duration, Effect, Exit, Result, Scope } from "effect"
 import type { AiError } from "effect/ai"
-import * as Failure from "../../core/Failure.ts"
+import * as CallTrail from "../../core/call/CallTrail.ts"
+import type { ModelProvider } from "../../core/call/ModelProvider.ts"
+import * as Verdict from "../../core/call/Verdict.ts"
 
 /** When attempts after the first begin. */
 export interface Plan<R> {
   /** From one start to the next. */
   readonly delay: Duration.Duration
-  /** Asked when attempt `index` is due, from 1 on. False: neither it nor those behind it are made. */
+  /** Asked when attempt `index` is due, from 1 on, and a part of it. False: neither it nor those behind it are made. */
   readonly permit: (index: number) => Effect.Effect<boolean, never, R>
   /** What a failure does that leaves nothing running: the next attempt is due at once, or none is made. */
   readonly afterFailure: "next" | "end"
 }
 
-/** How it went. `started` counts the attempts that were made. */
-export type Outcome<A, E> =
-  | { readonly _tag: "Won"; readonly index: number; readonly value: A; readonly started: number }
+/** How it went. `started` counts the attempts that were made, `recorder` wrote down the one that won. */
+export type RaceResult<A, E> =
+  | {
+      readonly _tag: "Won"
+      readonly index: number
+      readonly value: A
+      readonly started: number
+      readonly recorder: CallTrail.Recorder | undefined
+    }
   | { readonly _tag: "Lost"; readonly causes: ReadonlyArray<Cause.Cause<E>> }
 
 /**
@@ -29,10 +37,10 @@ export type Outcome<A, E> =
 export const run = <A, E, R>(
   attempts: ReadonlyArray<Effect.Effect<A, E, R>>,
   plan: Plan<R>
-): Effect.Effect<Outcome<A, E>, never, R> =>
+): Effect.Effect<RaceResult<A, E>, never, R> =>
   Effect.acquireUseRelease(
     Scope.make("parallel"),
-    (scope) => new Contest(attempts, plan, scope).result,
+    (scope) => Effect.flatMap(CallTrail.Current, (recorder) => new Contest(attempts, plan, scope, recorder).result),
     (scope) => Scope.close(scope, Exit.void)
   )
 
@@ -40,21 +48,28 @@ class Contest<A, E, R> {
   private readonly attempts: ReadonlyArray<Effect.Effect<A, E, R>>
   private readonly plan: Plan<R>
   private readonly scope: Scope.Scope
-  private readonly decided = Deferred.makeUnsafe<Outcome<A, E>>()
+  private readonly recorders: ReadonlyArray<CallTrail.Recorder | undefined>
+  private readonly decided = Deferred.makeUnsafe<RaceResult<A, E>>()
   /** Tells that nothing is running; there while the next attempt is waited for. */
   private idle: Deferred.Deferred<void> | undefined
   private readonly causes: Array<Cause.Cause<E> | undefined> = []
   private failed = 0
   private hasMore: boolean
 
-  constructor(attempts: ReadonlyArray<Effect.Effect<A, E, R>>, plan: Plan<R>, scope: Scope.Scope) {
+  constructor(
+    attempts: ReadonlyArray<Effect.Effect<A, E, R>>,
+    plan: Plan<R>,
+    scope: Scope.Scope,
+    recorder: CallTrail.Recorder | undefined
+  ) {
     this.attempts = attempts
     this.plan = plan
     this.scope = scope
+    this.recorders = attempts.map(() => recorder?.branch())
     this.hasMore = attempts.length > 1
   }
 
-  get result(): Effect.Effect<Outcome<A, E>, never, R> {
+  get result(): Effect.Effect<RaceResult<A, E>, never, R> {
     return Effect.flatMap(this.start(), () =>
       !this.hasMore || Deferred.isDoneUnsafe(this.decided)
         ? Deferred.await(this.decided)
@@ -71,16 +86,21 @@ class Contest<A, E, R> {
     if (attempt === undefined) return Effect.void
     this.causes.push(undefined)
     return Effect.map(
-      Effect.forkIn(attempt, this.scope, { startImmediately: true }),
+      Effect.forkIn(this.asPart(index, attempt), this.scope, { startImmediately: true }),
       (fiber) => void fiber.addObserver((exit) => this.ended(index, exit))
     )
+  }
+
+  // What is decided in an attempt, or about it, concerns none that competes with it.
+  private asPart<B, E2>(index: number, effect: Effect.Effect<B, E2, R>): Effect.Effect<B, E2, R> {
+    return Effect.provideService(effect, CallTrail.Current, this.recorders[index])
   }
 
   private startOthers(): Effect.Effect<void, never, R> {
     const started = this.causes.length
     return Effect.flatMap(this.due, () => {
       if (Deferred.isDoneUnsafe(this.decided)) return Effect.void
-      return Effect.flatMap(this.plan.permit(started), (isPermitted) => {
+      return Effect.flatMap(this.asPart(started, this.plan.permit(started)), (isPermitted) => {
         if (!isPermitted) return this.startNoMore
         return Effect.andThen(
           this.start(),
@@ -106,7 +126,8 @@ class Contest<A, E, R> {
 
   private ended(index: number, exit: Exit.Exit<A, E>): void {
     if (Exit.isSuccess(exit)) {
-      const won = { _tag: "Won", index, value: exit.value, started: this.causes.length } as const
+      const [recorder, started] = [this.recorders[index], this.causes.length]
+      const won = { _tag: "Won", index, value: exit.value, started, recorder } as const
       Deferred.doneUnsafe(this.decided, Exit.succeed(won))
       return
     }
@@ -125,6 +146,18 @@ class Contest<A, E, R> {
     Deferred.doneUnsafe(this.decided, Exit.succeed({ _tag: "Lost", causes }))
   }
 }
+
+/** Takes down whose answer was taken of several that were under way. */
+export const recordWinner = (
+  { recorder }: { readonly recorder: CallTrail.Recorder | undefined },
+  policy: string,
+  { model, name }: Pick<ModelProvider, "model" | "name">
+): Effect.Effect<void> =>
+  Effect.provideService(
+    CallTrail.record({ _tag: "AttemptWon", policy, provider: name, model }),
+    CallTrail.Current,
+    recorder
+  )
 
 /** Fails as lost attempts did: with what `pick` makes of their errors, or with a bug if one of them had it. */
 export const fail = <E, E2>(
@@ -147,7 +180,7 @@ export const fail = <E, E2>(
  */
 export const mostHopeful = (errors: ReadonlyArray<AiError.AiError>): AiError.AiError => {
   const wait = (error: AiError.AiError) => {
-    const { retryAfter, retryable } = Failure.describe(error)
+    const { retryAfter, retryable } = Verdict.of(error)
     return retryable ? Duration.toMillis(retryAfter ?? Duration.zero) : -1
   }
   return errors.reduce((best, error) => (wait(error) > wait(best) ? error : best))

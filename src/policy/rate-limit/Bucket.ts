@@ -13,6 +13,8 @@ export interface Bucket {
   readonly capacity: number
   /** Whether the provider said so; otherwise it was given as an option. */
   readonly learned: boolean
+  /** When it is forgotten, unless the provider says it again; a limit that was given never is. */
+  readonly expiresAtMillis: number
   /** What was there at `atMillis`; below zero is a debt. */
   readonly level: number
   /** When it began, or begins, to refill. */
@@ -24,6 +26,9 @@ export interface Bucket {
  * the next may be quicker on its way. So ours begins to refill this much later, but no more than a tenth of the window.
  */
 const travelMillis = 100
+
+/** How long what a provider told holds, from when it said it last. */
+const toldForMillis = 10 * 60_000
 
 /**
  * What may go at once: what a tenth of the window brings, or a second where that is more, and at least 1. OpenAI and
@@ -42,9 +47,13 @@ export const make = (options: {
   readonly now: number
 }): Bucket => {
   const { burst, dimension, learned, limit, now, windowMillis } = options
+  const expiresAtMillis = learned ? now + toldForMillis : Infinity
   const capacity = Math.min(limit, burst ?? usualBurst(limit, windowMillis))
-  return { dimension, limit, windowMillis, capacity, learned, level: capacity, atMillis: now }
+  return { dimension, limit, windowMillis, capacity, learned, expiresAtMillis, level: capacity, atMillis: now }
 }
+
+/** The same limit, told again. */
+export const confirm = (bucket: Bucket, now: number): Bucket => ({ ...bucket, expiresAtMillis: now + toldForMillis })
 
 /** What is there now. */
 export const level = (bucket: Bucket, now: number): number =>

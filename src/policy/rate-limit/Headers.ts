@@ -3,14 +3,14 @@
  *
  * Three families are known: `x-ratelimit-{limit,remaining,reset}-{requests,tokens}` (OpenAI, Azure, Groq and most servers
  * that copy OpenAI's interface), `anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}`,
- * and the general `ratelimit-{limit,remaining,reset}`, with and without `x-`. Zero, negative, missing and unreadable values
- * mean "not said", never "none left": Azure sends `-1` and `0` where it has nothing to say.
+ * and the general `ratelimit-{limit,remaining,reset}`, with and without `x-`. Their names are in `core/call/LimitHeaders.ts`. Zero, negative, missing and unreadable values
+ * mean "not said", never "none left": Azure sends `-1` and `0` where it has nothing to say. A limit of less than one request
+ * or a hundred tokens, and a window or a reset of more than a day, are unreadable.
  */
 import { DateTime, Option, Predicate } from "effect"
+import * as LimitHeaders from "../../core/call/LimitHeaders.ts"
 
-/** What a limit counts. */
-export const dimensions = ["requests", "tokens", "inputTokens", "outputTokens"] as const
-export type Dimension = (typeof dimensions)[number]
+export type Dimension = LimitHeaders.Dimension
 
 /** What was said about one limit. Everything is positive; what was not said is undefined. */
 export interface Told {
@@ -48,64 +48,66 @@ export interface Told {
  * told?.windowMillis // => 86_400_000
  * ```
  */
-export const fromHeaders = (received: Readonly<Record<string, unknown>>, nowMillis: number): ReadonlyArray<Told> => {
+export const fromHeaders = (received: Readonly<Record<string, unknown>>, nowMillis: number): ReadonlyArray<Told> =>
+  readHeaders(received, nowMillis).told
+
+/** Less than this makes no sense as a limit: no call would fit in. */
+export const leastOf: Readonly<Record<Dimension, number>> = {
+  requests: 1,
+  tokens: 100,
+  inputTokens: 100,
+  outputTokens: 100
+}
+
+/** Reads what the headers say, and which of them say what cannot be meant: `x-ratelimit-limit-requests: 0.0001`. */
+export const readHeaders = (
+  received: Readonly<Record<string, unknown>>,
+  nowMillis: number
+): { readonly told: ReadonlyArray<Told>; readonly unreadable: ReadonlyArray<string> } => {
+  const unreadable: Array<string> = []
   const read = (name: string) => {
     const value = received[name]
     return Predicate.isString(value) ? value : undefined
   }
-  const now = () => dateMillis(read("date")) ?? nowMillis
-  return limitsNamed.flatMap(({ dimension, family, names: [limitName, remainingName, resetName] }) => {
-    const limit = positive(read(limitName))
-    const remaining = positive(read(remainingName))
+  const now = () => dateMillis(read(LimitHeaders.date)) ?? nowMillis
+  const told = LimitHeaders.limits.flatMap(({ dimension, family, ...names }) => {
+    const limit = positive(read(names.limit))
+    const remaining = positive(read(names.remaining))
     if (limit === undefined && remaining === undefined) return []
-    const reset = resetOf(read(resetName), now)
+    const reset = resetOf(read(names.reset), now)
+    const policy = read(LimitHeaders.policy) ?? read(names.limit)
+    const odd =
+      limit !== undefined && (limit < leastOf[dimension] || limit > Number.MAX_SAFE_INTEGER)
+        ? names.limit
+        : reset !== undefined && reset.millis > day
+          ? names.reset
+          : family === "general" && statedWindow(policy) > day
+            ? read(LimitHeaders.policy) === undefined
+              ? names.limit
+              : LimitHeaders.policy
+            : undefined
+    if (odd !== undefined) {
+      unreadable.push(`${odd}: ${(read(odd) ?? "").slice(0, 100)}`)
+      return []
+    }
     const [windowMillis, ...windowFits] =
       family === "anthropic"
         ? minutes
         : family === "general"
-          ? generalWindow(read("ratelimit-policy") ?? read(limitName), reset?.millis)
+          ? generalWindow(policy, reset?.millis)
           : reset?.isDuration === true
-            ? impliedWindow(dimension, limit, remaining ?? zero(read(remainingName)), reset.millis)
+            ? impliedWindow(dimension, limit, remaining ?? zero(read(names.remaining)), reset.millis)
             : windowLongerThan(reset?.millis)
     const isContinuous = family === "anthropic" || reset?.isDuration === true
     return [{ dimension, limit, remaining, resetMillis: reset?.millis, windowMillis, windowFits, isContinuous }]
   })
+  return { told, unreadable }
 }
 
 const second = 1_000
 const minute = 60_000
 const hour = 3_600_000
 const day = 86_400_000
-
-const suffixes = { requests: "requests", tokens: "tokens", inputTokens: "input-tokens", outputTokens: "output-tokens" }
-
-type Names = readonly [limit: string, remaining: string, reset: string]
-
-// Which headers speak about which limit.
-const limitsNamed: ReadonlyArray<{
-  readonly family: "openai" | "anthropic" | "general"
-  readonly dimension: Dimension
-  readonly names: Names
-}> = [
-  ...dimensions.flatMap((dimension) => {
-    const suffix = suffixes[dimension]
-    const names = (name: (field: string) => string): Names => [name("limit"), name("remaining"), name("reset")]
-    return [
-      { family: "openai", dimension, names: names((field) => `x-ratelimit-${field}-${suffix}`) } as const,
-      { family: "anthropic", dimension, names: names((field) => `anthropic-ratelimit-${suffix}-${field}`) } as const
-    ]
-  }),
-  {
-    family: "general",
-    dimension: "requests",
-    names: ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"]
-  },
-  {
-    family: "general",
-    dimension: "requests",
-    names: ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"]
-  }
-]
 
 type Window = readonly [guess: number, least: number, most: number]
 
@@ -133,9 +135,11 @@ const impliedWindow = (dimension: Dimension, limit: number | undefined, remainin
 
 /** The window a general limit states (`100;w=60`), or else the least usual one that its reset fits in. */
 const generalWindow = (policy: string | undefined, resetMillis = 0): Window => {
-  const stated = Number(/;\s*w=(\d+)/.exec(policy ?? "")?.[1] ?? 0) * second
+  const stated = statedWindow(policy)
   return stated > 0 ? [stated, stated, stated] : windowLongerThan(resetMillis)
 }
+
+const statedWindow = (policy: string | undefined): number => Number(/;\s*w=(\d+)/.exec(policy ?? "")?.[1] ?? 0) * second
 
 const windowLongerThan = (resetMillis = 0): Window => [
   [minute, hour].find((window) => resetMillis <= window) ?? day,

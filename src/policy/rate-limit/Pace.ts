@@ -36,6 +36,9 @@ export interface Pace {
 /** Calls that go at once while nothing is known; also how many a second follow. */
 const start = { burst: 10, perMilli: 0.02 } as const
 
+/** Calls a millisecond that go whatever was measured: one a minute, which a provider that is well must be able to stand. */
+const slowest = 1 / 60_000
+
 /** Over which time calls count as "lately", and the least pause that counts as having nothing to do. */
 const recentMillis = 10_000
 
@@ -63,7 +66,7 @@ const perMilli = (pace: Pace, now: number): number => {
     case "starting":
       return start.perMilli * (1 + (pace.recent * fading(now - pace.lastMillis)) / start.burst)
     case "learned":
-      return pace.measured * growth(pace, now)
+      return Math.max(slowest, pace.measured * growth(pace, now))
   }
 }
 
@@ -74,6 +77,10 @@ export const wait = (pace: Pace, count: number, now: number): number => {
   const missing = count - level(pace, rate, now)
   return missing <= 1e-6 ? 0 : Math.max(0, pace.atMillis - now) + missing / rate
 }
+
+/** Whether it lets go all that it may at once. */
+export const isClear = (pace: Pace, now: number): boolean =>
+  pace.kind === "free" || (pace.kind === "starting" && level(pace, perMilli(pace, now), now) > pace.burst - 1e-6)
 
 /** Counts a call as let through. */
 export const take = (pace: Pace, now: number): Pace => {

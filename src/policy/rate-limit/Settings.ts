@@ -1,9 +1,9 @@
 /** The options of rate limits, their defaults, and what is made of them. */
-import type { Duration } from "effect"
+import { type Duration, Predicate } from "effect"
 import * as OptionCheck from "../../core/OptionCheck.ts"
 import * as Bucket from "./Bucket.ts"
-import { dimensions } from "./Headers.ts"
-import type * as Line from "./CallQueue.ts"
+import { dimensions } from "../../core/call/LimitHeaders.ts"
+import type * as CallQueue from "./CallQueue.ts"
 
 /** So much in so much time, refilled bit by bit. */
 export interface Limit {
@@ -11,7 +11,7 @@ export interface Limit {
   readonly window: Duration.Input
 }
 
-export interface Options {
+export interface LimitOptions {
   /** Requests. Default: not limited, or learned. */
   readonly requests?: Limit | undefined
   /** Tokens, of prompts and answers together. Default: not limited, or learned. */
@@ -33,31 +33,43 @@ export interface Options {
   readonly aging?: Duration.Input | undefined
 }
 
-export const defaults = { maxWaiting: 10_000, aging: "1 minute", perTenant: false, storeTimeout: "50 millis" } as const
+export const defaults = {
+  maxWaiting: 10_000,
+  aging: "1 minute",
+  perTenant: false,
+  maxKeys: 10_000,
+  storeTimeout: "50 millis"
+} as const
 
-export interface Settings extends Line.Settings {
+export interface Settings extends CallQueue.Settings {
   /** The buckets of the limits given, full at `now`. */
   readonly buckets: (now: number) => ReadonlyArray<Bucket.Bucket>
   readonly burst: number | undefined
+  /** Keys that have limits for themselves. */
+  readonly maxKeys: number
 }
 
 /** Fills in the defaults, and rejects with a `RangeError` what makes no sense. */
-export const resolve = (options: Options): Settings => {
+export const resolve = (options: LimitOptions, maxKeys: number = defaults.maxKeys): Settings => {
   const { burst } = options
   const limits = dimensions.flatMap((dimension) => {
     const given = options[dimension]
     if (given === undefined) return []
+    check.record(dimension, given)
     const limit = check.number(`${dimension}.limit`, given.limit, { above: 0 })
     const windowMillis = check.millis(`${dimension}.window`, given.window)
     return [{ dimension, limit, windowMillis, burst: dimension === "requests" ? burst : undefined, learned: false }]
   })
-  if (burst !== undefined && !(burst >= 1)) check.reject("burst", "at least 1", burst)
+  if (burst !== undefined && (!Predicate.isNumber(burst) || !(burst >= 1))) {
+    check.reject("burst", "a number of at least 1", burst)
+  }
   return {
     maxWaiting: check.whole("maxWaiting", options.maxWaiting ?? defaults.maxWaiting, 0),
     maxWaitMillis: check.millis("maxWait", options.maxWait ?? Infinity, { atLeast: 0, endless: true }),
     agingMillis: check.millis("aging", options.aging ?? defaults.aging),
     buckets: (now) => limits.map((limit) => Bucket.make({ ...limit, now })),
-    burst
+    burst,
+    maxKeys: check.whole("maxKeys", maxKeys, 1)
   }
 }
 

@@ -3,16 +3,14 @@
  */
 import { Cause, Clock, Context, Effect, type Scope, Stream } from "effect"
 import type { AiError, IdGenerator, LanguageModel, Response } from "effect/ai"
-import { CurrentOrigin } from "../../core/call/Attempt.ts"
-import * as CallTrail from "../../core/CallTrail.ts"
-import * as Deadline from "../../core/call/Deadline.ts"
-import * as Refusals from "../../core/call/Refusals.ts"
-import * as ResponseHeaders from "../../core/call/ResponseHeaders.ts"
-import type { ModelProvider } from "../../core/call/ModelProvider.ts"
-import * as CacheEntry from "./Entry.ts"
-import type { CacheTiers, Hit, Use } from "./Tiers.ts"
+import * as Monotonic from "../../core/Monotonic.ts"
+import * as CallContext from "../../core/call/CallContext.ts"
+import * as CallTrail from "../../core/call/CallTrail.ts"
 import * as RequestKey from "../../core/call/RequestKey.ts"
-import * as RetryBudget from "../RetryBudget.ts"
+import type { ModelProvider } from "../../core/call/ModelProvider.ts"
+import * as Acceptance from "./Acceptance.ts"
+import * as CacheEntry from "./Entry.ts"
+import type { CacheTiers, Hit, Look, Use } from "./Tiers.ts"
 
 const usual: Use = { reads: true, stores: true, freshForMillis: 0 }
 
@@ -29,11 +27,11 @@ interface Call {
   readonly next: ModelProvider
   readonly request: LanguageModel.ProviderOptions
   readonly streamed: boolean
-  readonly use: Use
+  readonly look: Look
 }
 
-type Answer<A> = Effect.Effect<A, AiError.AiError, IdGenerator.IdGenerator>
-type Parts = Stream.Stream<Response.StreamPartEncoded, AiError.AiError, IdGenerator.IdGenerator>
+type Sending<A> = Effect.Effect<A, AiError.AiError, IdGenerator.IdGenerator>
+type PartStream = Stream.Stream<Response.StreamPartEncoded, AiError.AiError, IdGenerator.IdGenerator>
 
 export class CachedCalls {
   hits = 0
@@ -88,7 +86,7 @@ export class CachedCalls {
       const use = fiber.getRef(CurrentUse)
       if (!use.reads && !use.stores) return go(undefined)
       return Effect.flatMap(RequestKey.keyOf(next, request), (key) =>
-        go(key === undefined ? undefined : { key, next, request, streamed, use })
+        go(key === undefined ? undefined : { key, next, request, streamed, look: lookOf(use, next, request) })
       )
     })
   }
@@ -99,27 +97,29 @@ export class CachedCalls {
       const clock = fiber.getRef(Clock.Clock)
       const recorder = fiber.getRef(CallTrail.Current)
       const note = (hit: Hit | undefined): Effect.Effect<Hit | undefined, never, IdGenerator.IdGenerator> => {
-        const now = clock.currentTimeMillisUnsafe()
+        const date = clock.currentTimeMillisUnsafe()
         if (hit === undefined) {
           this.misses++
-          recorder?.decide(now, { _tag: "CacheMissed" })
-          if (this.tiers.store?.available === false) recorder?.decide(now, { _tag: "CacheUnavailable" })
+          recorder?.decide(date, { _tag: "CacheMissed" })
+          if (this.tiers.store?.available === false) recorder?.decide(date, { _tag: "CacheUnavailable" })
           return Effect.undefined
         }
         this.hits++
-        recorder?.decide(now, { _tag: "CacheHit", ...hit.found })
+        recorder?.decide(date, { _tag: "CacheHit", ...hit.found })
         if (!hit.found.stale) return Effect.succeed(hit)
         this.staleHits++
         // A call that keeps nothing would ask the model for nothing.
-        return call.use.stores ? Effect.as(this.refresh(call, now), hit) : Effect.succeed(hit)
+        return call.look.stores
+          ? Effect.as(this.refresh(call, Monotonic.millisUnsafe(clock)), hit)
+          : Effect.succeed(hit)
       }
-      const { key, use } = call
-      const hit = use.reads ? this.tiers.inMemory(key, use, clock.currentTimeMillisUnsafe()) : undefined
-      return hit === undefined ? Effect.flatMap(this.tiers.findOrClaim(key, use), note) : note(hit)
+      const { key, look } = call
+      const hit = look.reads ? this.tiers.inMemory(key, look, Monotonic.millisUnsafe(clock)) : undefined
+      return hit === undefined ? Effect.flatMap(this.tiers.findOrClaim(key, look), note) : note(hit)
     })
   }
 
-  private generate(call: Call): Answer<Array<Response.PartEncoded>> {
+  private generate(call: Call): Sending<Array<Response.PartEncoded>> {
     return this.keeping(call, (keep, recorder) =>
       call.next.generateText(call.request).pipe(
         Effect.tap((parts) => keep({ _tag: "Whole", parts })),
@@ -129,7 +129,7 @@ export class CachedCalls {
   }
 
   /** Gives a stream that is kept when its last part has been passed on. */
-  private stream(call: Call): Effect.Effect<Parts> {
+  private stream(call: Call): Effect.Effect<PartStream> {
     const { maxEntryBytes } = this.tiers.settings
     return this.keeping(call, (keep, recorder) =>
       Effect.sync(() => {
@@ -151,7 +151,7 @@ export class CachedCalls {
 
   /** Gives `make` what keeps the call's answer, and the trail by which that sees whose answer it is. */
   private keeping<A, E, R>(
-    { key, next, request, use }: Call,
+    { key, look, next, request }: Call,
     make: (
       keep: (answer: CacheEntry.CacheEntry["answer"]) => Effect.Effect<void>,
       recorder: CallTrail.Recorder
@@ -161,10 +161,11 @@ export class CachedCalls {
       const recorder = outer ?? new CallTrail.Recorder()
       const before = substitutesIn(recorder, next)
       const keep = (answer: CacheEntry.CacheEntry["answer"]) =>
-        Effect.flatMap(Clock.currentTimeMillis, (now) => {
-          if (!use.stores || substitutesIn(recorder, next) !== before) return Effect.void
-          const entry = CacheEntry.make(answer, request, next.codecTransformer, now)
-          return entry === undefined ? Effect.void : this.tiers.keep(key, entry)
+        Effect.flatMap(Clock.currentTimeMillis, (date) => {
+          if (!look.stores || substitutesIn(recorder, next) !== before) return Effect.void
+          const entry = CacheEntry.make(answer, date)
+          if (entry === undefined || !Acceptance.isFor(entry, request, next.codecTransformer)) return Effect.void
+          return this.tiers.keep(key, entry)
         })
       return make(keep, recorder)
     })
@@ -186,20 +187,15 @@ export class CachedCalls {
     return Effect.uninterruptible(start)
   }
 
-  /** What happens to be around the call is not around its refresh: that has its own time, attempts and trail. */
+  /** A background refresh does not inherit the call's context: it has its own deadline, attempts and trail. */
   private anew(call: Call): Effect.Effect<void, never, IdGenerator.IdGenerator> {
-    return Effect.flatMap(this.tiers.findOrClaim(call.key, { ...usual, freshForMillis: 1 }), (newer) => {
+    return Effect.flatMap(this.tiers.findOrClaim(call.key, { ...call.look, ...usual, freshForMillis: 1 }), (newer) => {
       if (newer !== undefined) return Effect.void
       return call.streamed ? Effect.flatMap(this.stream(call), Stream.runDrain) : Effect.asVoid(this.generate(call))
     }).pipe(
       Effect.scoped,
       Effect.timeout(this.tiers.settings.staleForMillis),
-      Effect.provideService(CurrentOrigin, "refresh"),
-      Effect.provideService(CallTrail.Current, undefined),
-      Effect.provideService(Deadline.Current, undefined),
-      Effect.provideService(RetryBudget.Current, undefined),
-      Effect.provideService(Refusals.Current, undefined),
-      Effect.provideService(ResponseHeaders.Listener, undefined),
+      CallContext.detached("refresh"),
       Effect.catchCause((cause) => {
         if (Cause.hasInterruptsOnly(cause)) return Effect.void
         this.refreshFailures++
@@ -208,6 +204,11 @@ export class CachedCalls {
     )
   }
 }
+
+const lookOf = (use: Use, next: ModelProvider, request: LanguageModel.ProviderOptions): Look => ({
+  ...use,
+  accepts: (entry) => Acceptance.isFor(entry, request, next.codecTransformer)
+})
 
 /**
  * How often another than the model that was asked answered. Such an answer is right for this call, and would be wrong
@@ -233,7 +234,7 @@ const substitutesIn = (recorder: CallTrail.Recorder, { model, name }: ModelProvi
 }
 
 /** Gives a stream again, piece by piece as its reader asks. */
-const replay = ({ entry, found }: Hit): Parts =>
+const replay = ({ entry, found }: Hit): PartStream =>
   Stream.fromPull(
     Effect.sync(() => {
       const chunks = CacheEntry.chunksOf(entry, found)

@@ -5,9 +5,11 @@
  * asking share an entry.
  */
 import { Exit, Predicate, Schema } from "effect"
-import { LanguageModel, type Response, type Tool } from "effect/ai"
+import { Response } from "effect/ai"
 import * as FinishMark from "../../core/call/FinishMark.ts"
 import * as StreamParts from "../../core/stream/StreamParts.ts"
+import * as WellFormed from "../../core/stream/WellFormed.ts"
+import * as WholeParts from "../../core/stream/WholeParts.ts"
 
 export type Chunk = ReadonlyArray<Response.StreamPartEncoded>
 
@@ -33,29 +35,28 @@ export interface Found {
 /**
  * Makes an entry of a complete answer; `undefined` when it is not one to give again.
  *
- * Kept is what ended by itself (`stop`) or with tool calls, says something, and is what was asked for: JSON that its
- * schema reads, calls of tools that were offered, with parameters they accept. What was cut, filtered, paused, ended for
+ * Kept is what ended by itself (`stop`) or with tool calls, and says something. What was cut, filtered, paused, ended for
  * a reason unknown or holds an error is not kept.
  */
-export const make = (
-  answer: CacheEntry["answer"],
-  request: LanguageModel.ProviderOptions,
-  transformer: LanguageModel.CodecTransformer | undefined,
-  storedAtMillis: number
-): CacheEntry | undefined => {
-  if (answer._tag === "Streamed" && answer.chunks.some((chunk) => chunk.some(({ type }) => type === "error"))) {
-    return undefined
-  }
-  const parts = answer._tag === "Whole" ? answer.parts : toParts(answer.chunks)
-  const last = parts.at(-1)
-  if (last?.type !== "finish" || (last.reason !== "stop" && last.reason !== "tool-calls")) return undefined
-  if (!parts.some(saysSomething) || !isAsAsked(parts, request, transformer)) return undefined
+export const make = (answer: CacheEntry["answer"], storedAtMillis: number): CacheEntry | undefined => {
+  if (!isWorthKeeping(answer)) return undefined
   const kept: CacheEntry["answer"] =
     answer._tag === "Whole"
       ? { _tag: "Whole", parts: answer.parts.map(withoutTraces) }
       : { _tag: "Streamed", chunks: answer.chunks.map((chunk) => chunk.map(withoutTraces)) }
   const bytes = lengthOf(kept)
   return bytes === undefined ? undefined : { storedAtMillis, answer: kept, bytes }
+}
+
+/** Whether an answer is whole, ended well and says something. */
+const isWorthKeeping = (answer: CacheEntry["answer"]): boolean => {
+  if (answer._tag === "Streamed" && answer.chunks.some((chunk) => chunk.some(({ type }) => type === "error"))) {
+    return false
+  }
+  const parts = answer._tag === "Whole" ? answer.parts : WholeParts.of(answer.chunks.flat())
+  const last = parts.at(-1)
+  if (last?.type !== "finish" || (last.reason !== "stop" && last.reason !== "tool-calls")) return false
+  return parts.some(saysSomething)
 }
 
 const lengthOf = (answer: CacheEntry["answer"]): number | undefined => {
@@ -68,7 +69,7 @@ const lengthOf = (answer: CacheEntry["answer"]): number | undefined => {
 
 /** Gives an entry as a whole answer. */
 export const partsOf = ({ answer }: CacheEntry, found: Found): Array<Response.PartEncoded> => {
-  const parts = answer._tag === "Whole" ? [...answer.parts] : toParts(answer.chunks)
+  const parts = answer._tag === "Whole" ? [...answer.parts] : WholeParts.of(answer.chunks.flat())
   const last = parts.at(-1)
   if (last?.type === "finish") parts[parts.length - 1] = marked(last, found)
   return parts
@@ -85,37 +86,40 @@ export const chunksOf = ({ answer }: CacheEntry, found: Found): ReadonlyArray<Ch
 const version = 1
 
 /** Writes an entry as data for a shared store or a file. */
-export const encode = ({ answer, bytes, storedAtMillis }: CacheEntry): object => ({
-  version,
-  storedAtMillis,
-  bytes,
-  answer
-})
+export const encode = ({ answer, storedAtMillis }: CacheEntry): object => ({ version, storedAtMillis, answer })
 
-/** Reads what {@link encode} wrote; `undefined` for anything else. */
-export const decode = (value: unknown): CacheEntry | undefined => {
+/**
+ * Reads what {@link encode} wrote; `undefined` for anything else, whatever it is, and for an answer that is not worth keeping
+ * or has more than `maxBytes`: it is measured here.
+ */
+export const decode = (value: unknown, maxBytes: number): CacheEntry | undefined => {
   if (!Predicate.hasProperty(value, "version") || value.version !== version) return undefined
-  if (!Predicate.hasProperty(value, "storedAtMillis") || !Predicate.hasProperty(value, "bytes")) return undefined
-  const { bytes, storedAtMillis } = value
-  if (!Predicate.isNumber(storedAtMillis) || !Number.isFinite(storedAtMillis)) return undefined
-  if (!Predicate.isNumber(bytes) || !Number.isSafeInteger(bytes) || bytes < 0) return undefined
-  const answer = Predicate.hasProperty(value, "answer") ? value.answer : undefined
-  return isAnswer(answer) ? { storedAtMillis, bytes, answer } : undefined
+  if (!Predicate.hasProperty(value, "storedAtMillis") || !Predicate.hasProperty(value, "answer")) return undefined
+  const { answer, storedAtMillis } = value
+  if (!Predicate.isNumber(storedAtMillis) || !Number.isFinite(storedAtMillis) || !isShallow(answer)) return undefined
+  const bytes = JSON.stringify(answer).length
+  if (bytes > maxBytes || !isAnswer(answer) || !isWorthKeeping(answer)) return undefined
+  return { storedAtMillis, bytes, answer }
 }
+
+/** Deeper than the data of answers goes, and so flat that nothing that walks over it runs out of stack. */
+const mostLevels = 200
+
+const isShallow = (value: unknown, left = mostLevels): boolean =>
+  !Predicate.isObjectOrArray(value) || (left > 0 && Object.values(value).every((item) => isShallow(item, left - 1)))
 
 const isAnswer = (value: unknown): value is CacheEntry["answer"] => {
   if (!Predicate.hasProperty(value, "_tag")) return false
-  const chunks: unknown =
-    value._tag === "Streamed"
-      ? Predicate.hasProperty(value, "chunks") && value.chunks
-      : value._tag === "Whole" && Predicate.hasProperty(value, "parts") && [value.parts]
-  if (!Array.isArray(chunks) || !chunks.every((chunk) => Array.isArray(chunk) && chunk.length > 0)) return false
-  const parts: ReadonlyArray<unknown> = chunks.flat()
-  return parts.every(isPart) && parts.at(-1)?.type === "finish"
+  if (value._tag === "Whole") return Predicate.hasProperty(value, "parts") && areParts(value.parts)
+  if (value._tag !== "Streamed" || !Predicate.hasProperty(value, "chunks") || !areChunks(value.chunks)) return false
+  return WellFormed.holds(value.chunks.flat())
 }
 
-const isPart = (value: unknown): value is { readonly type: string } =>
-  Predicate.hasProperty(value, "type") && Predicate.isString(value.type)
+const partsFrom = Schema.decodeUnknownExit(Schema.Array(Response.Part()))
+const areParts = (value: unknown): value is ReadonlyArray<Response.PartEncoded> => Exit.isSuccess(partsFrom(value))
+
+const chunksFrom = Schema.decodeUnknownExit(Schema.Array(Schema.NonEmptyArray(Response.StreamPart())))
+const areChunks = (value: unknown): value is ReadonlyArray<Chunk> => Exit.isSuccess(chunksFrom(value))
 
 /** About what one part of a stream adds to {@link CacheEntry.bytes}, cheap for those that come by the thousand. */
 export const sizeOf = (part: Response.StreamPartEncoded): number =>
@@ -123,28 +127,6 @@ export const sizeOf = (part: Response.StreamPartEncoded): number =>
 
 const saysSomething = (part: Response.PartEncoded): boolean =>
   part.type === "text" ? part.text.length > 0 : part.type === "tool-call" || part.type === "file"
-
-const isAsAsked = (
-  parts: ReadonlyArray<Response.PartEncoded>,
-  { responseFormat, tools }: LanguageModel.ProviderOptions,
-  transformer: LanguageModel.CodecTransformer = LanguageModel.defaultCodecTransformer
-): boolean => {
-  if (responseFormat.type === "json") {
-    const text = parts.map((part) => (part.type === "text" ? part.text : "")).join("")
-    return reads(Schema.fromJsonString(transformer(responseFormat.schema).codec), text)
-  }
-  return parts.every((part) => {
-    if (part.type !== "tool-call" || part.providerExecuted === true) return true
-    const tool = tools.find(({ name }: Tool.Any) => name === part.name)
-    return tool !== undefined && reads(tool.parametersSchema, part.params)
-  })
-}
-
-/** Whether a schema accepts a value. One that needs services of the application's cannot be asked here, and is trusted. */
-const reads = (schema: Schema.Constraint, value: unknown): boolean => {
-  const exit = Schema.decodeUnknownExit(schema as Schema.Codec<unknown>)(value)
-  return Exit.isSuccess(exit) || !Exit.hasFails(exit)
-}
 
 type Finish = Response.FinishPartEncoded
 
@@ -161,45 +143,3 @@ const cleaned = (part: Finish): Finish => {
 }
 
 const marked = (finish: Finish, found: Found): Finish => FinishMark.add(finish, { cache: { ...found } })
-
-const toParts = (chunks: ReadonlyArray<Chunk>): Array<Response.PartEncoded> => {
-  const parts: Array<Response.PartEncoded> = []
-  const open = new Map<string, { at: number; text: string; metadata: Response.ProviderMetadata | undefined }>()
-  for (const part of chunks.flat()) {
-    switch (part.type) {
-      case "text-start":
-      case "reasoning-start":
-        open.set(part.id, { at: parts.length, text: "", metadata: part.metadata })
-        // Its place is where it began; its text is put there when it ends.
-        parts.push({ type: part.type === "text-start" ? "text" : "reasoning", text: "" })
-        break
-      case "text-delta":
-      case "reasoning-delta":
-      case "text-end":
-      case "reasoning-end": {
-        const block = open.get(part.id)
-        if (block === undefined) break
-        if (part.metadata !== undefined) block.metadata = { ...block.metadata, ...part.metadata }
-        if ("delta" in part) {
-          block.text += part.delta
-          break
-        }
-        parts[block.at] = {
-          type: part.type === "text-end" ? "text" : "reasoning",
-          text: block.text,
-          ...(block.metadata === undefined ? {} : { metadata: block.metadata })
-        }
-        open.delete(part.id)
-        break
-      }
-      case "tool-params-start":
-      case "tool-params-delta":
-      case "tool-params-end":
-      case "error":
-        break
-      default:
-        parts.push(part)
-    }
-  }
-  return parts
-}

@@ -4,14 +4,14 @@
  * A lease lapses by itself, so one that died with its process is in nobody's way for long. It saves calls and guards
  * nothing: two that hold it make two calls, and both answers are right.
  */
-import { Duration, Effect } from "effect"
+import { Duration, Effect, Predicate } from "effect"
 import { type Persistence, Redis } from "effect/persistence"
 
 export type StoreError = Persistence.PersistenceError | Redis.RedisError
 
 export interface CacheLease {
-  /** Takes the lease for so long, and says whether it is `owner`'s now. */
-  readonly take: (key: string, owner: string, millis: number) => Effect.Effect<boolean, StoreError>
+  /** Takes the lease for so long, and says whether it is `owner`'s now; `undefined` where the store cannot say. */
+  readonly take: (key: string, owner: string, millis: number) => Effect.Effect<boolean | undefined, StoreError>
   /** Gives it back, if it is still `owner`'s. */
   readonly release: (key: string, owner: string) => Effect.Effect<void, StoreError>
 }
@@ -44,18 +44,28 @@ const settleMillis = 10
  * Two own it at a time only if a write takes longer than 10 milliseconds from the read before it.
  */
 export const ofStore = (store: Persistence.BackingPersistenceStore, prefix: string): CacheLease => {
-  const ownerOf = (key: string) =>
-    Effect.map(store.get(`${prefix}${key}`), (value) =>
-      value !== undefined && "owner" in value ? value.owner : undefined
-    )
+  const read = (key: string) => Effect.map(store.get(`${prefix}${key}`), (value) => stateOf(value, key))
   return {
     take: Effect.fnUntraced(function* (key, owner, millis) {
-      if ((yield* ownerOf(key)) !== undefined) return false
-      yield* store.set(`${prefix}${key}`, { owner }, Duration.millis(millis))
+      const before = yield* read(key)
+      if (before !== "free") return before === "unreadable" ? undefined : false
+      yield* store.set(`${prefix}${key}`, { key, owner }, Duration.millis(millis))
       yield* Effect.sleep(settleMillis)
-      return (yield* ownerOf(key)) === owner
+      const now = yield* read(key)
+      return now === "unreadable" ? undefined : now !== "free" && now.owner === owner
     }),
     release: (key, owner) =>
-      Effect.flatMap(ownerOf(key), (present) => (present === owner ? store.remove(`${prefix}${key}`) : Effect.void))
+      Effect.flatMap(read(key), (now) =>
+        Predicate.isObject(now) && now.owner === owner ? store.remove(`${prefix}${key}`) : Effect.void
+      )
   }
+}
+
+/** Who has the lease of a key. A store may hold anything: nobody waits for what is no lease of this key. */
+const stateOf = (value: unknown, key: string): { readonly owner: string } | "free" | "unreadable" => {
+  if (value === undefined || value === null) return "free"
+  if (!Predicate.hasProperty(value, "key") || value.key !== key) return "unreadable"
+  return Predicate.hasProperty(value, "owner") && Predicate.isString(value.owner)
+    ? { owner: value.owner }
+    : "unreadable"
 }

@@ -1,13 +1,16 @@
 /**
  * Holds entries in memory, bounded by their number and their bytes; the one not used for longest goes first.
  */
+import { RecentlyUsed } from "../../core/window/RecentlyUsed.ts"
 import type { CacheEntry } from "./Entry.ts"
 
 /** An entry with its place in memory. */
 export interface Slot {
   readonly key: string
   readonly entry: CacheEntry
-  /** Until when it may be given, as stale: milliseconds since 1970. */
+  /** Since when it lives, by `Monotonic`'s time as the other times here: what was read from elsewhere was old then. */
+  readonly storedAtMillis: number
+  /** Until when it may be given, as stale. */
   readonly keepUntilMillis: number
   usedAtMillis: number
   /** Refreshes that failed put off the next one to here. */
@@ -16,10 +19,7 @@ export interface Slot {
 
 export class CacheMemory {
   bytes = 0
-  // In the order of use: a `Map` gives its entries as they were set.
-  private readonly slots = new Map<string, Slot>()
-  // At the first of them. A new iterator would pass by all that were deleted lately.
-  private oldest = this.slots.keys()
+  private readonly slots = new RecentlyUsed<Slot>(Infinity)
   private readonly capacity: number
   private readonly maxBytes: number
 
@@ -32,37 +32,40 @@ export class CacheMemory {
     return this.slots.size
   }
 
+  /** The slot of a key, which does not count as its use. */
+  peek(key: string): Slot | undefined {
+    return this.slots.peek(key)
+  }
+
   /** The slot of a key, which counts as its use. What has expired is dropped. */
   get(key: string, now: number): Slot | undefined {
     const slot = this.slots.get(key)
     if (slot === undefined) return undefined
-    this.slots.delete(key)
     if (slot.keepUntilMillis <= now) {
-      this.bytes -= slot.entry.bytes
+      this.delete(key)
       return undefined
     }
     slot.usedAtMillis = now
-    this.slots.set(key, slot)
     return slot
   }
 
-  /** Keeps an entry, unless a newer one is there. */
-  set(key: string, entry: CacheEntry, keepUntilMillis: number, now: number): void {
-    if (keepUntilMillis <= now || entry.bytes > this.maxBytes) return
-    const present = this.slots.get(key)
-    if (present !== undefined && present.entry.storedAtMillis > entry.storedAtMillis) return
+  /** Keeps an entry of some age for the rest of `keepMillis`, unless a newer one is there. */
+  set(key: string, entry: CacheEntry, ageMillis: number, keepMillis: number, now: number): void {
+    if (ageMillis >= keepMillis || entry.bytes > this.maxBytes) return
+    const storedAtMillis = now - ageMillis
+    const present = this.slots.peek(key)
+    if (present !== undefined && present.storedAtMillis > storedAtMillis) return
     this.delete(key)
-    this.slots.set(key, { key, entry, keepUntilMillis, usedAtMillis: now, refreshFromMillis: 0 })
+    const keepUntilMillis = storedAtMillis + keepMillis
+    this.slots.set(key, { key, entry, storedAtMillis, keepUntilMillis, usedAtMillis: now, refreshFromMillis: now })
     this.bytes += entry.bytes
     while (this.slots.size > this.capacity || this.bytes > this.maxBytes) {
-      const oldest = this.oldest.next()
-      if (oldest.done === true) this.oldest = this.slots.keys()
-      else this.delete(oldest.value)
+      this.bytes -= this.slots.dropOldest().entry.bytes
     }
   }
 
   delete(key: string): void {
-    const slot = this.slots.get(key)
+    const slot = this.slots.peek(key)
     if (slot === undefined) return
     this.slots.delete(key)
     this.bytes -= slot.entry.bytes
@@ -84,6 +87,6 @@ export class CacheMemory {
 
   /** What has not expired, the one not used for longest first. */
   live(now: number): Array<Slot> {
-    return [...this.slots.values()].filter((slot) => slot.keepUntilMillis > now)
+    return Array.from(this.slots, ([, slot]) => slot).filter((slot) => slot.keepUntilMillis > now)
   }
 }

@@ -6,6 +6,7 @@
  * prompts are not in it.
  */
 import { Clock, Effect, FileSystem, Option, type PlatformError, Predicate, Random, Schema } from "effect"
+import * as Monotonic from "../../core/Monotonic.ts"
 import * as CacheEntry from "./Entry.ts"
 import type { CacheMemory } from "./Memory.ts"
 import type { CacheTiers } from "./Tiers.ts"
@@ -25,7 +26,10 @@ export const save = (
   Effect.scoped(
     Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem
-      const slots = memory.live(yield* Clock.currentTimeMillis)
+      const clock = yield* Clock.Clock
+      const slots = memory.live(Monotonic.millisUnsafe(clock))
+      // Its age is what counts, also where the clock was set since it was stored.
+      const ahead = clock.currentTimeMillisUnsafe() - Monotonic.millisUnsafe(clock)
       const temporary = `${path}.${yield* Random.nextInt}.writing`
       yield* Effect.addFinalizer(() => Effect.ignore(fs.remove(temporary, { force: true })))
       yield* Effect.scoped(
@@ -33,8 +37,9 @@ export const save = (
           const file = yield* fs.open(temporary, { flag: "w", mode: 0o600 })
           const encoder = new TextEncoder()
           let text = `${heading}\n`
-          for (const { entry, key } of slots) {
-            text += `${JSON.stringify([key, CacheEntry.encode(entry)])}\n`
+          for (const { entry, key, storedAtMillis } of slots) {
+            const dated = { ...entry, storedAtMillis: Math.round(storedAtMillis + ahead) }
+            text += `${JSON.stringify([key, CacheEntry.encode(dated)])}\n`
             if (text.length < pieceLength) continue
             yield* file.writeAll(encoder.encode(text))
             text = ""
@@ -52,7 +57,8 @@ export const save = (
  * Reads a file that {@link save} wrote into memory; says how many answers are now there that were not.
  *
  * Expired answers stay out, and what is in memory stays unless the file's is newer. A file that is not there is empty. One
- * of another version, and lines that are damaged, are left out with a warning; the file itself is not touched.
+ * of another version, and lines that are damaged or hold more than an entry may, are left out with a warning; the file
+ * itself is not touched.
  */
 export const load = (
   tiers: CacheTiers,
@@ -66,17 +72,17 @@ export const load = (
       yield* Effect.logWarning(`${path} is not a snapshot of this version, and was not read`)
       return 0
     }
-    const now = yield* Clock.currentTimeMillis
+    const clock = yield* Clock.Clock
     const before = tiers.memory.size
     let damaged = 0
     for (const line of lines) {
       if (line === "") continue
       const pair = Option.getOrUndefined(fromJson(line))
       const [key, value]: ReadonlyArray<unknown> = Array.isArray(pair) ? pair : []
-      const entry = CacheEntry.decode(value)
-      if (Predicate.isString(key) && entry !== undefined) tiers.remember(key, entry, now)
+      const entry = CacheEntry.decode(value, tiers.settings.maxEntryBytes)
+      if (Predicate.isString(key) && entry !== undefined) tiers.remember(key, entry, clock)
       else damaged++
     }
-    if (damaged > 0) yield* Effect.logWarning(`${damaged} damaged lines of ${path} were left out`)
+    if (damaged > 0) yield* Effect.logWarning(`${damaged} damaged or too large lines of ${path} were left out`)
     return tiers.memory.size - before
   })

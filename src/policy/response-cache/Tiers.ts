@@ -1,10 +1,12 @@
 /**
  * Looks for entries in memory first and in the shared store after that, and lets one process make a missing one.
  */
-import { Clock, Effect, Random, type Scope } from "effect"
+import { type Clock, Effect, Random, type Scope } from "effect"
+import * as Deadline from "../../core/call/Deadline.ts"
+import * as Monotonic from "../../core/Monotonic.ts"
 import type * as CacheEntry from "./Entry.ts"
 import { CacheMemory } from "./Memory.ts"
-import type { CacheStore } from "../CacheStore.ts"
+import type { CacheStore } from "./Store.ts"
 
 export interface Settings {
   readonly timeToLiveMillis: number
@@ -24,21 +26,26 @@ export interface Use {
   readonly freshForMillis: number
 }
 
+/** How one call looks for its answer. */
+export interface Look extends Use {
+  /** Whether an entry answers the call; one that does not is treated as missing, and replaced. */
+  readonly accepts: (entry: CacheEntry.CacheEntry) => boolean
+}
+
 export interface Hit {
   readonly entry: CacheEntry.CacheEntry
   readonly found: CacheEntry.Found
 }
 
-/** Says whether and how an entry may be given now. */
+/** Says whether and how an entry of this age may be given. */
 const judge = (
-  entry: CacheEntry.CacheEntry,
+  age: number,
   { staleForMillis, timeToLiveMillis }: Pick<Settings, "staleForMillis" | "timeToLiveMillis">,
   { freshForMillis }: Pick<Use, "freshForMillis">,
-  tier: CacheEntry.Found["tier"],
-  now: number
+  tier: CacheEntry.Found["tier"]
 ): CacheEntry.Found | undefined => {
-  const ageMillis = Math.max(0, now - entry.storedAtMillis)
-  const leftMillis = timeToLiveMillis - ageMillis
+  const leftMillis = timeToLiveMillis - age
+  const ageMillis = Math.floor(age)
   if (leftMillis > freshForMillis) return { ageMillis, tier, stale: false }
   return freshForMillis === 0 && leftMillis > -staleForMillis ? { ageMillis, tier, stale: true } : undefined
 }
@@ -58,45 +65,46 @@ export class CacheTiers {
     this.settings = settings
   }
 
-  inMemory(key: string, use: Use, now: number): Hit | undefined {
+  inMemory(key: string, look: Look, now: number): Hit | undefined {
     const slot = this.memory.get(key, now)
     if (slot === undefined) return undefined
-    const found = judge(slot.entry, this.settings, use, "memory", now)
-    return found === undefined ? undefined : { entry: slot.entry, found }
+    const found = judge(now - slot.storedAtMillis, this.settings, look, "memory")
+    return found === undefined || !look.accepts(slot.entry) ? undefined : { entry: slot.entry, found }
   }
 
   /** Looks in the shared store; what it finds is in memory from then on. */
-  shared(key: string, use: Use): Effect.Effect<Hit | undefined> {
+  shared(key: string, look: Look): Effect.Effect<Hit | undefined> {
     const { store } = this
     if (store === undefined) return Effect.undefined
     return Effect.flatMap(store.get(key), (entry) =>
-      entry === undefined
+      entry === undefined || !look.accepts(entry)
         ? Effect.undefined
-        : Effect.map(Clock.currentTimeMillis, (now) => {
-            this.remember(key, entry, now)
-            const found = judge(entry, this.settings, use, "shared", now)
-            return found === undefined ? undefined : { entry, found }
+        : Effect.clockWith((clock) => {
+            const age = this.remember(key, entry, clock)
+            const found = judge(age, this.settings, look, "shared")
+            return Effect.succeed(found === undefined ? undefined : { entry, found })
           })
     )
   }
 
   /**
    * Gives the entry of a key, or `undefined` when the caller is to make it. Other processes then wait for the entry
-   * until the scope closes or the lease lapses, and so does this one when another has the lease.
+   * until the scope closes or the lease lapses, and so does this one when another has the lease, for as long as half of
+   * its time: the other half is for making the call, should the other one fail to.
    */
-  readonly findOrClaim = Effect.fnUntraced(function* (this: CacheTiers, key: string, use: Use) {
+  readonly findOrClaim = Effect.fnUntraced(function* (this: CacheTiers, key: string, look: Look) {
     const { store } = this
     if (store === undefined) return undefined
-    const before = use.reads ? yield* this.shared(key, use) : undefined
-    if (before !== undefined || !use.reads || !use.stores) return before
-    const start = yield* Clock.currentTimeMillis
+    const before = look.reads ? yield* this.shared(key, look) : undefined
+    if (before !== undefined || !look.reads || !look.stores) return before
+    const until = (yield* Monotonic.millis) + Math.min(this.settings.leaseMillis, (yield* Deadline.remainingMillis) / 2)
     for (;;) {
       const leased = yield* this.claim(store, key)
-      if (leased !== false) return leased === true ? yield* this.shared(key, use) : undefined
-      yield* Effect.sleep(pollMillis)
-      const now = yield* Clock.currentTimeMillis
-      const made = this.inMemory(key, use, now) ?? (yield* this.shared(key, use))
-      if (made !== undefined || now - start >= this.settings.leaseMillis) return made
+      if (leased !== false) return leased === true ? yield* this.shared(key, look) : undefined
+      yield* Effect.sleep(Math.min(pollMillis, Math.max(0, until - (yield* Monotonic.millis))))
+      const now = yield* Monotonic.millis
+      const made = this.inMemory(key, look, now) ?? (yield* this.shared(key, look))
+      if (made !== undefined || now >= until) return made
     }
   })
 
@@ -115,14 +123,23 @@ export class CacheTiers {
   /** Keeps an entry in both places; waits for the shared one no longer than it may take to answer. */
   keep(key: string, entry: CacheEntry.CacheEntry): Effect.Effect<void> {
     if (entry.bytes > this.settings.maxEntryBytes) return Effect.void
-    return Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      this.remember(key, entry, now)
+    return Effect.clockWith((clock) => {
+      this.memory.set(key, entry, 0, this.keepMillis, Monotonic.millisUnsafe(clock))
       return this.store === undefined ? Effect.void : this.store.set(key, entry, this.keepMillis)
     })
   }
 
-  remember(key: string, entry: CacheEntry.CacheEntry, now: number): void {
-    this.memory.set(key, entry, entry.storedAtMillis + this.keepMillis, now)
+  /**
+   * Puts an entry from elsewhere into memory, and gives its age. That is told by dates, which two clocks may have written,
+   * and is 0 at least: from when it was read, it never lives longer than one that was made then.
+   */
+  remember(key: string, entry: CacheEntry.CacheEntry, clock: Clock.Clock): number {
+    const now = Monotonic.millisUnsafe(clock)
+    const present = this.memory.peek(key)
+    if (present?.entry.storedAtMillis === entry.storedAtMillis) return now - present.storedAtMillis
+    const age = Math.max(0, clock.currentTimeMillisUnsafe() - entry.storedAtMillis)
+    this.memory.set(key, entry, age, this.keepMillis, now)
+    return age
   }
 
   private get keepMillis(): number {

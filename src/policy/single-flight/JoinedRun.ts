@@ -1,13 +1,13 @@
 /**
  * Shares one run among everybody who asks for the same thing while it is under way.
  *
- * The run belongs to the scope of {@link Flights}, not to the caller who was first. It is interrupted when the last
- * member has left, and goes on otherwise. What it brings on the way, pieces, and how it ends is given to each member,
- * from the start and at the member's own pace.
+ * The run belongs to the scope of {@link JoinedRuns}, not to the caller who was first. It is interrupted when the last
+ * reader has left, and goes on otherwise. What it brings on the way, pieces, and how it ends is given to each reader,
+ * from the start and at the reader's own pace.
  *
- * Pieces are a linked list, and each member holds the one it read last: what all have passed is garbage at once. The
+ * Pieces are a linked list, and each reader holds the one it read last: what all have passed is garbage at once. The
  * list is held from its start only while newcomers may still join, which ends when it has grown to the bound. From then
- * on the bound is on how far a member may be behind: one that is further behind is put out.
+ * on the bound is on how far a reader may be behind: one that is further behind is put out.
  */
 import { Effect, type Exit, Fiber, type Scope } from "effect"
 import type * as ResponseHeaders from "../../core/call/ResponseHeaders.ts"
@@ -15,19 +15,19 @@ import type * as ResponseHeaders from "../../core/call/ResponseHeaders.ts"
 export interface Settings<A, E> {
   /** What may be kept of one run. */
   readonly maxBufferBytes: number
-  /** What a member is told that was put out. */
+  /** What a reader is told that was put out. */
   readonly fellBehind: Effect.Effect<A, E>
-  /** What members who came later get of the end, so that they do not share objects others may mark as theirs. */
+  /** What readers who came later get of the end, so that they do not share objects others may mark as theirs. */
   readonly copy: (end: Exit.Exit<A, E>) => Exit.Exit<A, E>
 }
 
 /** The runs under way, by key. */
-export class Flights<A, E> {
+export class JoinedRuns<A, E> {
   /** Runs that have not ended, those which nobody may join any more included. */
   inFlight = 0
   /** How many have joined a run that was under way. */
   joined = 0
-  private readonly open = new Map<string, Flight<A, E>>()
+  private readonly open = new Map<string, JoinedRun<A, E>>()
   private readonly settings: Settings<A, E>
   private readonly scope: Scope.Scope
 
@@ -42,40 +42,40 @@ export class Flights<A, E> {
    */
   join<R>(
     key: string,
-    run: (flight: Flight<A, E>) => Effect.Effect<A, E, R>,
+    run: (shared: JoinedRun<A, E>) => Effect.Effect<A, E, R>,
     hear?: (headers: ResponseHeaders.Headers) => void
-  ): Effect.Effect<Member<A, E>, never, R> {
+  ): Effect.Effect<Reader<A, E>, never, R> {
     return Effect.suspend(() => {
       const running = this.open.get(key)
       if (running !== undefined) {
         this.joined++
         return Effect.succeed(running.enter(true, hear))
       }
-      const flight = new Flight(this.settings, () => {
-        if (this.open.get(key) === flight) this.open.delete(key)
+      const shared = new JoinedRun(this.settings, () => {
+        if (this.open.get(key) === shared) this.open.delete(key)
       })
-      const member = flight.enter(false, hear)
-      this.open.set(key, flight)
+      const reader = shared.enter(false, hear)
+      this.open.set(key, shared)
       this.inFlight++
-      return Effect.map(Effect.forkIn(run(flight), this.scope, { startImmediately: true }), (fiber) => {
-        flight.run = fiber
+      return Effect.map(Effect.forkIn(run(shared), this.scope, { startImmediately: true }), (fiber) => {
+        shared.run = fiber
         fiber.addObserver((exit) => {
           this.inFlight--
-          flight.ended(exit)
+          shared.ended(exit)
         })
-        return member
+        return reader
       })
     })
   }
 
   /** Leaves a run. The last one to leave interrupts it, and waits until it has ended. */
-  leave(member: Member<A, E>): Effect.Effect<void> {
-    return Effect.suspend(() => member.flight.exit(member))
+  leave(reader: Reader<A, E>): Effect.Effect<void> {
+    return Effect.suspend(() => reader.shared.exit(reader))
   }
 }
 
 /** One run, and who shares it. */
-export class Flight<A, E> {
+export class JoinedRun<A, E> {
   run: Fiber.Fiber<A, E> | undefined
   end: Exit.Exit<A, E> | undefined
   waiting = 0
@@ -85,7 +85,7 @@ export class Flight<A, E> {
   private checkAtBytes: number
   private headers: ResponseHeaders.Headers | undefined
   private proceed: (() => void) | undefined
-  private readonly members = new Set<Member<A, E>>()
+  private readonly readers = new Set<Reader<A, E>>()
   private readonly close: () => void
 
   constructor(settings: Settings<A, E>, close: () => void) {
@@ -95,7 +95,7 @@ export class Flight<A, E> {
   }
 
   /**
-   * Gives the members one more piece. What it returns waits until one of them has read everything: the fastest sets the
+   * Gives the readers one more piece. What it returns waits until one of them has read everything: the fastest sets the
    * pace.
    */
   readonly add = (value: A, bytes: number): Effect.Effect<void> => {
@@ -105,21 +105,21 @@ export class Flight<A, E> {
     return this.waiting > 0 ? Effect.void : this.untilWanted
   }
 
-  /** Tells the members of the response's headers, and those who come later. */
+  /** Tells the readers of the response's headers, and those who come later. */
   readonly tell = (headers: ResponseHeaders.Headers): void => {
     this.headers = headers
-    for (const member of this.members) member.hear?.(headers)
+    for (const reader of this.readers) reader.hear?.(headers)
   }
 
-  enter(isJoiner: boolean, hear: ((headers: ResponseHeaders.Headers) => void) | undefined): Member<A, E> {
-    const member = new Member(this, this.first, isJoiner, hear)
-    this.members.add(member)
+  enter(isJoiner: boolean, hear: ((headers: ResponseHeaders.Headers) => void) | undefined): Reader<A, E> {
+    const reader = new Reader(this, this.first, isJoiner, hear)
+    this.readers.add(reader)
     if (this.headers !== undefined) hear?.(this.headers)
-    return member
+    return reader
   }
 
-  exit(member: Member<A, E>): Effect.Effect<void> {
-    if (!this.members.delete(member) || this.members.size > 0) return Effect.void
+  exit(reader: Reader<A, E>): Effect.Effect<void> {
+    if (!this.readers.delete(reader) || this.readers.size > 0) return Effect.void
     this.close()
     return this.run === undefined ? Effect.void : Fiber.interrupt(this.run)
   }
@@ -130,14 +130,14 @@ export class Flight<A, E> {
     this.wake()
   }
 
-  /** A member has read everything and waits for more. */
+  /** A reader has read everything and waits for more. */
   wanted(): void {
     this.waiting++
     this.proceed?.()
   }
 
   private readonly untilWanted: Effect.Effect<void> = Effect.callback((resume) => {
-    // A member may have come to wait since this was decided on.
+    // A reader may have come to wait since this was decided on.
     if (this.waiting > 0) return resume(Effect.void)
     this.proceed = () => {
       this.proceed = undefined
@@ -149,7 +149,7 @@ export class Flight<A, E> {
   })
 
   private wake(): void {
-    for (const member of this.members) member.wake()
+    for (const reader of this.readers) reader.wake()
   }
 
   /** Closes to newcomers, and puts out who is too far behind. The newest piece does not count as unread. */
@@ -158,13 +158,13 @@ export class Flight<A, E> {
     this.close()
     this.first = undefined
     let slowest = this.last.bytes
-    for (const member of this.members) {
-      const read = member.readBytes
+    for (const reader of this.readers) {
+      const read = reader.readBytes
       if (this.last.bytes - read <= maxBufferBytes) {
         slowest = Math.min(slowest, read)
       } else {
-        member.putOut()
-        this.members.delete(member)
+        reader.putOut()
+        this.readers.delete(reader)
       }
     }
     this.checkAtBytes = slowest + maxBufferBytes
@@ -172,8 +172,8 @@ export class Flight<A, E> {
 }
 
 /** One who shares a run. */
-export class Member<A, E> {
-  readonly flight: Flight<A, E>
+export class Reader<A, E> {
+  readonly shared: JoinedRun<A, E>
   /** Whether the run was under way already. */
   readonly isJoiner: boolean
   readonly hear: ((headers: ResponseHeaders.Headers) => void) | undefined
@@ -181,12 +181,12 @@ export class Member<A, E> {
   private resume: ((next: Effect.Effect<A, E>) => void) | undefined
 
   constructor(
-    flight: Flight<A, E>,
+    shared: JoinedRun<A, E>,
     at: Piece<A> | undefined,
     isJoiner: boolean,
     hear: ((headers: ResponseHeaders.Headers) => void) | undefined
   ) {
-    this.flight = flight
+    this.shared = shared
     this.at = at
     this.isJoiner = isJoiner
     this.hear = hear
@@ -194,7 +194,7 @@ export class Member<A, E> {
 
   /** Waits for the next piece; after the last one it gives the end. */
   readonly pull: Effect.Effect<A, E> = Effect.suspend(() => {
-    const { end, settings } = this.flight
+    const { end, settings } = this.shared
     if (this.at === undefined) return settings.fellBehind
     const { next } = this.at
     if (next !== undefined) {
@@ -217,14 +217,14 @@ export class Member<A, E> {
   wake(): void {
     const { at, resume } = this
     // One that was put out has something to be told, and may have been while it went to wait.
-    if (resume === undefined || (at !== undefined && at.next === undefined && this.flight.end === undefined)) return
+    if (resume === undefined || (at !== undefined && at.next === undefined && this.shared.end === undefined)) return
     this.stopWaiting()
     resume(this.pull)
   }
 
   private readonly more: Effect.Effect<A, E> = Effect.callback((resume) => {
     this.resume = resume
-    this.flight.wanted()
+    this.shared.wanted()
     // Something may have come since this was decided on.
     this.wake()
     return Effect.sync(() => this.stopWaiting())
@@ -233,7 +233,7 @@ export class Member<A, E> {
   private stopWaiting(): void {
     if (this.resume === undefined) return
     this.resume = undefined
-    this.flight.waiting--
+    this.shared.waiting--
   }
 }
 

@@ -4,9 +4,11 @@
 import type { AiError, Response } from "effect/ai"
 import { Cause, Exit, Option } from "effect"
 import * as Content from "../../core/stream/Content.ts"
-import * as Failure from "../../core/Failure.ts"
+import * as Failure from "../../core/call/Failure.ts"
+import * as Key from "../../core/call/Key.ts"
 import type * as PolicyHealth from "../../core/call/PolicyHealth.ts"
 import type * as PolicyReason from "../../core/call/PolicyReason.ts"
+import { KeptKeys } from "../../core/window/KeptKeys.ts"
 import * as Usage from "../../core/call/Usage.ts"
 import { type AnswerLength, charactersPerToken } from "../../core/call/TokenEstimate.ts"
 
@@ -27,19 +29,22 @@ export interface Spent {
 }
 
 /** What was booked for one attempt. */
-export interface Booked {
+export interface Charge {
   readonly tokens: number
   readonly money: number
   /** Whether the attempt ended before it said what it used. */
   readonly estimated: boolean
 }
 
-export interface Limits {
+export interface Amount {
   readonly tokens: number
   readonly money: number
 }
 
 interface Account {
+  /** What it is called, and where it is kept. */
+  readonly key: string
+  readonly place: string | undefined
   window: number
   tokens: number
   money: number
@@ -49,18 +54,21 @@ interface Account {
   inFlightMoney: number
 }
 
-/** Keys of which accounts are kept. Beyond it, the one not used for longest goes. */
+/** Keys of which accounts are kept: those that spent something in this window, or are about to. Further ones share one. */
 const maxKeys = 100_000
 
-export class Book {
-  // Those that have calls in flight or have spent something; the one used last is at the end.
-  private readonly accounts = new Map<string, Account>()
-  // At the one not used for longest. A new iterator would pass by all that were deleted lately.
-  private oldest = this.accounts.entries()
-  private readonly limits: Limits
+/** How the account of those is called. */
+const othersKey = Key.of(undefined, undefined)
+
+export class Ledger {
+  private readonly accounts: KeptKeys<Account>
+  private window = 0
+  private readonly limits: Amount
   private readonly windowMillis: number
 
-  constructor(limits: Limits, windowMillis: number) {
+  constructor(limits: Amount, windowMillis: number, capacity = maxKeys) {
+    // Kept are those that have calls in flight or have spent something.
+    this.accounts = new KeptKeys(capacity, ({ inFlight, window }) => inFlight === 0 && window < this.window)
     this.limits = limits
     this.windowMillis = windowMillis
   }
@@ -77,19 +85,27 @@ export class Book {
     const unit = spent.tokens >= this.limits.tokens ? "tokens" : spent.money >= this.limits.money ? "money" : undefined
     if (unit === undefined) return undefined
     const retryAfterMillis = (account.window + 1) * this.windowMillis - now
-    return { _tag: "SpendExhausted", key, unit, limit: this.limits[unit], spent: spent[unit], retryAfterMillis }
+    return {
+      _tag: "SpendExhausted",
+      key: account.key,
+      unit,
+      limit: this.limits[unit],
+      spent: spent[unit],
+      retryAfterMillis
+    }
   }
 
-  begin(key: string, now: number, expected: Limits): void {
+  begin(key: string, now: number, expected: Amount): Account {
     const account = this.account(key, now)
-    this.keep(key, account)
     account.inFlight++
+    this.accounts.set(account.place, account)
     account.inFlightTokens += expected.tokens
     account.inFlightMoney += expected.money
+    return account
   }
 
-  end(key: string, now: number, expected: Limits, booked: Booked | undefined): void {
-    const account = this.account(key, now)
+  end(account: Account, now: number, expected: Amount, booked: Charge | undefined): void {
+    this.renew(account, now)
     account.inFlight--
     account.inFlightTokens -= expected.tokens
     account.inFlightMoney -= expected.money
@@ -98,18 +114,16 @@ export class Book {
       account.money += booked.money
       if (booked.estimated) account.estimatedTokens += booked.tokens
     }
-    if (account.inFlight === 0 && account.tokens === 0) this.accounts.delete(key)
+    if (account.inFlight === 0 && account.tokens === 0) this.accounts.delete(account.place)
   }
 
   health(now: number): PolicyHealth.SpendHealth {
     const window = Math.floor(now / this.windowMillis)
-    const spending = Array.from(this.accounts).filter(([, account]) => account.window === window)
-    const used = spending.map(([, { money, tokens }]) =>
-      Math.max(tokens / this.limits.tokens, money / this.limits.money)
-    )
+    const spending = this.accounts.values.filter((account) => account.window === window)
+    const used = spending.map(({ money, tokens }) => Math.max(tokens / this.limits.tokens, money / this.limits.money))
     return {
       _tag: "SpendBudget",
-      keys: spending.map(([key, { money, tokens }]) => ({
+      keys: spending.map(({ key, money, tokens }) => ({
         key,
         tokens,
         money,
@@ -120,53 +134,45 @@ export class Book {
   }
 
   private account(key: string, now: number): Account {
+    this.window = Math.max(this.window, Math.floor(now / this.windowMillis))
+    // Who shared one goes on sharing it until the window ends, for what was spent there is not known by key.
+    const place =
+      this.accounts.peek(key) === undefined && this.accounts.shared !== undefined
+        ? undefined
+        : this.accounts.placeOf(key)
+    const account = this.accounts.get(place)
+    if (account !== undefined) return this.renew(account, now)
+    const nothing = { ...unspent, inFlight: 0, inFlightTokens: 0, inFlightMoney: 0 }
+    return { key: place ?? othersKey, place, window: this.window, ...nothing }
+  }
+
+  private renew(account: Account, now: number): Account {
     const window = Math.floor(now / this.windowMillis)
-    const spent = { tokens: 0, money: 0, estimatedTokens: 0 }
-    const account = this.accounts.get(key)
-    if (account === undefined) return { window, ...spent, inFlight: 0, inFlightTokens: 0, inFlightMoney: 0 }
-    return account.window < window ? Object.assign(account, { window, ...spent }) : account
-  }
-
-  /** Puts an account at the end, where the latest are. */
-  private keep(key: string, account: Account): void {
-    if (!this.accounts.delete(key) && this.accounts.size >= maxKeys) this.makeRoom()
-    this.accounts.set(key, account)
-  }
-
-  private makeRoom(): void {
-    for (let looked = 0; looked < maxKeys; looked++) {
-      const next = this.oldest.next()
-      if (next.done === true) this.oldest = this.accounts.entries()
-      else {
-        const [key, account] = next.value
-        this.accounts.delete(key)
-        if (account.inFlight === 0) return
-        this.accounts.set(key, account)
-      }
-    }
+    return account.window < window ? Object.assign(account, { window, ...unspent }) : account
   }
 }
 
+const unspent = { tokens: 0, money: 0, estimatedTokens: 0 }
+
 /** One attempt, from its begin until it is booked. */
-export class Entry {
+export class Permit {
   private usage: Usage.Usage | undefined
-  private isClosed = false
+  private isReleased = false
   private characters = 0
-  private readonly book: Book
-  private readonly key: string
+  private readonly ledger: Ledger
+  private readonly account: Account
   private readonly price: Price
   private readonly inputTokens: number
   private readonly answers: AnswerLength
-  private readonly expected: Limits
+  private readonly expected: Amount
 
-  constructor(book: Book, key: string, price: Price, inputTokens: number, answers: AnswerLength, now: number) {
-    this.book = book
-    this.key = key
+  constructor(ledger: Ledger, key: string, price: Price, inputTokens: number, answers: AnswerLength, now: number) {
+    this.ledger = ledger
     this.price = price
     this.inputTokens = inputTokens
     this.answers = answers
     this.expected = this.cost(usageOf(inputTokens, answers.tokens))
-    book.begin(key, now, this.expected)
+    this.account = ledger.begin(key, now, this.expected)
   }
 
   see(parts: ReadonlyArray<Response.PartEncoded | Response.StreamPartEncoded>): void {
@@ -183,15 +189,15 @@ export class Entry {
   }
 
   /** Books, once, what was used, or is likely to have been; nothing for what the provider refused. */
-  close(exit: Exit.Exit<unknown, unknown>, now: number): Booked | undefined {
-    if (this.isClosed) return undefined
-    this.isClosed = true
+  release(exit: Exit.Exit<unknown, unknown>, now: number): Charge | undefined {
+    if (this.isReleased) return undefined
+    this.isReleased = true
     const used = this.usage
     const isReported = used !== undefined && used.inputTokens + used.outputTokens > 0
     if (isReported) this.answers.observe(used.outputTokens)
     const usage = isReported ? used : this.likely(exit)
     const booked = usage === undefined ? undefined : { ...this.cost(usage), estimated: !isReported }
-    this.book.end(this.key, now, this.expected, booked)
+    this.ledger.end(this.account, now, this.expected, booked)
     return booked
   }
 
@@ -200,7 +206,7 @@ export class Entry {
     return wasRefused(exit) ? undefined : usageOf(this.inputTokens, this.answers.tokens)
   }
 
-  private cost(usage: Usage.Usage): Limits {
+  private cost(usage: Usage.Usage): Amount {
     const { cachedInput = this.price.input, input, output } = this.price
     // A provider may tell how many it read from its cache, and not how many there were.
     const fresh = Math.max(0, usage.inputTokens - usage.cachedInputTokens)

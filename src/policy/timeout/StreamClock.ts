@@ -8,14 +8,15 @@ import { Clock, Effect, Exit, Fiber, Queue, Stream } from "effect"
 import type { Cause } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import type { AiError, Response } from "effect/ai"
-import * as CallTrail from "../../core/CallTrail.ts"
-import * as Opening from "../../core/stream/OpenStream.ts"
+import * as Monotonic from "../../core/Monotonic.ts"
+import * as CallTrail from "../../core/call/CallTrail.ts"
+import * as OpenStream from "../../core/stream/OpenStream.ts"
 import * as PolicyReason from "../../core/call/PolicyReason.ts"
 import * as ReadAhead from "../../core/stream/ReadAhead.ts"
 
 export type Parts = NonEmptyReadonlyArray<Response.StreamPartEncoded>
 
-/** The times of one stream: milliseconds since 1970. `pulledAt` is undefined while nothing is asked of the stream. */
+/** The times of one stream, in milliseconds of `Monotonic`'s time. `pulledAt` is undefined while nothing is asked of the stream. */
 export interface Clocks {
   /** Until when it may take; `Infinity` when nothing limits it now. */
   readonly until: (pulledAt: number | undefined) => number
@@ -43,11 +44,11 @@ export const limit = <R>(
   start: (now: number) => Clocks,
   provide: (now: number) => <A, E, R2>(read: Effect.Effect<A, E, R2>) => Effect.Effect<A, E, R2>
 ): Stream.Stream<Response.StreamPartEncoded, AiError.AiError, R> =>
-  Opening.unwrap(
+  OpenStream.unwrap(
     Effect.gen(function* () {
       const scope = yield* Effect.scope
       const clock = yield* Clock.Clock
-      const now = () => clock.currentTimeMillisUnsafe()
+      const now = () => Monotonic.millisUnsafe(clock)
       const queue = yield* ReadAhead.make<Response.StreamPartEncoded, AiError.AiError | Cause.Done>()
       const startedAt = now()
       const clocks = start(startedAt)

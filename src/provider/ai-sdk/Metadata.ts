@@ -52,8 +52,11 @@ export const toProviderOptions = (
   return Object.keys(providerOptions).length === 0 ? {} : { providerOptions }
 }
 
+/** Values nested more deeply than this become `null`: whoever reads them later would run out of stack. */
+const mostDepth = 64
+
 /** Makes any value JSON the way `JSON.stringify` would, without the string: `undefined` becomes `null`. */
-export const toJson = (value: unknown): Schema.Json => {
+export const toJson = (value: unknown, depth = 0): Schema.Json => {
   switch (typeof value) {
     case "string":
     case "boolean":
@@ -63,19 +66,20 @@ export const toJson = (value: unknown): Schema.Json => {
     case "bigint":
       return String(value)
     case "object":
-      if (value === null) return null
-      if (Array.isArray(value)) return value.map(toJson)
-      if ("toJSON" in value && typeof value.toJSON === "function") return toJson(value.toJSON())
-      return toJsonObject(value)
+      if (value === null || depth > mostDepth) return null
+      if (Array.isArray(value)) return value.map((item) => toJson(item, depth + 1))
+      if ("toJSON" in value && typeof value.toJSON === "function") return toJson(value.toJSON(), depth + 1)
+      return toJsonObject(value, depth + 1)
     default:
       return null
   }
 }
 
-const toJsonObject = (value: object): Record<string, Schema.Json> => {
+const toJsonObject = (value: object, depth = 0): Record<string, Schema.Json> => {
   const json: Record<string, Schema.Json> = {}
   for (const [key, field] of Object.entries(value)) {
-    if (field !== undefined && typeof field !== "function" && typeof field !== "symbol") json[key] = toJson(field)
+    if (field !== undefined && typeof field !== "function" && typeof field !== "symbol")
+      json[key] = toJson(field, depth)
   }
   return json
 }

@@ -13,29 +13,25 @@ import type {
 } from "@ai-sdk/provider"
 import { Base64 } from "effect/encoding"
 import type { Response } from "effect/ai"
+import type { OfferedTools } from "../tools/OfferedTools.ts"
+import * as Shown from "../errors/Shown.ts"
 import { fromProviderMetadata } from "./Metadata.ts"
-
-/** Knows the tools a call offered. */
-export interface OfferedTools {
-  readonly has: (toolName: string) => boolean
-  /** Reads the parameters of a call to the named tool from the model's text. */
-  readonly readParams: (toolName: string, input: string) => unknown
-}
 
 /**
  * Converts a whole answer: the response's metadata, its content in order, and the `finish` part.
  *
  * `structured` says that the call asked for JSON. A provider may then name which text is the answer, and the drafts
- * around it are left out so that the parts' text is the JSON and nothing else.
+ * around it are left out so that the parts' text is the JSON and nothing else. `shown` says which headers are kept.
  */
 export const fromResult = (
   result: LanguageModelV4GenerateResult,
   tools: OfferedTools,
-  structured: boolean
+  structured: boolean,
+  shown: Shown.Shown = Shown.unknown
 ): Array<Response.PartEncoded> => [
   ...fromResponseMetadata(result.response ?? {}),
   ...answerOf(result, structured).flatMap((content) => fromContent(content, tools)),
-  fromFinish({ ...result, headers: result.response?.headers })
+  fromFinish({ ...result, headers: Shown.headersOf(result.response?.headers, shown) })
 ]
 
 const answerOf = (
@@ -213,7 +209,7 @@ export const fromFinish = (finish: {
   type: "finish",
   reason: fromFinishReason(finish.finishReason),
   usage: fromUsage(finish.usage),
-  ...(finish.headers === undefined ? {} : { response: { status: 200, headers: withoutCookies(finish.headers) } }),
+  ...(finish.headers === undefined ? {} : { response: { status: 200, headers: finish.headers } }),
   ...fromProviderMetadata(finish.providerMetadata, { finishReason: finish.finishReason.raw, usage: finish.usage.raw })
 })
 
@@ -239,9 +235,3 @@ const fromUsage = ({ inputTokens, outputTokens }: LanguageModelV4Usage): Respons
 /** Leaves out what is unknown, and what is no whole number: Effect would refuse the whole answer for it. */
 const count = (name: string, tokens: number | undefined): { readonly [name: string]: number } =>
   tokens !== undefined && Number.isSafeInteger(tokens) ? { [name]: tokens } : {}
-
-/** Cookies are credentials: they do not belong in caches and logs. */
-const withoutCookies = (headers: SharedV4Headers): SharedV4Headers => {
-  const { "set-cookie": _, ...rest } = headers
-  return rest
-}

@@ -5,13 +5,18 @@ import type {
   SharedV4Headers,
   SharedV4Warning
 } from "@ai-sdk/provider"
-import { Array, Cause, Effect, type Pull, Stream } from "effect"
+import { Array, Cause, Effect, Predicate, type Pull, Stream } from "effect"
 import type { AiError, Response } from "effect/ai"
+import * as NotEvents from "../errors/NotEvents.ts"
 import * as ResponseHeaders from "../../core/call/ResponseHeaders.ts"
 import { toAiError } from "../AiSdkError.ts"
+import * as Shown from "../errors/Shown.ts"
+import type { OfferedTools } from "../tools/OfferedTools.ts"
+import * as Fault from "./Fault.ts"
 import { fromProviderMetadata } from "./Metadata.ts"
-import { fromFinish, fromResponseMetadata, fromForeignTool, fromStandalone, type OfferedTools } from "./Response.ts"
-import * as WellFormed from "../WellFormed.ts"
+import { fromFinish, fromResponseMetadata, fromForeignTool, fromStandalone } from "./Response.ts"
+import * as WellFormed from "../../core/stream/WellFormed.ts"
+import * as CallError from "../../core/call/CallError.ts"
 
 /** What a stream is made of. */
 export interface Source {
@@ -19,6 +24,8 @@ export interface Source {
   readonly open: (signal: AbortSignal) => PromiseLike<LanguageModelV4StreamResult>
   readonly tools: OfferedTools
   readonly warn: (warnings: ReadonlyArray<SharedV4Warning>) => Effect.Effect<void>
+  /** What may show of the call. */
+  readonly shown: Shown.Shown
 }
 
 /** How long to wait, once the answer has finished, for the end of the body, so that the connection can be used again. */
@@ -31,7 +38,10 @@ export const drainLimit = "1 second"
  */
 export const make = (source: Source): Stream.Stream<Response.StreamPartEncoded, AiError.AiError> =>
   Effect.acquireRelease(Effect.sync(connect), (connection) => Effect.sync(connection.close)).pipe(
-    Effect.flatMap((connection) => Effect.tryPromise({ try: () => connection.open(source.open), catch: classify })),
+    Effect.flatMap((connection) =>
+      Effect.tryPromise({ try: () => connection.open(source.open), catch: classified(source) })
+    ),
+    Effect.map((body) => ({ ...body, headers: Shown.headersOf(body.headers, source.shown) })),
     Effect.tap((body) => ResponseHeaders.received(body.headers ?? {})),
     Effect.map((body) => Stream.fromPull(Effect.sync(() => pullParts(body, source)))),
     Stream.unwrap,
@@ -43,12 +53,15 @@ type Reader = ReadableStreamDefaultReader<LanguageModelV4StreamPart>
 interface Body {
   readonly headers: SharedV4Headers | undefined
   readonly read: Reader["read"]
+  /** Whether an event has come: some models pass on what they were sent. */
+  readonly hasEvents: () => boolean
 }
 
 const connect = () => {
   const controller = new AbortController()
   let reader: Reader | undefined
   let ended = false
+  let hasEvents = false
   const cancel = () => {
     reader?.cancel().catch(() => {})
   }
@@ -58,12 +71,14 @@ const connect = () => {
         const body = stream.getReader()
         reader = body
         if (controller.signal.aborted) cancel()
-        const read = () =>
+        const read: Reader["read"] = () =>
           body.read().then((chunk) => {
             ended = chunk.done
-            return chunk
+            if (chunk.done || chunk.value.type !== "raw") return chunk
+            hasEvents = true
+            return Fault.isIn(chunk.value.rawValue) ? chunk : read()
           })
-        return { headers: response?.headers, read }
+        return { headers: response?.headers, read, hasEvents: () => hasEvents }
       }),
     close: () => {
       if (ended) return
@@ -81,7 +96,13 @@ type Parts = Array.NonEmptyReadonlyArray<Response.StreamPartEncoded>
  */
 const pullParts = (body: Body, source: Source): Pull.Pull<Parts, AiError.AiError> => {
   let finished = false
-  let calls: ReadonlyArray<Response.StreamPartEncoded> = []
+  let hasBegun = false
+  const classify = classified(source)
+  const cut = (error: AiError.AiError): AiError.AiError => {
+    const instead = hasBegun || body.hasEvents() ? undefined : notEvents(body.headers)
+    return instead === undefined ? error : classify(instead)
+  }
+  let calls: Array<Response.StreamPartEncoded> = []
   const behindCalls = (parts: ReadonlyArray<Response.StreamPartEncoded>): ReadonlyArray<Response.StreamPartEncoded> => {
     if (calls.length === 0) return parts
     const all = [...calls, ...parts]
@@ -93,22 +114,31 @@ const pullParts = (body: Body, source: Source): Pull.Pull<Parts, AiError.AiError
   const pull: Pull.Pull<Parts, AiError.AiError> = Effect.suspend(() => {
     if (finished) return Effect.andThen(drain, Cause.done())
     return Effect.flatMap(read, (chunk): Pull.Pull<Parts, AiError.AiError> => {
-      if (chunk.done) return Cause.done()
+      if (chunk.done) return Effect.fail(cut(WellFormed.cutShort("AiSdk")))
       const part = chunk.value
       switch (part.type) {
         case "stream-start":
           return Effect.andThen(source.warn(part.warnings), pull)
-        case "error":
-          return Effect.fail(classify(part.error))
+        case "raw": {
+          const reason = Fault.ofChunk(part.rawValue, source.shown)
+          return reason === undefined ? pull : Effect.fail(failed(reason))
+        }
+        case "error": {
+          return Effect.fail(saysNoEnd(part.error) ? cut(WellFormed.cutShort("AiSdk")) : classify(part.error))
+        }
         case "finish": {
-          if (part.finishReason.unified === "interrupted") return Effect.fail(WellFormed.cutShort("AiSdk"))
+          const reason = Fault.ofFinish(part.finishReason, source.shown)
+          if (reason !== undefined) {
+            return Effect.fail(part.finishReason.raw === undefined ? cut(failed(reason)) : failed(reason))
+          }
           finished = true
           return Effect.succeed(Array.append(behindCalls([]), fromFinish({ ...part, headers: body.headers })))
         }
         default: {
+          hasBegun = true
           const parts = fromPart(part, source.tools)
           if (part.type === "tool-call" && part.providerExecuted !== true) {
-            calls = [...calls, ...parts]
+            calls.push(...parts)
             return pull
           }
           const passed = saysNothingNew.has(part.type) ? parts : behindCalls(parts)
@@ -126,8 +156,7 @@ const saysNothingNew: ReadonlySet<LanguageModelV4StreamPart["type"]> = new Set([
   "reasoning-end",
   "tool-input-end",
   "response-metadata",
-  "ping",
-  "raw"
+  "ping"
 ])
 
 /** Anthropic's first block repeats the response's metadata and is no part of the answer. */
@@ -191,4 +220,19 @@ const emptyText = (
   { type: "text-end", id }
 ]
 
-const classify = (error: unknown): AiError.AiError => toAiError(error, { method: "streamText" })
+const classified =
+  ({ shown }: Source) =>
+  (error: unknown): AiError.AiError =>
+    toAiError(error, { method: "streamText", shown })
+
+/** The error of a body that held no event, where its headers say that it is something else. */
+const notEvents = (headers: SharedV4Headers | undefined): NotEvents.NotEvents | undefined =>
+  headers !== undefined && /^(?:text\/html|application\/(?:problem\+)?json)\b/i.test(headers["content-type"] ?? "")
+    ? new NotEvents.NotEvents({ statusCode: 200, responseHeaders: headers })
+    : undefined
+
+const saysNoEnd = (error: unknown): boolean =>
+  Predicate.isError(error) && error.message === "Response stream ended without a finish reason."
+
+const failed = (reason: AiError.AiErrorReason): AiError.AiError =>
+  CallError.make({ module: "AiSdk", method: "streamText", reason })

@@ -6,9 +6,9 @@ import type {
   LanguageModelV4ToolChoice,
   SharedV4ProviderOptions
 } from "@ai-sdk/provider"
-import { Context, Option, Schema } from "effect"
+import { Context } from "effect"
 import { type LanguageModel, Tool } from "effect/ai"
-import type { OfferedTools } from "./Response.ts"
+import * as OfferedTools from "../tools/OfferedTools.ts"
 
 /**
  * Gives a provider its own options for one tool: `tool.annotate(AiSdk.ToolOptions, { anthropic: { cacheControl } })`.
@@ -25,13 +25,9 @@ export const toTools = (
   options: Pick<LanguageModel.ProviderOptions, "tools" | "toolChoice">,
   transformer: LanguageModel.CodecTransformer
 ): Pick<LanguageModelV4CallOptions, "tools" | "toolChoice"> => {
-  const { toolChoice } = options
-  const tools =
-    typeof toolChoice === "object" && "oneOf" in toolChoice
-      ? options.tools.filter((tool) => toolChoice.oneOf.includes(tool.name))
-      : options.tools
+  const tools = OfferedTools.chosen(options)
   if (tools.length === 0) return {}
-  return { tools: tools.map((tool) => toTool(tool, transformer)), toolChoice: toToolChoice(toolChoice) }
+  return { tools: tools.map((tool) => toTool(tool, transformer)), toolChoice: toToolChoice(options.toolChoice) }
 }
 
 const toTool = (
@@ -45,18 +41,12 @@ const toTool = (
   return {
     type: "function",
     name: tool.name,
-    inputSchema: asObjectSchema(
-      usesTransformer(tool) ? transformer(Schema.toEncoded(tool.parametersSchema)).jsonSchema : Tool.getJsonSchema(tool)
-    ),
+    inputSchema: { ...OfferedTools.parametersOf(tool, transformer) },
     ...(description === undefined ? {} : { description }),
     ...(strict === undefined ? {} : { strict }),
     ...(providerOptions === undefined ? {} : { providerOptions })
   }
 }
-
-/** A tool marked `Tool.Strict` is asked for in the provider's own dialect of JSON Schema, which strictness needs. */
-const usesTransformer = (tool: Tool.Any): boolean =>
-  Tool.getStrictMode(tool) === true && !(Tool.isDynamic(tool) && tool.jsonSchema !== undefined)
 
 /** `failureMode` is how Effect handles the result; it shares the arguments' object but is not the provider's business. */
 const argsOf = (args: unknown): Record<string, unknown> => {
@@ -64,52 +54,10 @@ const argsOf = (args: unknown): Record<string, unknown> => {
   return rest
 }
 
-/** Providers insist that a tool's parameters are an object, also when the tool accepts anything. */
-const asObjectSchema = (schema: { readonly [key: string]: unknown }): Record<string, unknown> =>
-  ["type", "anyOf", "oneOf", "allOf", "$ref"].some((key) => key in schema) ? schema : { ...schema, type: "object" }
-
 const toToolChoice = (choice: LanguageModel.ToolChoice<string>): LanguageModelV4ToolChoice => {
   if (typeof choice === "string") return { type: choice }
   if ("tool" in choice) return { type: "tool", toolName: choice.tool }
   return { type: choice.mode ?? "auto" }
-}
-
-/**
- * Knows the tools of a call, and reads the parameters of calls to them: parsed, and for a strict tool back from the provider's dialect.
- *
- * Text that is not JSON is returned as the text it is, and parameters the schema refuses as they are: the layer above
- * validates them, and can tell the model what is wrong with them.
- */
-export const offeredTools = (
-  tools: ReadonlyArray<Tool.Any>,
-  transformer: LanguageModel.CodecTransformer
-): OfferedTools => {
-  const names = new Set(tools.map((tool) => tool.name))
-  const decoders = new Map(
-    tools
-      .filter(usesTransformer)
-      .map((tool) => [
-        tool.name,
-        Schema.decodeUnknownOption(transformer(Schema.toEncoded(tool.parametersSchema)).codec)
-      ])
-  )
-  return {
-    has: (toolName) => names.has(toolName),
-    readParams: (toolName, input) => {
-      const params = parse(input)
-      const decode = decoders.get(toolName)
-      return decode === undefined ? params : Option.getOrElse(decode(params), () => params)
-    }
-  }
-}
-
-const parse = (input: string): unknown => {
-  if (input.trim() === "") return {}
-  try {
-    return Tool.unsafeSecureJsonParse(input)
-  } catch {
-    return input
-  }
 }
 
 /** Asks for text, or for JSON that matches the schema as the provider's dialect writes it. */
@@ -123,6 +71,6 @@ export const toResponseFormat = (
         responseFormat: {
           type: "json",
           schema: transformer(format.schema).jsonSchema,
-          name: format.objectName.replace(/[^a-zA-Z0-9_-]/g, "_").slice(0, 64)
+          name: OfferedTools.formatName(format.objectName)
         }
       }

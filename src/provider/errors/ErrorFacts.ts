@@ -8,6 +8,9 @@
 import type { Duration } from "effect"
 import { Option, Predicate } from "effect"
 import * as RetryAfter from "../RetryAfter.ts"
+import * as Quotations from "./Quotations.ts"
+import * as RefusalBody from "./RefusalBody.ts"
+import * as Shown from "./Shown.ts"
 
 export interface ErrorFacts {
   /** The HTTP status of the answer. For errors inside a stream the AI SDK's guess, if it makes one. */
@@ -16,8 +19,10 @@ export interface ErrorFacts {
   readonly status: number | undefined
   /** Every machine-readable word found (codes, types, reasons), in lower case. */
   readonly words: ReadonlyArray<string>
-  /** What was said to humans, at most 1,000 characters, secrets masked. Empty when nothing was. */
+  /** What was said to humans, at most 1,000 characters; see `Shown` for what is left out. Empty when nothing was. */
   readonly message: string
+  /** Each text of the message in lower case without what it quotes, which may be anybody's words: where wordings are looked for. */
+  readonly wordings: ReadonlyArray<string>
   /** The `code` as the provider wrote it. */
   readonly code: string | undefined
   /** The `type` as the provider wrote it. */
@@ -31,7 +36,10 @@ export interface ErrorFacts {
   /** Where the call went, without the query, which may hold a key. */
   readonly url: string | undefined
   readonly headers: Readonly<Record<string, string>> | undefined
-  /** The body as it arrived, at most 4,096 characters, secrets masked. */
+  /**
+   * What the provider said instead of an answer, at most 4,096 characters; see `Shown` for what is left out. Of an answer
+   * that holds an error only that, and nothing of one that cannot be read.
+   */
   readonly body: string | undefined
   /** Whether the provider said no, as opposed to an answer that was lost or spoilt on its way. */
   readonly refused: boolean
@@ -41,13 +49,18 @@ export interface ErrorFacts {
   readonly causes: ReadonlyArray<unknown>
 }
 
-/** Reads the facts from anything an AI SDK provider throws or puts into a stream's `error` part. */
-export const fromUnknown = (error: unknown): ErrorFacts => {
+/**
+ * Reads the facts from anything an AI SDK provider throws or puts into a stream's `error` part. Secrets are masked in every
+ * text, after what escaped them was taken off. What a message quotes of the call or of its answer is read, and not shown.
+ */
+export const fromUnknown = (error: unknown, { isKept, mask, prompt }: Shown.Shown = Shown.unknown): ErrorFacts => {
   const causes = causesOf(error)
   const first = <A>(pick: (cause: unknown) => A | undefined): A | undefined =>
     causes.map(pick).find((found) => found !== undefined)
 
-  const headers = first((cause) => stringRecord(property(cause, "responseHeaders")))
+  const headers = first((cause) =>
+    stringRecord(property(cause, "responseHeaders"), isKept, (text) => withoutKeys(mask(text)))
+  )
   const answered = first(
     (cause) =>
       status(property(cause, "statusCode")) ??
@@ -55,42 +68,58 @@ export const fromUnknown = (error: unknown): ErrorFacts => {
       status(property(property(cause, "$metadata"), "httpStatusCode"))
   )
   const answer = first((cause) => property(cause, "responseBody") ?? property(cause, "data"))
-  const content = parsed(answer ?? first((cause) => property(cause, "value")) ?? error)
+  const content = RefusalBody.contentOf(answer ?? first((cause) => property(cause, "value")) ?? error)
 
   const isStatus = isFailure(answered)
   const refused = isStatus || isRefusal(content) || !Predicate.isError(error)
-  const leaves = refused ? leavesOf(content, "error") : []
+  const leaves = refused ? leavesOf(content) : []
+  // What is kept of a leaf is a copy of its beginning: a slice would hold the whole body in memory.
   const strings = (keys: ReadonlySet<string>): Array<string> =>
-    leaves.flatMap(([key, leaf]) => (keys.has(key) && leaf !== "" ? [String(leaf)] : []))
+    leaves.flatMap(([key, leaf]) => (keys.has(key) && leaf !== "" ? [copy(mask(String(leaf).slice(0, 1_000)))] : []))
 
   const said = strings(messageKeys)
-  const message = mask(distinct(said.length > 0 ? said : causes.flatMap(messageOf)).join(": ")).slice(0, 1_000)
+  const messages = distinct(said.length > 0 ? said : causes.flatMap(messageOf).map(mask))
+  const message = copy(withoutKeys(messages.join(": ")).slice(0, 1_000))
+  const unread = refused ? undefined : (answer ?? first((cause) => property(cause, "text") ?? property(cause, "value")))
+  const shown = (text: string) =>
+    Quotations.without(text, [
+      ...(prompt === undefined ? [] : Shown.textsOf(prompt)),
+      ...(unread === undefined ? [] : Shown.textsIn(unread))
+    ])
+  // A name is shown as it is; what is no name may be anything.
+  const named = (text: string | undefined) => (text === undefined || name.test(text) ? text : shown(text))
+  const body = isStatus ? answer : refused && answer !== undefined ? property(content, "error") : undefined
   return {
     answered,
     status: isStatus
       ? answered
       : leaves.flatMap(([key, leaf]) => (statusKeys.has(key) ? [status(leaf)] : [])).find(isFailure),
     words: [...strings(wordKeys), ...causes.flatMap(nameOf), ...headerWords(headers)].map((word) => word.toLowerCase()),
-    message,
-    code: strings(codeKeys)[0],
-    type: strings(typeKeys).find((type) => type !== "error"),
-    parameter: strings(parameterKeys).at(-1),
-    requestId:
-      requestIdHeaders.map((name) => headers?.[name]).find(Predicate.isNotUndefined) ?? strings(requestIdKeys)[0],
+    message: shown(message),
+    wordings: messages.map((text) => withoutQuotes(withoutKeys(text).slice(0, 1_000)).toLowerCase()),
+    code: named(strings(codeKeys)[0]),
+    type: named(strings(typeKeys).find((type) => type !== "error")),
+    parameter: named(strings(parameterKeys).at(-1)),
+    requestId: named(
+      requestIdHeaders.map((name) => headers?.[name]).find(Predicate.isNotUndefined) ?? strings(requestIdKeys)[0]
+    ),
     retryAfter: Option.firstSomeOf([
       RetryAfter.fromHeaders(headers ?? {}),
       ...strings(waitKeys).map(RetryAfter.fromText),
       RetryAfter.fromText(message)
     ]),
     shouldRetry: headers?.["x-should-retry"] === undefined ? undefined : headers["x-should-retry"] === "true",
-    url: first((cause) => string(property(cause, "url")))?.split("?")[0],
+    url: withoutKeys(first((cause) => string(property(cause, "url")))?.split("?")[0] ?? "") || undefined,
     headers,
-    body: answer === undefined ? undefined : clip(mask(string(answer) ?? JSON.stringify(answer)), 4_096),
+    body:
+      body === undefined ? undefined : clip(string(body) ?? written(body), (text) => shown(withoutKeys(mask(text)))),
     refused,
     cut: !refused && isCut(string(answer) ?? first((cause) => string(property(cause, "text")))),
     causes
   }
 }
+
+const name = /^[\w.:/[\]-]{1,100}$/
 
 /** A place in an error body that says something, by the name of its field. */
 type Leaf = readonly [key: string, value: string | number]
@@ -99,11 +128,33 @@ const codeKeys = new Set(["code", "error_code", "__type"])
 const typeKeys = new Set(["type", "error_type"])
 const wordKeys = new Set([...codeKeys, ...typeKeys, "status", "reason", "quotaId"])
 const statusKeys = new Set(["code", "status", "status_code", "statusCode", "raw_status_code"])
-const messageKeys = new Set(["message", "Message", "msg", "detail", "error", "error_description", "raw"])
+const messageKeys = new Set([
+  "message",
+  "Message",
+  "msg",
+  "detail",
+  "error",
+  "error_description",
+  "error_msg",
+  "raw",
+  "status_msg"
+])
 const parameterKeys = new Set(["param", "field", "loc"])
 const requestIdKeys = new Set(["request_id", "requestId"])
 const waitKeys = new Set(["retryDelay"])
-const nestedKeys = ["errors", "innererror", "details", "metadata", "data", "response", "violations", "fieldViolations"]
+const nestedKeys = [
+  "errors",
+  "innererror",
+  "details",
+  "metadata",
+  "data",
+  "response",
+  "base_resp",
+  "violations",
+  "fieldViolations",
+  "choices",
+  "content_filter_results"
+]
 const readKeys = new Set([
   ...wordKeys,
   ...statusKeys,
@@ -116,36 +167,59 @@ const readKeys = new Set([
 
 const requestIdHeaders = ["x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "x-ms-request-id"]
 
-/** Reads a body down to its telling fields; strings that hold JSON are read too. Bounded in depth and width. */
-const leavesOf = (value: unknown, key: string, depth = 0): ReadonlyArray<Leaf> => {
-  if (depth > 8) return []
-  if (Predicate.isNumber(value)) return [[key, value]]
-  if (Predicate.isString(value)) {
-    const inner = messageKeys.has(key) ? parsed(value) : value
-    return Predicate.isString(inner) ? [[key, value]] : leavesOf(inner, key, depth + 1)
+/** How many places of a body are looked at: what nests and branches could have any number of them. */
+const mostPlaces = 1_024
+
+/** Reads a body down to its telling fields; strings that hold JSON are read too. Bounded in depth, width and all. */
+const leavesOf = (body: unknown): ReadonlyArray<Leaf> => {
+  const leaves: Array<Leaf> = []
+  let places = 0
+  const read = (value: unknown, key: string, depth: number): void => {
+    if (depth > 8 || places++ >= mostPlaces) return
+    if (Predicate.isNumber(value)) leaves.push([key, value])
+    else if (Predicate.isString(value)) {
+      const inner = messageKeys.has(key) ? parsed(value) : value
+      if (Predicate.isString(inner)) leaves.push([key, value])
+      else read(inner, key, depth + 1)
+    } else if (Array.isArray(value)) {
+      for (const item of value.slice(0, 8)) read(item, key, depth + 1)
+    } else if (Predicate.isObject(value)) {
+      for (const [name, item] of Object.entries(value)) if (readKeys.has(name)) read(item, name, depth + 1)
+    }
   }
-  if (Array.isArray(value)) return value.slice(0, 8).flatMap((item) => leavesOf(item, key, depth + 1))
-  return Predicate.isObject(value)
-    ? Object.entries(value).flatMap(([name, item]) => (readKeys.has(name) ? leavesOf(item, name, depth + 1) : []))
-    : []
+  read(body, "error", 0)
+  return leaves
 }
 
 /** Tells an error object from the answer a model gave, however malformed that is. */
-const isRefusal = (content: unknown): boolean =>
+const isRefusal = (content: unknown, depth = 0): boolean =>
   Array.isArray(content)
-    ? isRefusal(content[0])
+    ? depth < 8 && isRefusal(content[0], depth + 1)
     : Predicate.isObject(content) &&
       (Predicate.isNotNullish(property(content, "error")) ||
         property(content, "type") === "error" ||
         property(content, "type") === "response.failed" ||
         property(content, "object") === "error")
 
-/** Tells JSON that ends too early from JSON that is wrong: something opened is never closed, or nothing came at all. */
+/**
+ * Tells JSON that ends too early from JSON that is wrong: something opened is never closed, or nothing came at all. Reads
+ * each character once.
+ */
 const isCut = (text: string | undefined): boolean => {
   if (text === undefined) return false
-  const structure = text.replaceAll(/"(?:[^"\\]|\\.)*"/g, "")
-  const count = (sign: RegExp): number => structure.match(sign)?.length ?? 0
-  return text.trim() === "" || (/^\s*[[{]/.test(text) && (structure.includes('"') || count(/[[{]/g) > count(/[\]}]/g)))
+  const first = /^\s*([[{])?/.exec(text)
+  if (first?.[1] === undefined) return first?.[0].length === text.length
+  let open = 0
+  for (let at = first[0].length - 1; at < text.length; at++) {
+    const sign = text.charCodeAt(at)
+    if (sign === 0x22) {
+      at += 1
+      while (at < text.length && text.charCodeAt(at) !== 0x22) at += text.charCodeAt(at) === 0x5c ? 2 : 1
+      if (at >= text.length) return true
+    } else if (sign === 0x7b || sign === 0x5b) open += 1
+    else if (sign === 0x7d || sign === 0x5d) open -= 1
+  }
+  return open > 0
 }
 
 const causesOf = (error: unknown, depth = 0): ReadonlyArray<unknown> => {
@@ -172,25 +246,61 @@ const isFailure = (status: number | undefined): boolean => status !== undefined 
 const headerWords = (headers: ErrorFacts["headers"]): ReadonlyArray<string> =>
   headers?.["x-amzn-errortype"]?.split(":").slice(0, 1) ?? []
 const nameOf = (cause: unknown): ReadonlyArray<string> =>
-  Predicate.isError(cause) && cause.name.endsWith("Exception") ? [cause.name] : []
+  Predicate.isError(cause) && Predicate.isString(cause.name) && cause.name.endsWith("Exception") ? [cause.name] : []
 
+/** The AI SDK writes the whole answer into the message of an answer that it cannot read. */
 const messageOf = (cause: unknown): ReadonlyArray<string> =>
-  Predicate.isError(cause) && cause.message !== "" ? [cause.message] : []
+  Predicate.isError(cause) && Predicate.isString(cause.message) && cause.message !== ""
+    ? [cause.message.replace(quotedAnswer, "$1: ").replaceAll(quotedJson, " what is not valid JSON")]
+    : []
+const quotedAnswer = /(Type validation failed[^:]{0,200}|JSON parsing failed): (?:Value|Text): .*?\.\nError message: /s
+/** V8 quotes what stands around the place where JSON ends to be JSON. */
+const quotedJson = /(?:^|\s)(?:\.{3})?"[^]{0,64}?"(?:\.{3})? is not valid JSON/g
 
-const distinct = (messages: ReadonlyArray<string>): ReadonlyArray<string> =>
-  messages.filter((message, at) => !messages.slice(0, at).some((earlier) => earlier.includes(message))).slice(0, 3)
+/** The first three messages that none before them holds. */
+const distinct = (messages: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const kept: Array<string> = []
+  for (const message of messages) {
+    if (kept.length === 3) break
+    if (!kept.some((earlier) => earlier.includes(message))) kept.push(message)
+  }
+  return kept
+}
 
-const mask = (text: string): string => text.replaceAll(secrets, "<masked>")
-const secrets = /\b(?:sk|gsk|xai|key)[-_][\w-]{16,}|\bAIza[\w-]{20,}|(?<=\bBearer )[\w.-]{16,}/g
+/** A quotation stands between marks that are not in the middle of a word. */
+const withoutQuotes = (text: string): string =>
+  text.replaceAll(/(?<![\w])(['"`])(?:(?!\1).|(?<=\w)\1(?=\w))*\1(?!\w)/gs, "$1$1")
 
-const clip = (text: string, length: number): string =>
-  text.length > length ? `${text.slice(0, length)}… (${text.length - length} more characters)` : text
+const withoutKeys = (text: string): string => text.replaceAll(secrets, "<masked>")
+/** Keys that look like keys; the user, password and query of a URL; and parameters of one that are named like keys. */
+const secrets =
+  /\b(?:sk|gsk|xai|key)[-_][\w-]{16,}|\bAIza[\w-]{20,}|(?<=\bBearer )[\w.-]{16,}|(?<=:\/\/)[^\s/@"'<>]{1,512}(?=@)|(?<=\bhttps?:\/\/[^\s?#"'<>]{1,512}\?)[^\s"'<>]+|(?<=[?&](?:api[-_]?)?(?:key|token|secret|signature|sig|password|code)=)[^\s&"'<>]+/gi
+
+/** JSON can be nested too deeply to be written. */
+const written = (value: unknown): string => Option.getOrElse(Option.liftThrowable(JSON.stringify)(value), () => "")
+
+/** Copies what it keeps: a slice would hold the whole body in memory. What shows is told from twice as much. */
+const clip = (text: string, shown: (text: string) => string): string => {
+  const kept = shown(text.slice(0, 2 * mostBody))
+  const more = text.length - mostBody
+  return more > 0 ? `${copy(kept.slice(0, mostBody))}… (${more} more characters)` : kept
+}
+const mostBody = 4_096
+
+const copy = (text: string): string => Buffer.from(text, "utf16le").toString("utf16le")
 
 const property = (value: unknown, key: string): unknown => (Predicate.hasProperty(value, key) ? value[key] : undefined)
 const string = (value: unknown): string | undefined => (Predicate.isString(value) ? value : undefined)
-const stringRecord = (value: unknown): Readonly<Record<string, string>> | undefined =>
+/** Names in lower case. */
+const stringRecord = (
+  value: unknown,
+  isKept: (name: string) => boolean,
+  shown: (text: string) => string
+): Readonly<Record<string, string>> | undefined =>
   Predicate.isObject(value)
     ? Object.fromEntries(
-        Object.entries(value).flatMap(([name, item]) => (Predicate.isString(item) ? [[name.toLowerCase(), item]] : []))
+        Object.entries(value).flatMap(([name, item]) =>
+          Predicate.isString(item) && isKept(name.toLowerCase()) ? [[name.toLowerCase(), shown(item)]] : []
+        )
       )
     : undefined

@@ -1,42 +1,45 @@
 /**
  * Decides, as data, what a provider's error means.
  *
- * Rows are tried in order and the first that fits decides. `specific` rows go by code, type or wording and always win:
- * a quota 429 is not a rate limit, an invalid key answered with 400 is not a bad parameter. Only when none fits does the
+ * Rows are tried in order and the first that fits decides. `specific` rows go by code or type, and always win: a quota 429 is
+ * not a rate limit, an invalid key answered with 400 is not a bad parameter. Wordings stand behind them, for providers that
+ * give no code, and decide only where none says anything: a message may repeat anybody's words. Only when none fits does the
  * HTTP status decide (`byStatus`), and for errors inside a stream, which have none, the vague types (`vague`).
  */
 import { Predicate } from "effect"
+import * as Failure from "../../core/call/Failure.ts"
 import type { ErrorFacts } from "./ErrorFacts.ts"
-
-/** What an error means: the reason class of `AiError` to use, and what the row knows about it. */
-export type Verdict =
-  | { readonly is: "RateLimit" | "Quota" | "ContentPolicy" | "InternalProvider" | "InvalidOutput" | "InvalidResponse" }
-  | {
-      readonly is: "Authentication"
-      readonly kind: "InvalidKey" | "ExpiredKey" | "MissingKey" | "InsufficientPermissions"
-    }
-  | { readonly is: "InvalidRequest"; readonly parameter?: string; readonly constraint?: string }
-  | { readonly is: "InvalidUserInput" | "Unknown" }
-  | { readonly is: "Network"; readonly reason: "TransportError" | "EncodeError" | "InvalidUrlError" }
-
-/** One row. All conditions it names must hold; `words` and `says` are matched in lower case. */
-export interface Row {
-  /** A code, type or reason that is exactly one of these, or matches. */
-  readonly words?: ReadonlyArray<string> | RegExp
-  /** The text for humans contains this. */
-  readonly says?: RegExp
-  /** The status lies in this range, both ends included. */
-  readonly status?: readonly [from: number, to: number]
-  readonly verdict: Verdict
-}
+import type { Row, Verdict } from "./ErrorRow.ts"
 
 const contextLength: Verdict = { is: "InvalidRequest", parameter: "messages", constraint: "exceeds the context length" }
 const tooLarge: Verdict = { is: "InvalidRequest", parameter: "messages", constraint: "is too large" }
+const proxyRefused: Verdict = { is: "Authentication", kind: "Unknown" }
 const transport: Verdict = { is: "Network", reason: "TransportError" }
-const unknownModel: Verdict = { is: "InvalidRequest", parameter: "model", constraint: "is not available" }
+const missingModel: Verdict = { is: "InvalidRequest", parameter: "model", constraint: Failure.missing }
+const doubtfulModel: Verdict = { is: "InvalidRequest", parameter: "model" }
 
-/** Codes, types and wordings that mean one thing only. */
-export const specific: ReadonlyArray<Row> = [
+const modelGone =
+  /^model: \S+$|^((the|this|your) )?([\w-]+ )?models?\b.{1,100} (does not exist|(is |was )?not found|(is )?no longer (available|supported)|(has been|was|is) (deprecated|retired|decommissioned|discontinued|shut down))|^no endpoints found for /
+
+/** Codes that say less than the wording beside them. */
+const refined: ReadonlyArray<Row> = [
+  // "Too large for the limit per minute" comes as a 429 too, and no wait makes it fit.
+  { words: ["rate_limit_exceeded"], says: /^request too large/, verdict: tooLarge },
+  {
+    words: ["rate_limit_error"],
+    says: /^this request would exceed your account's \w+ spend limit|^extra usage is required/,
+    verdict: { is: "Quota" }
+  },
+  {
+    words: ["resource_exhausted"],
+    says: /^you exceeded your current quota.*\blimit: 0\b/s,
+    verdict: { is: "Quota" }
+  },
+  { words: ["api_key_invalid"], says: /^api key expired/, verdict: { is: "Authentication", kind: "ExpiredKey" } }
+]
+
+/** Codes and types that mean one thing only. */
+const codes: ReadonlyArray<Row> = [
   // Money. Waiting does not help, whatever the status says.
   {
     words: [
@@ -59,10 +62,6 @@ export const specific: ReadonlyArray<Row> = [
     verdict: { is: "Quota" }
   },
   { words: /perday/, verdict: { is: "Quota" } },
-  {
-    says: /credit balance is too low|api usage limits|(spend|spending|monthly) limit|insufficient (balance|credits|funds)|(requires more|used all available|out of|doesn't have any) credits|more credits are required|free-models-per-day|account is not active|extra usage is required|\blimit: 0\b/,
-    verdict: { is: "Quota" }
-  },
 
   // Keys
   {
@@ -71,16 +70,9 @@ export const specific: ReadonlyArray<Row> = [
   },
   { words: ["expiredtokenexception"], verdict: { is: "Authentication", kind: "ExpiredKey" } },
   {
-    says: /didn't provide an api key|no auth credentials|no api key|missing api key|api key is required/,
-    verdict: { is: "Authentication", kind: "MissingKey" }
-  },
-  {
-    says: /(api key|token)( has|'s| is)? expired|token .* is expired/,
-    verdict: { is: "Authentication", kind: "ExpiredKey" }
-  },
-  {
     words: [
       "invalid_api_key",
+      "invalidapikey",
       "api_key_invalid",
       "authentication_error",
       "authenticationerror",
@@ -89,10 +81,6 @@ export const specific: ReadonlyArray<Row> = [
       "unrecognizedclientexception",
       "invalidsignatureexception"
     ],
-    verdict: { is: "Authentication", kind: "InvalidKey" }
-  },
-  {
-    says: /(incorrect|invalid) api key|invalid x-api-key|api key not valid|invalid subscription key|authentication fails/,
     verdict: { is: "Authentication", kind: "InvalidKey" }
   },
   {
@@ -118,28 +106,30 @@ export const specific: ReadonlyArray<Row> = [
     ],
     verdict: { is: "ContentPolicy" }
   },
-  {
-    says: /content (filtering|management) policy|flagged as potentially violating|content exists risk|requires moderation|our safety system/,
-    verdict: { is: "ContentPolicy" }
-  },
-
-  // OpenAI's Responses API answered 200 without an answer; the AI SDK makes that a 500
-  { says: /^responses api returned no output \(content_filter\)/, verdict: { is: "ContentPolicy" } },
-  { says: /^responses api returned no output/, verdict: { is: "InvalidResponse" } },
 
   // The model's own slip, answered as an error: asking again can help.
-  { words: ["tool_use_failed", "json_validate_failed", "output_parse_failed"], verdict: { is: "InvalidOutput" } },
-
-  // The request. "Too large for the limit per minute" comes as a 429 too, and no wait makes it fit.
-  { words: ["context_length_exceeded", "exceed_context_size_error"], verdict: contextLength },
   {
-    says: /maximum context length|prompt is too long|input is too long|exceeds the (available )?context|input token count.*exceeds/,
-    verdict: contextLength
+    words:
+      /^(tool_use_failed|json_validate_failed|output_parse_failed)$|malformed_function_call|malformed_response|unexpected_tool_call/,
+    verdict: { is: "InvalidOutput" }
   },
+
+  // The request
+  { words: ["context_length_exceeded", "exceed_context_size_error"], verdict: contextLength },
   { words: ["request_too_large", "tokens_limit_reached", "string_above_max_length"], verdict: tooLarge },
-  { says: /^request (too large|body too large)|exceeds the maximum size/, verdict: tooLarge },
-  { words: ["model_not_found", "deploymentnotfound", "modelnotfound"], verdict: unknownModel },
-  { says: /^model: \S+$|model .{1,100} (does not exist|not found)/, verdict: unknownModel },
+  {
+    words: [
+      "model_not_found",
+      "model_decommissioned",
+      "model_deprecated",
+      "model_not_available",
+      "invalid_model",
+      "deploymentnotfound",
+      "modelnotfound"
+    ],
+    verdict: missingModel
+  },
+  // Wordings may be anybody's: without the status they decide nothing for other calls.
   {
     words: [
       "unsupported_parameter",
@@ -194,11 +184,75 @@ export const specific: ReadonlyArray<Row> = [
   }
 ]
 
+/** How the messages of those begin that give no code for it. */
+const wordings: ReadonlyArray<Row> = [
+  {
+    says: /^(your credit balance is too low|you have reached your (specified )?api usage limits|insufficient (balance|credits|funds)|(this request requires|you need) more credits|more credits are required|rate limit exceeded: free-models-per-day|your [^:]{0,100}(used all available credits|doesn't have any credits)|(you are|you're|your account is) out of credits|your account is not active|extra usage is required)/,
+    status: [0, 499],
+    verdict: { is: "Quota" }
+  },
+  {
+    says: /^(you didn't provide an api key|no auth credentials|no api key|missing api key|(an )?api key is required)/,
+    status: [0, 499],
+    verdict: { is: "Authentication", kind: "MissingKey" }
+  },
+  {
+    says: /^((your|the) )?(api key|(access )?token)( has|'s| is| .{1,100} is)? expired/,
+    status: [0, 499],
+    verdict: { is: "Authentication", kind: "ExpiredKey" }
+  },
+  {
+    says: /^((login fail: )?(incorrect|invalid) api key|invalid x-api-key|api key not valid|access denied due to invalid subscription key|authentication fails)/,
+    status: [0, 499],
+    verdict: { is: "Authentication", kind: "InvalidKey" }
+  },
+  {
+    says: /^(output blocked by content filtering policy|content exists risk|the response was filtered due to the prompt triggering|(invalid prompt: )?your (prompt|input|request) was (flagged|rejected)|\S{1,100} requires moderation)/,
+    verdict: { is: "ContentPolicy" }
+  },
+  // OpenAI's Responses API answered 200 without an answer; the AI SDK makes that a 500
+  { says: /^responses api returned no output \(content_filter\)/, verdict: { is: "ContentPolicy" } },
+  { says: /^responses api returned no output/, verdict: { is: "InvalidResponse" } },
+  {
+    says: /^(this (model|endpoint)'s maximum context length|prompt is too long|input is too long|(the |your )?(request|input|prompt)( \w+){0,3} exceeds the (available )?context|(the )?input token count.*exceeds)/,
+    verdict: contextLength
+  },
+  { says: /^request (too large|body too large)|^(the )?[\w ]{1,60} exceeds the maximum size/, verdict: tooLarge },
+  // Wordings may be anybody's: without the status they decide nothing for other calls.
+  { says: modelGone, status: [404, 410], verdict: missingModel },
+  { says: modelGone, verdict: doubtfulModel }
+]
+
+/** What decides before the status does. */
+export const specific: ReadonlyArray<Row> = [...refined, ...codes, ...wordings]
+
+/** Codes and types that say nothing of what is wrong, beside those that are numbers. */
+const silent = new Set([
+  "error",
+  "api_error",
+  "invalid_request_error",
+  "invalid_argument",
+  "badrequesterror",
+  "validationexception",
+  "unknown_error",
+  "bad_request",
+  "not_found",
+  "gone",
+  "not_found_error",
+  "response.failed",
+  "failed",
+  "client specified an invalid argument",
+  "some resource has been exhausted"
+])
+
+const isSilent = (word: string): boolean => silent.has(word) || /^\d+$/.test(word)
+
 /** What the HTTP status says when nothing else does. */
 export const byStatus: ReadonlyArray<Row> = [
   { status: [401, 401], verdict: { is: "Authentication", kind: "InvalidKey" } },
   { status: [402, 402], verdict: { is: "Quota" } },
   { status: [403, 403], verdict: { is: "Authentication", kind: "InsufficientPermissions" } },
+  { status: [407, 407], verdict: proxyRefused },
   { status: [408, 409], verdict: { is: "InternalProvider" } },
   { status: [413, 413], verdict: tooLarge },
   { status: [425, 425], verdict: { is: "InternalProvider" } },
@@ -210,7 +264,7 @@ export const byStatus: ReadonlyArray<Row> = [
 
 /** Words and wordings that mean something only where there is no status: in errors inside a stream. */
 export const vague: ReadonlyArray<Row> = [
-  { words: ["not_found_error"], verdict: unknownModel },
+  { words: ["not_found_error"], verdict: doubtfulModel },
   { words: ["api_error"], verdict: { is: "InternalProvider" } },
   { words: ["invalid_request_error", "invalid_argument", "badrequesterror"], verdict: { is: "InvalidRequest" } },
   { says: /rate limit|too many (requests|tokens)/, verdict: { is: "RateLimit" } },
@@ -229,14 +283,15 @@ const local: ReadonlyArray<readonly [is: RegExp, verdict: Verdict]> = [
   [/^(CERT_|ERR_TLS_CERT|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)|HOSTNAME_MISMATCH)/, { is: "Unknown" }],
   [/^ERR_SSL_(WRONG_VERSION|PACKET_LENGTH|UNSUPPORTED_PROTOCOL)/, { is: "Unknown" }],
   [/^(ERR_INVALID_URL|unknown scheme|bad port)$|^Failed to parse URL/, { is: "Network", reason: "InvalidUrlError" }],
-  [/is an invalid header value\.?$/, { is: "Network", reason: "EncodeError" }],
+  [/is an invalid header value\.?$|^invalid [\w-]+ header$/, { is: "Network", reason: "EncodeError" }],
   [/^(E(CONN|HOST|NET)[A-Z]+|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)$/, transport],
   [/^(UND_ERR_(?!INVALID)|HPE_|ERR_SSL_|ERR_HTTP2_|ERR_STREAM_PREMATURE|Z_BUF_ERROR)/, transport],
   [/^(ConnectionRefused|ConnectionClosed|FailedToOpenSocket|TimeoutError)$/, transport],
   [/^(fetch failed|failed to fetch|terminated|network error|socket hang up|other side closed)$/i, transport],
-  [/^Response stream ended without a finish reason\.$/, transport],
+  [/^(TooLarge|Miscoded|UnknownCoding|UnknownStatus|NotEvents)$/, { is: "InvalidResponse" }],
+  [/^ProxyRefused$/, proxyRefused],
   [/^AI_LoadAPIKeyError$/, { is: "Authentication", kind: "MissingKey" }],
-  [/^AI_NoSuchModelError$/, unknownModel],
+  [/^AI_NoSuchModelError$/, missingModel],
   [/^AI_InvalidPromptError$/, { is: "InvalidUserInput" }],
   [/^AI_(UnsupportedFunctionality|InvalidArgument|LoadSetting|Download)Error$/, { is: "InvalidRequest" }],
   [/^AI_(TooManyEmbeddingValuesForCall|NoSuchProviderReference)Error$/, { is: "InvalidRequest" }],
@@ -249,14 +304,18 @@ export const find = (rows: ReadonlyArray<Row>, facts: ErrorFacts): Verdict | und
   rows.find(
     (row) =>
       (row.words === undefined || facts.words.some((word) => has(row.words, word))) &&
-      (row.says === undefined || row.says.test(facts.message.toLowerCase())) &&
-      (row.status === undefined || within(facts.status, row.status))
+      (row.says === undefined || facts.wordings.some((wording) => row.says?.test(wording))) &&
+      (row.says === undefined || row.words !== undefined || facts.words.every(isSilent)) &&
+      (row.status === undefined || within(row.says === undefined ? facts.status : (facts.status ?? 0), row.status))
   )?.verdict
 
 /** Finds what went wrong on this side of the wire, or on it. */
 export const findLocal = (facts: ErrorFacts): Verdict | undefined => {
   const names = facts.causes.flatMap((cause) =>
-    ["name", "code", "message"].flatMap((key) => (Predicate.hasProperty(cause, key) ? [String(cause[key])] : []))
+    ["name", "code", "message"].flatMap((key) => {
+      const value: unknown = Predicate.hasProperty(cause, key) ? cause[key] : undefined
+      return Predicate.isString(value) || Predicate.isNumber(value) ? [String(value)] : []
+    })
   )
   return local.find(([is]) => names.some((name) => is.test(name)))?.[1]
 }

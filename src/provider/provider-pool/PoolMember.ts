@@ -3,8 +3,9 @@
  */
 import { Duration } from "effect"
 import type { AiError } from "effect/ai"
-import * as Failure from "../../core/Failure.ts"
+import * as Failure from "../../core/call/Failure.ts"
 import * as OutcomeWindow from "../../core/window/OutcomeWindow.ts"
+import * as Verdict from "../../core/call/Verdict.ts"
 import type { ModelProvider } from "../../core/call/ModelProvider.ts"
 
 /** The options, decided and in milliseconds. */
@@ -197,9 +198,9 @@ export class PoolMember {
     othersRatio: number,
     mayEject: boolean
   ): number | undefined {
-    const said = Failure.describe(error).retryAfter
+    const said = Verdict.of(error).retryAfter
     const saidMillis = said === undefined ? undefined : Math.min(Failure.longestWaitMillis, Duration.toMillis(said))
-    switch (Failure.blame(error)) {
+    switch (Verdict.of(error).blame) {
       case "unusable": {
         const millis = saidMillis ?? Math.ceil(this.settings.maxEjectMillis * (1 - jitter * draw))
         this.refusesUntil = now + millis

@@ -3,16 +3,18 @@
  */
 import { Cause, Clock, type Duration, Effect, Exit, Random } from "effect"
 import type { AiError, LanguageModel } from "effect/ai"
-import * as CallTrail from "../../core/CallTrail.ts"
-import * as Failure from "../../core/Failure.ts"
+import * as Monotonic from "../../core/Monotonic.ts"
+import * as CallTrail from "../../core/call/CallTrail.ts"
+import * as Failure from "../../core/call/Failure.ts"
 import * as OutcomeWindow from "../../core/window/OutcomeWindow.ts"
 import type * as PolicyHealth from "../../core/call/PolicyHealth.ts"
 import * as PolicyReason from "../../core/call/PolicyReason.ts"
+import * as Verdict from "../../core/call/Verdict.ts"
 import type { Readiness } from "../../core/call/ModelProvider.ts"
 import { cheaperOfTwo, type PoolMember, type Settings, type Way } from "./PoolMember.ts"
 
 /** One call, from being sent to a provider to its end. */
-export class PoolUse {
+export class Permit {
   readonly member: PoolMember
   private readonly members: PoolMembers
   private readonly request: LanguageModel.ProviderOptions
@@ -41,7 +43,7 @@ export class PoolUse {
     this.clock = clock
     this.random = random
     this.recorder = recorder
-    this.startedAt = clock.currentTimeMillisUnsafe()
+    this.startedAt = Monotonic.millisUnsafe(clock)
     this.epoch = member.epoch
     member.inFlight++
   }
@@ -50,47 +52,51 @@ export class PoolUse {
   answered(): void {
     if (this.isAnswered) return
     this.isAnswered = true
-    const now = this.clock.currentTimeMillisUnsafe()
+    const now = Monotonic.millisUnsafe(this.clock)
     this.member.answered(this.way, now - this.startedAt, now)
   }
 
   /** It came to an end that says something about the provider, if a failure does. */
   ended(exit: Exit.Exit<unknown, AiError.AiError>): void {
     if (this.isOver) return
-    const now = this.clock.currentTimeMillisUnsafe()
+    const now = Monotonic.millisUnsafe(this.clock)
     const counts = this.epoch === this.member.epoch
     if (Exit.isSuccess(exit)) {
       this.answered()
       if (counts) this.member.succeeded(now)
     } else {
       const error = Cause.findErrorOption(exit.cause)
-      if (error._tag === "None") return this.left()
+      if (error._tag === "None") return this.release()
       if (!this.isAnswered) this.member.failedAfter(this.way, now - this.startedAt, now)
       this.isAnswered = true
       if (counts) {
         const forMillis = this.members.failed(this.member, error.value, now, this.random.nextDoubleUnsafe())
         if (forMillis !== undefined) {
-          this.recorder?.decide(now, { _tag: "ProviderEjected", name: this.member.name, forMillis })
+          this.recorder?.decide(this.clock.currentTimeMillisUnsafe(), {
+            _tag: "ProviderEjected",
+            name: this.member.name,
+            forMillis
+          })
         }
       }
     }
-    this.left()
+    this.release()
   }
 
   /** What to fail with: where another provider may answer, the pool's error is not this one's alone. */
   failure(error: AiError.AiError): AiError.AiError {
-    const isItsOwn = Failure.blame(error) !== "none"
-    const now = this.clock.currentTimeMillisUnsafe()
+    const isItsOwn = Verdict.isProvidersDoing(error)
+    const now = Monotonic.millisUnsafe(this.clock)
     return isItsOwn && this.members.haveAnother(this.request, now) ? Failure.ofOneOfSeveral(error) : error
   }
 
   /** Nobody waits for it any longer. */
-  left(): void {
+  release(): void {
     if (this.isOver) return
     this.isOver = true
     this.member.inFlight--
     if (this.isAnswered) return
-    const now = this.clock.currentTimeMillisUnsafe()
+    const now = Monotonic.millisUnsafe(this.clock)
     this.member.keptWaiting(this.way, now - this.startedAt, now)
   }
 }
@@ -111,23 +117,22 @@ export class PoolMembers {
   }
 
   /** Takes the provider for a call. Run it uninterruptibly, and say what became of the call. */
-  choose(request: LanguageModel.ProviderOptions, way: Way): Effect.Effect<PoolUse, AiError.AiError> {
+  acquire(request: LanguageModel.ProviderOptions, way: Way): Effect.Effect<Permit, AiError.AiError> {
     return Effect.withFiber((fiber) => {
       const clock = fiber.getRef(Clock.Clock)
       const random = fiber.getRef(Random.Random)
       const recorder = fiber.getRef(CallTrail.Current)
       const take = (readings: ReadonlyArray<Readiness>) => {
-        const now = clock.currentTimeMillisUnsafe()
-        const member = this.best(request, way, readings, now, random, recorder)
+        const member = this.best(request, way, readings, clock, random, recorder)
         if (member === undefined) {
           const names = this.members.map(({ name }) => name)
           return Effect.fail(PolicyReason.toAiError("ProviderPool", { _tag: "NoProvider", names }))
         }
-        recorder?.decide(now, { _tag: "ProviderChosen", name: member.name })
+        recorder?.decide(clock.currentTimeMillisUnsafe(), { _tag: "ProviderChosen", name: member.name })
         const before = this.sentTo.get(request)
         if (before === undefined) this.sentTo.set(request, [member])
         else if (!before.includes(member)) before.push(member)
-        return Effect.succeed(new PoolUse(this, member, request, way, clock, random, recorder))
+        return Effect.succeed(new Permit(this, member, request, way, clock, random, recorder))
       }
       return this.haveReadings ? Effect.flatMap(this.readings, take) : take([])
     })
@@ -155,7 +160,7 @@ export class PoolMembers {
   /** Runs a health check of a provider and takes in its outcome: also that it takes too long is one. */
   check(member: PoolMember, check: Effect.Effect<unknown, Error>, timeout: Duration.Duration): Effect.Effect<void> {
     return Effect.flatMap(Effect.timeoutOption(Effect.exit(check), timeout), (exit) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      Effect.flatMap(Monotonic.millis, (now) => {
         const passed = exit._tag === "Some" && Exit.isSuccess(exit.value)
         if (!member.checked(passed, now, this.mayEject(member, now))) return Effect.void
         return passed
@@ -175,7 +180,7 @@ export class PoolMembers {
   /** What a call to the pool would meet. */
   get readiness(): Effect.Effect<Readiness> {
     return Effect.flatMap(this.readings, (readings) =>
-      Effect.map(Clock.currentTimeMillis, (now) => {
+      Effect.map(Monotonic.millis, (now) => {
         const orders = this.members.map((member, index) => this.reluctance(member, readings[index], now))
         const least = Math.min(...orders)
         if (least > 0) return least === Infinity ? "circuitOpen" : "saturated"
@@ -186,7 +191,7 @@ export class PoolMembers {
   }
 
   get health(): Effect.Effect<PolicyHealth.PoolHealth> {
-    return Effect.map(Clock.currentTimeMillis, (now) => {
+    return Effect.map(Monotonic.millis, (now) => {
       const providers = this.members.map((member) => {
         const standing = member.standing(now)
         const usable = standing === "usable" || standing === "reluctant"
@@ -210,15 +215,18 @@ export class PoolMembers {
     request: LanguageModel.ProviderOptions,
     way: Way,
     readings: ReadonlyArray<Readiness>,
-    now: number,
+    clock: Clock.Clock,
     random: typeof Random.Random.Service,
     recorder: CallTrail.Recorder | undefined
   ): PoolMember | undefined {
+    const now = Monotonic.millisUnsafe(clock)
     const before = this.sentTo.get(request)
     let least = Infinity
     let candidates: Array<PoolMember> = []
     for (const [index, member] of this.members.entries()) {
-      if (member.hasReturned(now)) recorder?.decide(now, { _tag: "ProviderReturned", name: member.name })
+      if (member.hasReturned(now)) {
+        recorder?.decide(clock.currentTimeMillisUnsafe(), { _tag: "ProviderReturned", name: member.name })
+      }
       const reluctance = 2 * this.reluctance(member, readings[index], now) + (before?.includes(member) === true ? 1 : 0)
       if (reluctance > least || reluctance === Infinity) continue
       if (reluctance < least) candidates = []

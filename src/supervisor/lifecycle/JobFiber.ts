@@ -2,22 +2,27 @@
  * Runs a job's work in a fiber of its own: its scope, context, retries and span.
  */
 import { Cause, Context, Effect, Exit, References, type Schedule, Scope, Tracer } from "effect"
+import { JobError } from "../JobError.ts"
 import { CurrentJob, type JobRecord, type Work } from "../records/JobRecord.ts"
 
 /** Starts the fiber of a job, which calls `finish` last, and `ended` when it has. */
 export const start = (record: JobRecord, { context: submitted, effect, retry }: Work): void => {
-  const scope = Scope.makeUnsafe()
+  const scope = { ...emptyScope }
   const facts = annotations(record, Context.get(submitted, References.CurrentLogAnnotations))
-  const named = Context.add(Context.add(submitted, CurrentJob, record), References.CurrentLogAnnotations, facts)
-  const context = Context.add(named, Scope.Scope, scope)
+  const named = Context.addUnsafe(submitted, References.CurrentLogAnnotations.key, facts)
+  const current = Context.addUnsafe(named, CurrentJob.key, record)
+  const context = Context.addUnsafe<never, Scope.Scope, Scope.Scope>(current, Scope.Scope.key, scope)
   const work = retry === undefined ? effect : retrying(record, effect, retry)
   const fiber = Effect.runForkWith(context)(
     Effect.onExitPrimitive(inSpan(work, record, submitted), (exit) => close(record, scope, exit))
   )
   record.fiber = fiber
   // In one function with the other: two closures then share what they close over.
-  fiber.addObserver((exit) => record.supervision.ended(record, exit))
+  fiber.addObserver((exit) => record.supervision.ended(record, exit, context))
 }
+
+// A scope is plain data as long as it is empty, and to copy one takes a fraction of the time that it takes to make one.
+const emptyScope = Scope.makeUnsafe()
 
 const close = (record: JobRecord, scope: Scope.Closeable, exit: Exit.Exit<unknown, unknown>) => {
   const closing = Scope.closeUnsafe(scope, exit)
@@ -35,10 +40,14 @@ const annotations = (
 ): Readonly<Record<string, unknown>> => {
   const name = givenName ?? id // and not the record's `name`, which would write the id out once more
   if (parent !== undefined) return { ...inherited, jobId: id, jobName: name, jobAttempt: 1, parentJobId: parent.id }
+  if (inherited === noAnnotations) return { jobId: id, jobName: name, jobAttempt: 1 }
   if (!("parentJobId" in inherited)) return { ...inherited, jobId: id, jobName: name, jobAttempt: 1 }
   const { parentJobId: _, ...others } = inherited
   return { ...others, jobId: id, jobName: name, jobAttempt: 1 }
 }
+
+// What most have: by itself the new object is half as large, and made in half the time.
+const noAnnotations = Context.get(Context.empty(), References.CurrentLogAnnotations)
 
 /** What work and its finalizers came to: finalizers can only make it worse. */
 const both = <A, E>(exit: Exit.Exit<A, E>, closed: Exit.Exit<void>): Exit.Exit<A, E> => {
@@ -65,9 +74,12 @@ const retrying = <A, E, R>(
         failed = cause
       })
     ),
-    Effect.retry(schedule)
+    Effect.retry({ schedule, while: (error) => !isCancelled(error) })
   )
 }
+
+// Somebody ended a job that this one waited for: to start it again would undo that.
+const isCancelled = (error: unknown): boolean => error instanceof JobError && error.reason._tag === "Cancelled"
 
 // Only where somebody traces: a span of its own, because a job may outlive the span it was submitted in. A call is not
 // outlived by its caller, and has the span of its LanguageModel.
@@ -78,10 +90,12 @@ const inSpan = <A, E, R>(
 ): Effect.Effect<A, E, Exclude<R, Tracer.ParentSpan>> | Effect.Effect<A, E, R> => {
   const submitter = Context.getOrUndefined(submitted, Tracer.ParentSpan)
   if (submitter === undefined || record.kind === "call") return work
+  const { sampled, spanId, traceId } = submitter
   return Effect.withSpan(work, record.name, {
     root: true,
     captureStackTrace: false,
     attributes: { "holdfast.job.id": record.id },
-    links: [{ span: submitter, attributes: {} }]
+    // By its ids alone: jobs that submit one another would keep every span before theirs.
+    links: [{ span: Tracer.externalSpan({ sampled, spanId, traceId }), attributes: {} }]
   })
 }

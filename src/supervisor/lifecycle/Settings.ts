@@ -25,12 +25,44 @@ export interface Limits {
   readonly retainResults?: number | undefined
   /** How long the result of an ended job is kept with the record. Default: as `retainFor`. */
   readonly retainResultsFor?: Duration.Input | undefined
+  /**
+   * How many bytes the results of ended jobs may keep together, by an estimate: the one that ended first is dropped first,
+   * and one that is larger by itself at once. The causes that events carry may be as large together. Default 67,108,864.
+   */
+  readonly retainBytes?: number | undefined
+  /**
+   * How ids are made that submitters do not choose: `counted` (`job-1`, `job-2`, …, calls and rounds included), or `random`
+   * for those who show them to strangers. A random id tells nothing and cannot be guessed; once its record is dropped it is
+   * `NotFound` and not `Expired`, for the two cannot be told apart. Default `counted`.
+   */
+  readonly ids?: "counted" | "random" | undefined
   /** Events kept for readers that come later or are slow. Default 4,096. */
   readonly eventHistory?: number | undefined
+  /** How often what a job reports becomes an event, at most; its last report always does. Default 500 millis. */
+  readonly progressEvery?: Duration.Input | undefined
   /** How often old records are dropped and the event loop's lag is measured. Default 1 second. */
   readonly upkeepEvery?: Duration.Input | undefined
   /** How long after its interruption a job that still runs counts as stuck. Default 5 seconds. */
   readonly stuckAfter?: Duration.Input | undefined
+}
+
+/** The names of all limits. */
+export const fields: OptionCheck.Fields<Limits> = {
+  concurrency: true,
+  keyConcurrency: true,
+  maxPending: true,
+  aging: true,
+  timeout: true,
+  retain: true,
+  retainFor: true,
+  retainResults: true,
+  retainResultsFor: true,
+  retainBytes: true,
+  ids: true,
+  eventHistory: true,
+  progressEvery: true,
+  upkeepEvery: true,
+  stuckAfter: true
 }
 
 export const defaults = {
@@ -39,7 +71,10 @@ export const defaults = {
   aging: "1 minute",
   retain: 1_000,
   retainFor: "1 hour",
+  retainBytes: 67_108_864,
+  ids: "counted",
   eventHistory: 4_096,
+  progressEvery: "500 millis",
   upkeepEvery: "1 second",
   stuckAfter: "5 seconds"
 } as const
@@ -52,7 +87,9 @@ export interface Settings {
   readonly agingMillis: number
   readonly timeout: Duration.Duration | undefined
   readonly retention: Retention
+  readonly ids: "counted" | "random"
   readonly eventHistory: number
+  readonly progressEvery: Duration.Duration
   readonly upkeepEvery: Duration.Duration
   readonly stuckAfterMillis: number
 }
@@ -74,9 +111,17 @@ export const fromLimits = (limits: Limits): Settings => {
       results: {
         count: check.whole("retainResults", limits.retainResults ?? count, 0),
         forMillis: check.millis("retainResultsFor", limits.retainResultsFor ?? retainFor, endless)
-      }
+      },
+      resultBytes: check.whole("retainBytes", limits.retainBytes ?? defaults.retainBytes, 0)
     },
+    ids:
+      limits.ids === undefined || limits.ids === "counted" || limits.ids === "random"
+        ? (limits.ids ?? defaults.ids)
+        : check.reject("ids", "counted or random", limits.ids),
     eventHistory: check.whole("eventHistory", limits.eventHistory ?? defaults.eventHistory, 1),
+    progressEvery: Duration.millis(
+      check.millis("progressEvery", limits.progressEvery ?? defaults.progressEvery, endless)
+    ),
     upkeepEvery: Duration.millis(check.millis("upkeepEvery", limits.upkeepEvery ?? defaults.upkeepEvery, endless)),
     stuckAfterMillis: check.millis("stuckAfter", limits.stuckAfter ?? defaults.stuckAfter, endless)
   }
@@ -88,7 +133,7 @@ const endless = { endless: true } as const
 
 /**
  * Reads the limits, each optional: `CONCURRENCY`, `KEY_CONCURRENCY`, `MAX_PENDING`, `AGING`, `TIMEOUT`, `RETAIN`,
- * `RETAIN_FOR`, `RETAIN_RESULTS`, `RETAIN_RESULTS_FOR`, `EVENT_HISTORY`, `UPKEEP_EVERY` and `STUCK_AFTER` under a prefix.
+ * `RETAIN_FOR`, `RETAIN_RESULTS`, `RETAIN_RESULTS_FOR`, `RETAIN_BYTES`, `IDS`, `EVENT_HISTORY`, `PROGRESS_EVERY`, `UPKEEP_EVERY` and `STUCK_AFTER` under a prefix.
  *
  * Durations are written `30 seconds`. Fails with a `ConfigError` that names the key that is wrong.
  */
@@ -97,13 +142,16 @@ export const config = (prefix: string) =>
     concurrency: count(`${prefix}_CONCURRENCY`, 1),
     keyConcurrency: count(`${prefix}_KEY_CONCURRENCY`, 1),
     maxPending: count(`${prefix}_MAX_PENDING`, 0),
-    aging: time(`${prefix}_AGING`),
+    aging: finiteTime(`${prefix}_AGING`),
     timeout: time(`${prefix}_TIMEOUT`),
     retain: count(`${prefix}_RETAIN`, 0),
     retainFor: time(`${prefix}_RETAIN_FOR`),
     retainResults: count(`${prefix}_RETAIN_RESULTS`, 0),
     retainResultsFor: time(`${prefix}_RETAIN_RESULTS_FOR`),
+    retainBytes: count(`${prefix}_RETAIN_BYTES`, 0),
+    ids: optional(Config.schema(Schema.Literals(["counted", "random"]), `${prefix}_IDS`)),
     eventHistory: count(`${prefix}_EVENT_HISTORY`, 1),
+    progressEvery: time(`${prefix}_PROGRESS_EVERY`),
     upkeepEvery: time(`${prefix}_UPKEEP_EVERY`),
     stuckAfter: time(`${prefix}_STUCK_AFTER`)
   })
@@ -113,6 +161,13 @@ const count = (name: string, atLeast: number) =>
 
 const time = (name: string) =>
   optional(Config.schema(Schema.DurationFromString.check(Schema.makeFilter(isPositive)), name))
+
+const finiteTime = (name: string) =>
+  optional(
+    Config.schema(Schema.DurationFromString.check(Schema.makeFilter(isPositive), Schema.makeFilter(isBounded)), name)
+  )
+
+const isBounded = (duration: Duration.Duration): true | string => Duration.isFinite(duration) || "must be finite"
 
 const isPositive = (duration: Duration.Duration): true | string =>
   Duration.toMillis(duration) > 0 || "must be longer than zero"

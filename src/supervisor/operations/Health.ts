@@ -2,7 +2,7 @@
  * Takes stock of a supervisor in one typed snapshot.
  */
 import type { Counts } from "../records/JobTable.ts"
-import type { Lifecycle } from "../Lifecycle.ts"
+import type { Lifecycle } from "../lifecycle/Lifecycle.ts"
 import type { Settings } from "../lifecycle/Settings.ts"
 
 /** How a supervisor is right now. Times are milliseconds, ratios run from 0 to 1. */
@@ -17,7 +17,9 @@ export interface Health {
   /** Jobs that wait for a slot, and how many may. */
   readonly waiting: number
   readonly maxPending: number
-  /** How long the job that was submitted first has waited; none when nobody waits. */
+  /** How many pending jobs are paused, and which names are. */
+  readonly paused: { readonly jobs: number; readonly names: ReadonlyArray<string> }
+  /** How long the job that was submitted first has waited, paused ones apart; none when nobody waits. */
   readonly oldestWaitingMillis: number | undefined
   /** What the last 60 seconds brought, jobs and calls together. */
   readonly lastMinute: { readonly started: number; readonly succeeded: number; readonly failed: number }
@@ -27,6 +29,13 @@ export interface Health {
   readonly stuck: ReadonlyArray<{ readonly id: string; readonly name: string; readonly forMillis: number }>
   /** Periodic jobs whose latest rounds failed, and how many in a row. */
   readonly failingPeriodic: ReadonlyArray<{ readonly id: string; readonly name: string; readonly inARow: number }>
+  /** Reports of progress that made no sense, `NaN` for one, since the supervisor was made. They were dropped. */
+  readonly droppedReports: number
+  /**
+   * Calls of `onFailure` that were given up and still run, for they ignore their interruption; and failures that it was not
+   * called for since the supervisor was made. While 1,000 calls still run it is not called.
+   */
+  readonly failureHook: { readonly ignoring: number; readonly missed: number }
   /** By how much the last upkeep came too late: what blocks the event loop holds up everything. */
   readonly eventLoopLagMillis: number
   /** From 100, all is well, to 0: see {@link score}. */
@@ -63,8 +72,9 @@ export const snapshot = (lifecycle: Lifecycle, settings: Settings, eventLoopLagM
     concurrency: settings.concurrency,
     waiting: lifecycle.admission.waiting,
     maxPending: settings.maxPending,
+    paused: { jobs: lifecycle.pauses.size, names: lifecycle.pauses.pausedNames },
     oldestWaitingMillis: live
-      .filter(({ kind, state }) => state === "pending" && kind === "job")
+      .filter((record) => record.state === "pending" && record.kind === "job" && !lifecycle.pauses.isHeld(record))
       .map(({ submittedAtMillis }) => now - submittedAtMillis)
       .at(0),
     lastMinute,
@@ -77,6 +87,8 @@ export const snapshot = (lifecycle: Lifecycle, settings: Settings, eventLoopLagM
     failingPeriodic: live.flatMap(({ id, name, rounds }) =>
       rounds !== undefined && rounds.failedInARow > 0 ? [{ id, name, inARow: rounds.failedInARow }] : []
     ),
+    droppedReports: lifecycle.droppedReports,
+    failureHook: lifecycle.hook.health,
     eventLoopLagMillis
   }
   return { ...health, score: score(health) }

@@ -4,43 +4,34 @@
  * Each round is a job of its own and belongs to the periodic job. A round that fails is recorded, logged and given to the
  * failure hook like any other job; the next one begins all the same.
  */
-import { Cron, Deferred, Duration, Effect, Pull, Random, Schedule, type Scope } from "effect"
+import { Cron, Deferred, Duration, Effect, Pull, Random, type Scope } from "effect"
 import * as Job from "../Job.ts"
 import type { JobError } from "../JobError.ts"
-import { CurrentJob, recordOf, type Rounds } from "../records/JobRecord.ts"
-import type { Lifecycle } from "../Lifecycle.ts"
+import * as IdempotencyKey from "../records/IdempotencyKey.ts"
+import { CurrentJob, recordOf } from "../records/JobRecord.ts"
+import type { Rounds } from "../records/Rounds.ts"
+import type { Lifecycle } from "../lifecycle/Lifecycle.ts"
 import type { Settings } from "../lifecycle/Settings.ts"
+import { maxQueued, type Options, validate } from "./PeriodicOptions.ts"
+import * as RoundTimes from "./RoundTimes.ts"
 import * as Submit from "./Submit.ts"
 
-export interface Options {
-  /** What it does, for people; its rounds have the same name. */
-  readonly name: string
-  /**
-   * When rounds begin. With an interval or a `Schedule` the first begins at once, and a `Schedule` that ends ends the
-   * periodic job; with a `Cron` the first begins when it says so.
-   */
-  readonly schedule: Duration.Input | Schedule.Schedule<unknown> | Cron.Cron
-  /**
-   * What to do when the round before has not ended: skip this one, let it follow (at most {@link maxQueued} do), or
-   * cancel the one before. Default `skip`.
-   */
-  readonly overlap?: "skip" | "queue" | "cancel previous" | undefined
-  /** The first round is put off by a random time up to this, so that many processes do not act as one. Default: none. */
-  readonly jitter?: Duration.Input | undefined
-  /** How long a round may run. Default: as long as it takes. */
-  readonly timeout?: Duration.Input | undefined
-  readonly metadata?: Submit.Options["metadata"]
+/** The round that runs. */
+interface Running {
+  readonly round: Job.Job<unknown, unknown>
+  readonly ended: Deferred.Deferred<void>
+  hasSkipped: boolean
 }
-
-/** How many rounds may wait for the one before them with `overlap: "queue"`; a further one is skipped. */
-export const maxQueued = 100
 
 export const every = <A, E, R>(
   lifecycle: Lifecycle,
   settings: Settings,
   effect: Effect.Effect<A, E, R>,
-  options: Options
+  given: Options
 ): Effect.Effect<Job.Job<void, never>, JobError, Exclude<R, Scope.Scope>> => {
+  validate(given)
+  // A copy: rounds to come are not changed by whoever changes what was given.
+  const options = { ...given, metadata: { ...given.metadata } }
   const common = { name: options.name, kind: "periodic", metadata: options.metadata } as const
   const submitRound = (work: Effect.Effect<unknown, unknown, R>) =>
     Submit.submit(lifecycle, settings, work, { ...common, timeout: options.timeout })
@@ -51,13 +42,13 @@ export const every = <A, E, R>(
     if (current !== undefined) current.rounds = rounds
     const { overlap = "skip" } = options
     // The round that runs; rounds never run side by side. `ended` is done once it is no longer this one.
-    let running: { readonly round: Job.Job<unknown, unknown>; readonly ended: Deferred.Deferred<void> } | undefined
+    let running: Running | undefined
     let queued = 0
 
     const start: Effect.Effect<void, JobError, Exclude<R, Scope.Scope> | Scope.Scope> = Effect.gen(function* () {
       const round = yield* submitRound(effect)
       const ended = Deferred.makeUnsafe<void>()
-      running = { round, ended }
+      running = { round, ended, hasSkipped: false }
       rounds.started++
       yield* Effect.forkScoped(
         Effect.interruptible(Effect.ensuring(seeToEnd(round), Deferred.succeed(ended, undefined)))
@@ -98,17 +89,18 @@ export const every = <A, E, R>(
         return
       }
       rounds.skipped++
-      lifecycle.emit(recordOf(running.round), { _tag: "RoundSkipped" })
+      // One event for each round that took too long: a fast schedule would push everything else out of the history.
+      if (!running.hasSkipped) lifecycle.emit(recordOf(running.round), { _tag: "RoundSkipped" })
+      running.hasSkipped = true
     })
 
     const beginAll = Effect.gen(function* () {
-      if (options.jitter !== undefined) {
-        const jitter = Duration.toMillis(options.jitter)
-        yield* Effect.sleep(Duration.millis((yield* Random.next) * jitter))
-      }
-      const next = yield* Schedule.toStepWithSleep(scheduleOf(options.schedule))
-      if (!Cron.isCron(options.schedule)) yield* begin
-      yield* next(undefined).pipe(
+      const { jitter, schedule } = options
+      const putOff = jitter === undefined ? 0 : Math.floor((yield* Random.next) * Duration.toMillis(jitter))
+      if (!Cron.isCron(schedule)) yield* Effect.sleep(putOff)
+      const next = yield* RoundTimes.make(schedule, putOff)
+      if (!Cron.isCron(schedule)) yield* begin
+      yield* next.pipe(
         Effect.andThen(begin),
         Effect.forever,
         Pull.catchDone(() => Effect.void)
@@ -123,14 +115,16 @@ export const every = <A, E, R>(
     )
     yield* awaitLast
   }).pipe(
-    // A parsed `Cron` does not fail to parse, and a round that is not accepted means that the end has come.
-    Effect.catchTags({ CronParseError: Effect.die, JobError: () => Effect.void })
+    // A round that is not accepted means that the end has come.
+    Effect.catchTag("JobError", () => Effect.void)
   )
 
-  return Submit.submit(lifecycle, settings, loop, common)
-}
-
-const scheduleOf = (schedule: Options["schedule"]): Schedule.Schedule<unknown, unknown, Cron.CronParseError> => {
-  if (Schedule.isSchedule(schedule)) return schedule as Schedule.Schedule<unknown>
-  return Cron.isCron(schedule) ? Schedule.cron(schedule) : Schedule.fixed(schedule)
+  const { id, idempotencyKey } = options
+  return Submit.submit(lifecycle, settings, loop, { ...common, id, idempotencyKey }, undefined, (parts) => {
+    const key = IdempotencyKey.of({ ...parts, isRepeated: true })
+    // One that has ended, or was asked to, begins no further round: it is no reason not to start.
+    const known = lifecycle.table.getByIdempotencyKey(key)
+    if (known?.result !== undefined || known?.stop !== undefined) lifecycle.table.forgetIdempotencyKey(key)
+    return key
+  })
 }

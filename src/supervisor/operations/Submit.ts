@@ -1,81 +1,93 @@
 /**
  * Makes a job of an effect: what it is called, whose it is, how urgent.
  */
-import { Context, Duration, Effect, type Schedule, type Scope } from "effect"
-import * as CallTrail from "../../core/CallTrail.ts"
-import type { JobKind, Metadata } from "../../core/JobEvent.ts"
-import * as Priority from "../../core/Priority.ts"
+import { Context, Duration, Effect, type Scope } from "effect"
+import * as Caller from "../../core/call/Caller.ts"
+import * as CallTrail from "../../core/call/CallTrail.ts"
+import type { JobKind } from "../../core/JobEvent.ts"
+import * as Priority from "../../core/queue/Priority.ts"
 import { cancel, join } from "../Job.ts"
 import { JobError } from "../JobError.ts"
+import { noMetadata } from "../records/EventContents.ts"
+import * as IdempotencyKey from "../records/IdempotencyKey.ts"
 import * as JobId from "../records/JobId.ts"
 import { CurrentJob, type Job, JobRecord, type Submission, type Work } from "../records/JobRecord.ts"
-import type { Lifecycle } from "../Lifecycle.ts"
+import * as FailureLog from "../lifecycle/FailureLog.ts"
+import * as AsyncContext from "./AsyncContext.ts"
+import * as StuckWarning from "../lifecycle/StuckWarning.ts"
+import type { Lifecycle } from "../lifecycle/Lifecycle.ts"
 import type { Settings } from "../lifecycle/Settings.ts"
-
-export interface Options<E = never> {
-  /** What the job does, for people. Default: its id. */
-  readonly name?: string | undefined
-  /** How the job is found again; no other known job may have it. Default: `job-1`, `job-2`, … */
-  readonly id?: string | undefined
-  /** How long it may run, from its start; then it is interrupted and has failed. Default: the supervisor's. */
-  readonly timeout?: Duration.Input | undefined
-  /** Facts to list it by. Default: none. */
-  readonly metadata?: Metadata | undefined
-  /** Default `job`. The others take no slot: see {@link JobKind}. */
-  readonly kind?: JobKind | undefined
-  /** Who it is for (tenant, model, customer): shares `keyConcurrency` and takes turns with other keys. Default: nobody. */
-  readonly key?: string | undefined
-  /** How urgent it is, as a level or a number: see {@link priorities}. Default `normal`. */
-  readonly priority?: Priority.Priority | undefined
-  /** What to do when `maxPending` jobs wait: be refused, wait for room, or wait for at most so long. Default `refuse`. */
-  readonly whenFull?: "refuse" | "wait" | Duration.Input | undefined
-  /** When to try again after a failure, within the job's one time limit and slot. Default: never. */
-  readonly retry?: Schedule.Schedule<unknown, E> | undefined
-  /** Joins the known job that was submitted with this key, if there is one: nothing is started then. Default: none. */
-  readonly idempotencyKey?: string | undefined
-  /** Who ends it: the job it is submitted from, or only the supervisor. Default `parent`. */
-  readonly owner?: "parent" | "supervisor" | undefined
-}
-
-/** The named levels of priority. A point is worth one `aging` of waiting among jobs of the same key. */
-export const priorities = Priority.levels
+import { check, type Options, rejectWork } from "./SubmitOptions.ts"
 
 export const submit = <A, E, R>(
   lifecycle: Lifecycle,
   settings: Settings,
   effect: Effect.Effect<A, E, R>,
   options: Options<E> = noOptions,
-  accepted: (record: JobRecord, submitter: JobRecord | undefined) => void = keepGoing
+  accepted: (record: JobRecord, submitter: JobRecord | undefined) => void = keepGoing,
+  keyOf: (parts: IdempotencyKey.Parts) => string = IdempotencyKey.of
 ): Effect.Effect<Job<A, E>, JobError, Exclude<R, Scope.Scope>> =>
-  Effect.contextWith((context: Context.Context<Exclude<R, Scope.Scope>>) => {
-    const { kind = "job", priority = "normal" } = options
+  Effect.withFiber((fiber) => {
+    const context = AsyncContext.keep(lifecycle.scheduler.keep<Exclude<R, Scope.Scope>>(fiber))
+    if (options !== noOptions) check(options)
+    if (!Effect.isEffect(effect)) rejectWork(effect)
+    const { kind = "job", priority } = options
     const owner = Context.get(context, CurrentJob)
     const current = owner?.supervision === lifecycle ? owner : undefined
     const submission: Submission = {
       jobId: options.id === undefined ? lifecycle.table.nextId() : JobId.fromText(options.id),
       givenName: options.name,
       kind,
-      metadata: options.metadata ?? noMetadata,
+      metadata: options.metadata === undefined ? noMetadata : { ...options.metadata },
       key: options.key ?? "",
-      priority: Priority.toNumber(priority),
-      idempotencyKey: options.idempotencyKey,
+      priority: priority === undefined ? Priority.levels.normal : Priority.toNumber(priority),
+      idempotencyKey: idempotencyKeyOf(options, context, keyOf),
       timeout: options.timeout === undefined ? timeoutOf(kind, settings) : Duration.fromInputUnsafe(options.timeout),
       trail: kind === "call" ? Context.get(context, CallTrail.Current) : undefined
     }
     const parent = options.owner === "supervisor" ? undefined : current
     const work = workOf(effect, options.retry, context)
-    // Whose it is is settled in the same step, for its callers come and go.
-    const accept = () => {
-      const record = lifecycle.submit(submission, work, parent)
-      if (record instanceof JobRecord) accepted(record, current)
-      return record
+    const room = parent !== undefined && options.whenFull === undefined ? "not asked for" : "asked for"
+    const record = lifecycle.submit(submission, work, parent, room)
+    if (record instanceof JobError) {
+      const hasOwnId = options.id !== undefined
+      const asking = { lifecycle, submission, work, parent, submitter: current, hasOwnId, accepted }
+      return whenRefused<A, E>(asking, options.whenFull, record)
     }
-    const record = accept()
-    if (record instanceof JobError) return whenRefused<A, E>(lifecycle, record, accept, options.whenFull, current)
-    // At once: nobody can end it before its first step, and what is answered at once costs no turn of the event loop.
-    if (kind === "call") lifecycle.begin(record)
+    // Whose it is is settled in the same step, for its callers come and go.
+    accepted(record, current)
+    // By its own kind: a known job of another one has its own way to start.
+    if (record.kind === "call") lifecycle.beginCall(record)
     return Effect.succeed(record as Job<A, E>)
   })
+
+interface Asking {
+  readonly lifecycle: Lifecycle
+  readonly submission: Submission
+  readonly work: Work
+  readonly parent: JobRecord | undefined
+  /** The job that submits. */
+  readonly submitter: JobRecord | undefined
+  /** Whether its id is the submitter's choice. */
+  readonly hasOwnId: boolean
+  readonly accepted: (record: JobRecord, submitter: JobRecord | undefined) => void
+}
+
+const acceptAfterWait = ({ accepted, hasOwnId, lifecycle, parent, submission, submitter, work }: Asking) => {
+  let record = lifecycle.submit(submission, work, parent, "waited for")
+  // While it waited for room somebody may have chosen the id that it was given.
+  if (!hasOwnId && record instanceof JobError && record.reason._tag === "DuplicateId") {
+    record = lifecycle.submit({ ...submission, jobId: lifecycle.table.nextId() }, work, parent, "waited for")
+  }
+  if (record instanceof JobRecord) accepted(record, submitter)
+  return record
+}
+
+const idempotencyKeyOf = (
+  { idempotencyKey: key, name }: Options<never>,
+  context: Context.Context<never>,
+  keyOf: (parts: IdempotencyKey.Parts) => string
+) => (key === undefined ? undefined : keyOf({ tenant: Context.get(context, Caller.Current).tenant, name, key }))
 
 // What was submitted is not its callers' to end.
 const keepGoing = (record: JobRecord): void => {
@@ -100,13 +112,20 @@ export const run = <A, E, R>(
       if (record.runners !== undefined) record.runners++
     }
     return Effect.onExit(Effect.flatMap(submit(lifecycle, settings, effect, options, accepted), join), () =>
-      job === undefined ? Effect.void : leave(job)
+      job === undefined ? Effect.void : leave(job, settings)
     )
   })
 
-const leave = (record: JobRecord): Effect.Effect<unknown> => {
+const leave = (record: JobRecord, { stuckAfterMillis }: Settings): Effect.Effect<unknown> => {
   if (record.runners === undefined || --record.runners > 0) return Effect.void
-  if (record.endedAtMillis === undefined) return cancel(record, { reason: "its caller was interrupted" })
+  if (record.endedAtMillis === undefined) {
+    return StuckWarning.during(
+      cancel(record, { reason: "its caller was interrupted" }),
+      stuckAfterMillis,
+      () =>
+        `whoever ran job ${record.name} (${record.id}) was interrupted, and waits for it to end, but it ignores its interruption. A job that disposes of its own runtime never ends`
+    )
+  }
   // What a call answered has gone to its callers, and nobody asks for it by id.
   if (record.kind === "call") record.dropResult()
   return Effect.void
@@ -126,21 +145,31 @@ const workOf = <A, E, R>(
 
 // Shared by all jobs that are submitted without.
 const noOptions = {}
-const noMetadata: Metadata = {}
 
 const timeoutOf = (kind: JobKind, settings: Settings) => (kind === "job" ? settings.timeout : undefined)
 
 const whenRefused = <A, E>(
-  lifecycle: Lifecycle,
-  refusal: JobError,
-  accept: () => JobRecord | JobError,
+  asking: Asking,
   whenFull: Options["whenFull"],
-  current: JobRecord | undefined
+  refusal: JobError
 ): Effect.Effect<Job<A, E>, JobError> => {
+  const { lifecycle, parent, submission, submitter } = asking
   if (refusal.reason._tag !== "QueueFull") return Effect.fail(refusal)
-  const warned = lifecycle.admission.noticeFull() ? Effect.logWarning(refusal.message) : Effect.void
+  const warned = lifecycle.admission.noticeFull() ? FailureLog.warn(refusal.message) : Effect.void
   if (whenFull === undefined || whenFull === "refuse") return Effect.andThen(warned, Effect.fail(refusal))
   const limit = whenFull === "wait" ? undefined : Duration.fromInputUnsafe(whenFull)
-  const entered = Effect.map(lifecycle.enter(accept, current, refusal, limit), (record) => record as Job<A, E>)
-  return Effect.andThen(warned, entered)
+  const entered = lifecycle.roomQueue.enter({
+    accept: () => acceptAfterWait(asking),
+    isHeld: () => lifecycle.pauses.covers(submission, parent),
+    name: submission.givenName ?? JobId.toText(submission.jobId),
+    parent,
+    idempotencyKey: submission.idempotencyKey,
+    waiter: submitter,
+    refusal,
+    limit
+  })
+  return Effect.andThen(
+    warned,
+    Effect.map(entered, (record) => record as Job<A, E>)
+  )
 }

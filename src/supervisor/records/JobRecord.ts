@@ -2,11 +2,17 @@
  * Holds what the supervisor knows of one job, from the moment it is accepted until nobody asks for it any more.
  */
 import { type Cause, Context, type Duration, type Effect, Exit, type Fiber, type Schedule, type Types } from "effect"
-import type * as CallTrail from "../../core/CallTrail.ts"
-import type { JobEvent, JobKind, JobState, Metadata } from "../../core/JobEvent.ts"
-import type { Unplaced } from "../EventLog.ts"
-import { Expired } from "../JobError.ts"
+import type * as CallTrail from "../../core/call/CallTrail.ts"
+import type { CancelledBy, JobEvent, JobKind, JobState, Metadata, Progress } from "../../core/JobEvent.ts"
+import * as ReportedProgress from "./ReportedProgress.ts"
+import * as SafeText from "../../core/SafeText.ts"
+import type { Unplaced } from "./EventContents.ts"
+import type { EventLog } from "./EventLog.ts"
+import { RareFacts } from "./RareFacts.ts"
+import type { Rounds } from "./Rounds.ts"
+import { Expired, ForeignHandle, JobError } from "../JobError.ts"
 import * as JobId from "./JobId.ts"
+import * as SafeJson from "./SafeJson.ts"
 import * as Outcome from "./Outcome.ts"
 
 export const TypeId = "~holdfast/supervisor/Job"
@@ -18,8 +24,26 @@ export interface Job<out A, out E> {
   readonly name: string
 }
 
-/** The record behind a handle: it is the handle, whose type remembers what the job gives. */
-export const recordOf = (job: Job<unknown, unknown>): JobRecord => job as JobRecord
+/**
+ * The record behind a handle: it is the handle, whose type remembers what the job gives. Throws the `JobError`
+ * `ForeignHandle` for a handle of another supervisor than Holdfast's.
+ */
+export const recordOf = (job: Job<unknown, unknown>): JobRecord => {
+  if (job instanceof JobRecord) return job
+  throw foreign(job)
+}
+
+/** Says that a handle is not one of Holdfast's supervisor; nothing when it is. */
+export const whyForeign = (job: Job<unknown, unknown>): JobError | undefined =>
+  job instanceof JobRecord ? undefined : foreign(job)
+
+// What plain JavaScript hands over may be no handle at all.
+const foreign = (job: unknown): JobError => {
+  if (typeof job === "object" && job !== null && "id" in job)
+    return new JobError({ id: String(job.id), reason: new ForeignHandle() })
+  const hint = typeof job === "string" ? "an id: use Supervisor.join, Supervisor.cancel and the like" : SafeText.of(job)
+  throw new RangeError(`a job's handle is what Supervisor.submit gives; this is ${hint}`)
+}
 
 /** What anyone may know about a job at one moment: plain data, not updated afterwards. */
 export interface JobStatus {
@@ -34,8 +58,13 @@ export interface JobStatus {
   readonly submittedAtMillis: number
   readonly startedAtMillis: number | undefined
   readonly endedAtMillis: number | undefined
-  /** Why it failed or was cancelled; for a timeout or a cancellation a `JobError` with that reason. */
+  /**
+   * Why it failed or was cancelled; for a timeout or a cancellation a `JobError` with that reason. JSON leaves it out: an
+   * error may carry a request with its credentials, and may be none that JSON can write.
+   */
   readonly cause: Cause.Cause<unknown> | undefined
+  /** The same as a short text for people, never an empty one. Any value a job may fail with has one. */
+  readonly error: string | undefined
   /** Which jobs it shares a limit and takes turns with; empty for none in particular. */
   readonly key: string
   readonly priority: number
@@ -47,23 +76,12 @@ export interface JobStatus {
   readonly rounds: Readonly<Rounds> | undefined
   /** When it was asked to end, if it was. A running job long after that ignores its interruption. */
   readonly stoppedAtMillis: number | undefined
-}
-
-/** What became of the rounds of a periodic job. */
-export interface Rounds {
-  started: number
-  failed: number
-  /** Not started, because the round before had not ended. */
-  skipped: number
-  /** How many of the latest rounds failed one after the other. */
-  failedInARow: number
-}
-
-/** How far a job says it is. */
-export interface Progress {
-  /** From 0 to 1. */
-  readonly fraction: number
-  readonly message: string | undefined
+  /** Who asked for its cancellation; also while it has not ended yet. */
+  readonly cancelledBy: CancelledBy | undefined
+  /** True while it is pending and paused, by itself or by its name, and for a periodic job whose rounds are. */
+  readonly isPaused: boolean
+  /** For how long it has lent its slot to others while it waited for them, in milliseconds. */
+  readonly lentMillis: number
 }
 
 /** What a job is submitted with: what it is called, how urgent it is. */
@@ -89,22 +107,29 @@ export interface Work {
 
 /** What a job needs of the supervisor that runs it; `Lifecycle` is it. */
 export interface Supervision {
+  readonly now: () => number
   readonly toEpoch: (millis: number) => number
+  readonly events: EventLog
+  readonly pause: (record: JobRecord, paused: boolean) => void
+  readonly isPaused: (record: JobRecord) => boolean
   readonly stop: (record: JobRecord, stop: Outcome.Stop) => void
-  readonly awaitEnd: (record: JobRecord) => Effect.Effect<void>
-  readonly awaitNews: (record: JobRecord, seen: Progress | undefined) => Effect.Effect<void>
   readonly waitingFor: <A, E>(
     target: JobRecord,
-    waiter: JobRecord | undefined,
-    wait: Effect.Effect<A, E>
+    waiter: JobRecord,
+    wait: Effect.Effect<A, E>,
+    resuming?: "at once"
   ) => Effect.Effect<A, E>
+  readonly waitingForAny: <A, E>(waiter: JobRecord, wait: Effect.Effect<A, E>) => Effect.Effect<A, E>
+  /** Lends the slot of a job that waits. */
+  readonly lendSlot: (record: JobRecord) => void
   readonly report: (record: JobRecord, progress: Progress) => void
+  readonly dropReport: () => void
   readonly finish: (record: JobRecord, exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void> | undefined
-  readonly ended: (record: JobRecord, exit: Exit.Exit<unknown, unknown>) => void
+  readonly ended: (record: JobRecord, exit: Exit.Exit<unknown, unknown>, context: Context.Context<never>) => void
   readonly emit: (record: JobRecord, event: Unplaced<JobEvent>) => void
 }
 
-export class JobRecord implements Job<unknown, unknown>, Submission {
+export class JobRecord extends RareFacts<JobRecord> implements Job<unknown, unknown>, Submission {
   declare readonly [TypeId]: Job<unknown, unknown>[typeof TypeId]
   // What lists are filtered by stands together: one cache line of each of very many records.
   state: JobState = "pending"
@@ -119,42 +144,35 @@ export class JobRecord implements Job<unknown, unknown>, Submission {
   readonly idempotencyKey: string | undefined
   readonly timeout: Duration.Duration | undefined
   trail: CallTrail.Recorder | undefined
-  /** The job that owns this one. */
-  readonly parent: JobRecord | undefined
+  /** The job that owns this one, while this one lives. */
+  parent: JobRecord | undefined
+  /** Its id, which is all that is kept of it afterwards. */
+  readonly parentId: JobId.JobId | undefined
   /** In the supervisor's own time, as are the next ones: see `Lifecycle.now`. */
   readonly submittedAtMillis: number
   /** The order of submission. */
   readonly number: number
-  /** Where it stands among the waiting jobs of its key: see `WaitingLine`. */
+  /** Where it stands among the waiting jobs of its key: see `FairQueue`. */
   readonly place: number
   readonly order: number
   heapIndex = -1
+  /** How many events it has had. */
+  eventCount = 0
   /** Its neighbours among the jobs that live. */
   previous: JobRecord | undefined = undefined
   next: JobRecord | undefined = undefined
   startedAtMillis: number | undefined = undefined
   endedAtMillis: number | undefined = undefined
-  stoppedAtMillis: number | undefined = undefined
   attempt = 1
   hasSlot = false
-  /** How many of its fibers wait for a job, and so lend its slot: see `Lending`. */
-  waits = 0
   /** How many callers run it and wait; it ends with the last. None when it was submitted, and goes on without anybody. */
   runners: number | undefined = 0
-  progress: Progress | undefined = undefined
-  /** Present for periodic jobs. */
-  rounds: Rounds | undefined = undefined
   /** Present until the job starts. */
   work: Work | undefined
   /** Present while the job runs. */
   fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
-  timer: Fiber.Fiber<unknown, unknown> | undefined = undefined
-  stop: Outcome.Stop | undefined = undefined
   /** Decided when the work has ended; the job has ended once its children and its report have too. */
   result: Outcome.Outcome | undefined = undefined
-  /** Jobs this one owns that have not ended. */
-  children: Set<JobRecord> | undefined = undefined
-  private listeners: Set<() => void> | undefined = undefined
 
   /** A child stands where its owner stood: what has begun goes on before what has not. */
   constructor(
@@ -166,6 +184,7 @@ export class JobRecord implements Job<unknown, unknown>, Submission {
     submittedAtMillis: number,
     agingMillis: number
   ) {
+    super()
     this.supervision = supervision
     // A copy: one object less on the way to what lists are filtered by.
     this.jobId = submission.jobId
@@ -179,6 +198,7 @@ export class JobRecord implements Job<unknown, unknown>, Submission {
     this.trail = submission.trail
     this.work = work
     this.parent = parent
+    this.parentId = parent?.jobId
     this.number = number
     this.submittedAtMillis = submittedAtMillis
     const place = submittedAtMillis - submission.priority * agingMillis
@@ -195,22 +215,21 @@ export class JobRecord implements Job<unknown, unknown>, Submission {
     return this.givenName ?? this.id
   }
 
-  /** True when `ancestor` is this job or owns it, directly or through others. */
+  /** True when `ancestor` is this job or owns it, directly or through others. An owner is always older than what it owns. */
   isWithin(ancestor: JobRecord): boolean {
-    return this === ancestor || (this.parent?.isWithin(ancestor) ?? false)
+    return firstNotAfter(this, ancestor.number) === ancestor
   }
 
-  /** Calls `listener` once, at the next news of the job (its end, its progress); returns how to withdraw. */
-  onNews(listener: () => void): () => void {
-    const listeners = (this.listeners ??= new Set())
-    listeners.add(listener)
-    return () => listeners.delete(listener)
+  /** This job and all that own it. */
+  owners(): Iterable<JobRecord> {
+    return upwards(this)
   }
 
-  takeListeners(): Iterable<() => void> | undefined {
-    const { listeners } = this
-    this.listeners = undefined
-    return listeners
+  /** Takes a report of how far it is. What makes no sense is dropped and counted: a report never fails a job. */
+  report(reported: ReportedProgress.ReportedProgress, message: string | undefined): void {
+    const progress = ReportedProgress.read(reported, message)
+    if (progress === undefined) this.supervision.dropReport()
+    else this.supervision.report(this, progress)
   }
 
   /** Lets go of its result, which has gone to the only one who asked for it. */
@@ -221,30 +240,53 @@ export class JobRecord implements Job<unknown, unknown>, Submission {
   /** The same record without its result, for when that is no longer kept. Handles given out keep the original. */
   withoutResult(): JobRecord {
     const record: JobRecord = Object.assign(Object.create(JobRecord.prototype), this)
+    record.separate()
     record.dropResult()
     return record
   }
 
+  /** What a report says of it, when it has ended: its names and what became of it, and nothing that its submitter gave. */
+  forReport(): JobRecord {
+    const record = this.withoutResult()
+    return Object.assign(record, {
+      metadata: {},
+      key: "",
+      idempotencyKey: undefined,
+      progress: undefined,
+      stop: undefined
+    })
+  }
+
   status(): JobStatus {
     const { id, key, kind, metadata, priority } = this
-    return {
+    const cause = this.causeOfEnd()
+    return SafeJson.withoutCause({
       id,
       name: this.givenName ?? id,
       kind,
       state: this.state,
-      metadata,
-      parentId: this.parent?.id,
+      metadata: { ...metadata },
+      parentId: this.parentId === undefined ? undefined : JobId.toText(this.parentId),
       submittedAtMillis: this.supervision.toEpoch(this.submittedAtMillis),
       startedAtMillis: this.sinceEpoch(this.startedAtMillis),
       endedAtMillis: this.sinceEpoch(this.endedAtMillis),
-      cause: this.causeOfEnd(),
+      cause,
+      error: cause === undefined ? undefined : SafeText.ofCause(cause),
       key,
       priority,
       attempt: this.attempt,
       progress: this.progress,
       rounds: this.rounds === undefined ? undefined : { ...this.rounds },
-      stoppedAtMillis: this.sinceEpoch(this.stoppedAtMillis)
-    }
+      stoppedAtMillis: this.sinceEpoch(this.stoppedAtMillis),
+      cancelledBy: this.stop?._tag === "Cancel" ? this.stop.cancelledBy : undefined,
+      isPaused: this.supervision.isPaused(this),
+      lentMillis: this.lentMillis + (this.isLending ? this.supervision.now() : 0)
+    })
+  }
+
+  /** True while it runs without the slot it had, which it lent. */
+  get isLending(): boolean {
+    return this.state === "running" && this.kind === "job" && !this.hasSlot
   }
 
   private causeOfEnd(): Cause.Cause<unknown> | undefined {
@@ -255,6 +297,20 @@ export class JobRecord implements Job<unknown, unknown>, Submission {
   private sinceEpoch(millis: number | undefined): number | undefined {
     return millis === undefined ? undefined : this.supervision.toEpoch(millis)
   }
+}
+
+/** Whether what a job owns is part of its work. A periodic job's rounds are not: it need not begin a further one. */
+export const isPartOfWork = (owner: JobRecord | undefined): boolean => owner !== undefined && owner.rounds === undefined
+
+// By loops: jobs own each other to any depth.
+const firstNotAfter = (from: JobRecord, number: number): JobRecord | undefined => {
+  let record: JobRecord | undefined = from
+  while (record !== undefined && record.number > number) record = record.parent
+  return record
+}
+
+function* upwards(from: JobRecord): Generator<JobRecord> {
+  for (let record: JobRecord | undefined = from; record !== undefined; record = record.parent) yield record
 }
 
 /** The job the running fiber belongs to, if any: how a job's own jobs, calls and reports find it. */

@@ -2,35 +2,21 @@
  * Finds jobs: those that live, and the latest of those that have ended.
  */
 import { MutableList } from "effect"
-import type { JobKind, JobState, Metadata } from "../../core/JobEvent.ts"
+import type { JobKind, JobState } from "../../core/JobEvent.ts"
+import * as Filter from "./Filter.ts"
 import * as JobId from "./JobId.ts"
 import type { JobRecord } from "./JobRecord.ts"
+import * as ResultSize from "./ResultSize.ts"
 
 /** How many jobs are in each state. `pending` and `running` are now, the others since the supervisor started. */
 export type Counts = Readonly<Record<JobState, number>>
-
-/** Which jobs to list: those that match every field given. */
-export interface Filter {
-  /** One state, or any of several. Default: all. */
-  readonly state?: JobState | ReadonlyArray<JobState> | undefined
-  /** The exact name. Default: any. */
-  readonly name?: string | undefined
-  /** Default: any. */
-  readonly kind?: JobKind | undefined
-  /** Default: any. */
-  readonly key?: string | undefined
-  /** Jobs whose metadata has all of these values. Default: any. */
-  readonly metadata?: Metadata | undefined
-  /** How many of the matching jobs to pass over. Default 0. */
-  readonly offset?: number | undefined
-  /** How many to give at most. Default: all. */
-  readonly limit?: number | undefined
-}
 
 /** How long ended jobs are kept. */
 export interface Retention {
   readonly records: Keep
   readonly results: Keep
+  /** Results are kept up to this size together: see `ResultSize`. */
+  readonly resultBytes: number
 }
 
 /** At most `count`, each for at most `forMillis`. */
@@ -46,22 +32,31 @@ export class JobTable {
   // By id, so that a result which is no longer kept is held by nobody here.
   private readonly records = new Oldest<JobId.JobId>((id) => this.known.get(id)?.endedAtMillis)
   // Absent when results are kept for as long as records are.
-  private readonly results: Oldest<JobRecord> | undefined
+  private readonly results: Oldest<number> | undefined
+  // Then, by its number, what still has its result: an id may be another job's by now.
+  private readonly withResult = new Map<number, JobRecord>()
+  // Results that need memory of their own, in the order of their end, and how much each needs.
+  private readonly sizes = new Map<JobRecord, number>()
+  private bytes = 0
   private readonly tallies: Record<JobKind, Record<JobState, number>> = { job: zero(), call: zero(), periodic: zero() }
   private readonly retention: Retention
+  private readonly randomId: (() => string) | undefined
   private lastNumber = 0
   private hasForeignIds = false
   private issued: JobId.JobId | undefined = undefined
 
-  constructor(retention: Retention) {
+  /** `randomId` makes the ids, where they are not to be counted. */
+  constructor(retention: Retention, randomId: (() => string) | undefined) {
     this.retention = retention
+    this.randomId = randomId
     const { records, results } = retention
     const isEarlier = results.count < records.count || results.forMillis < records.forMillis
-    this.results = isEarlier ? new Oldest((record) => record.endedAtMillis) : undefined
+    this.results = isEarlier ? new Oldest((number) => this.withResult.get(number)?.endedAtMillis) : undefined
   }
 
-  /** Makes an id that no known job has: `job-1`, `job-2`, … */
+  /** Makes an id that no known job has: `job-1`, `job-2`, …, or a random one. */
   nextId(): JobId.JobId {
+    if (this.randomId !== undefined) return (this.issued = this.randomId())
     this.lastNumber++
     while (this.hasForeignIds && this.known.has(this.lastNumber)) this.lastNumber++
     return (this.issued = this.lastNumber)
@@ -77,17 +72,27 @@ export class JobTable {
   /** True for an id this table gave out: if it is not found, its record has been dropped. */
   hasIssued(id: string): boolean {
     const jobId = JobId.fromText(id)
-    return typeof jobId === "number" && jobId <= this.lastNumber
+    return typeof jobId === "number" && jobId >= 1 && jobId <= this.lastNumber
   }
 
   get(id: string): JobRecord | undefined {
     return this.known.get(JobId.fromText(id))
   }
 
+  /** True while the record of a job is kept. Its id may be another's by now, its number never is. */
+  isKept(id: JobId.JobId, number: number): boolean {
+    return this.known.get(id)?.number === number
+  }
+
   /** The known job that was submitted with this idempotency key. */
   getByIdempotencyKey(key: string): JobRecord | undefined {
     const id = this.byIdempotencyKey.get(key)
     return id === undefined ? undefined : this.known.get(id)
+  }
+
+  /** Lets the next job with this idempotency key be another one. */
+  forgetIdempotencyKey(key: string): void {
+    this.byIdempotencyKey.delete(key)
   }
 
   /** Jobs that have not ended, in the order in which they were submitted. */
@@ -117,8 +122,11 @@ export class JobTable {
     record.state = "running"
   }
 
-  /** Takes down how a job ended. That makes its record old, and the oldest of the old are dropped. */
-  end(record: JobRecord, state: JobState, nowMillis: number): void {
+  /**
+   * Takes down how a job ended. That makes its record old, and the oldest of the old are dropped. Of a round that went well,
+   * which is one of very many, none is kept.
+   */
+  end(record: JobRecord, state: JobState, nowMillis: number, isRound: boolean): void {
     const { jobId, kind } = record
     const tally = this.tallies[kind]
     // By name where one name is usual: a property that is looked up by a variable takes several times as long.
@@ -128,11 +136,9 @@ export class JobTable {
     else tally[state]++
     record.state = state
     this.live.remove(record)
-    // A round that went well is one of very many.
-    if (kind === "periodic" && state === "completed" && record.parent !== undefined)
-      return void this.known.delete(jobId)
+    if (isRound && state === "completed") return this.forget(jobId)
     // What a call answered went to its callers, who let go of it, and nobody asks for it by id.
-    if (kind !== "call") this.results?.push(record)
+    if (kind !== "call") this.keepResult(record)
     else if (!record.runners) this.known.set(jobId, record.withoutResult())
     this.records.push(jobId)
     this.prune(nowMillis)
@@ -142,16 +148,65 @@ export class JobTable {
   prune(nowMillis: number): void {
     const { records, results } = this.retention
     let id: JobId.JobId | undefined
-    while ((id = this.records.takeBeyond(records, nowMillis)) !== undefined) {
-      const key = this.known.get(id)?.idempotencyKey
-      this.known.delete(id)
-      if (key !== undefined && this.byIdempotencyKey.get(key) === id) this.byIdempotencyKey.delete(key)
+    while ((id = this.records.takeBeyond(records, nowMillis)) !== undefined) this.forget(id)
+    let number: number | undefined
+    while ((number = this.results?.takeBeyond(results, nowMillis)) !== undefined) {
+      const old = this.withResult.get(number)
+      if (old !== undefined) this.dropResult(old)
     }
-    let old: JobRecord | undefined
-    while ((old = this.results?.takeBeyond(results, nowMillis)) !== undefined) {
-      const { jobId } = old
-      if (this.known.get(jobId) === old) this.known.set(jobId, old.withoutResult())
+  }
+
+  private forget(id: JobId.JobId): void {
+    // Where nothing else is kept of any job, its record is not looked at: to fetch it from memory takes longer than the rest.
+    if (this.sizes.size + this.withResult.size + this.byIdempotencyKey.size > 0) this.forgetMore(id)
+    this.known.delete(id)
+  }
+
+  // What is kept of a job beside its record.
+  private forgetMore(id: JobId.JobId): void {
+    const record = this.known.get(id)
+    if (record === undefined) return
+    const key = record.idempotencyKey
+    this.unweigh(record)
+    this.withResult.delete(record.number)
+    if (key !== undefined && this.byIdempotencyKey.get(key) === id) this.byIdempotencyKey.delete(key)
+  }
+
+  /** When the next record or result will be too old. */
+  get dueMillis(): number {
+    const { records, results } = this.retention
+    return Math.min(this.records.dueMillis(records), this.results?.dueMillis(results) ?? Infinity)
+  }
+
+  private keepResult(record: JobRecord): void {
+    if (this.results !== undefined) {
+      this.results.push(record.number)
+      this.withResult.set(record.number, record)
     }
+    const { result } = record
+    // Of a mere cancellation no more than the reason is kept, whose error is made when it is asked for.
+    const isMere = result === undefined || (result.state === "cancelled" && !result.isFailure)
+    const bytes = isMere ? 0 : ResultSize.estimate(result.exit)
+    if (bytes === 0) return
+    this.sizes.set(record, bytes)
+    this.bytes += bytes
+    for (const oldest of this.sizes.keys()) {
+      if (this.bytes <= this.retention.resultBytes) return
+      this.dropResult(oldest)
+    }
+  }
+
+  private dropResult(record: JobRecord): void {
+    const { jobId } = record
+    this.unweigh(record)
+    this.withResult.delete(record.number)
+    if (this.known.get(jobId) === record) this.known.set(jobId, record.withoutResult())
+  }
+
+  private unweigh(record: JobRecord): void {
+    if (this.sizes.size === 0) return
+    this.bytes -= this.sizes.get(record) ?? 0
+    this.sizes.delete(record)
   }
 
   counts(kind: JobKind): Counts {
@@ -159,12 +214,13 @@ export class JobTable {
   }
 
   /** Jobs that match, in the order in which they were submitted. */
-  select(filter: Filter): ReadonlyArray<JobRecord> {
-    const matches = matching(filter)
+  select(filter: Filter.Filter): ReadonlyArray<JobRecord> {
+    Filter.check("Supervisor.list", filter)
+    const matches = Filter.matching(filter)
     const { limit = Infinity, offset = 0 } = filter
     const found: Array<JobRecord> = []
     let passed = 0
-    for (const record of isOnlyLive(filter) ? this.live : this.known.values()) {
+    for (const record of Filter.isOnlyLive(filter) ? this.live : this.known.values()) {
       if (found.length >= limit) break
       if (matches(record) && ++passed > offset) found.push(record)
     }
@@ -200,9 +256,11 @@ class LiveList {
 }
 
 /** What has ended, in the order of its end. */
-class Oldest<Ended extends JobRecord | JobId.JobId> {
+class Oldest<Ended extends JobId.JobId> {
   private readonly rest = MutableList.make<Ended>()
   private first: Ended | undefined = undefined
+  // Before this the oldest is not too old: to look up when each one ended costs as much as to find a record.
+  private notBeforeMillis = 0
   private readonly endedAtMillis: (ended: Ended) => number | undefined
 
   constructor(endedAtMillis: (ended: Ended) => number | undefined) {
@@ -214,40 +272,26 @@ class Oldest<Ended extends JobRecord | JobId.JobId> {
     else MutableList.append(this.rest, ended)
   }
 
+  /** When the oldest will be too old. */
+  dueMillis({ forMillis }: Keep): number {
+    return this.first === undefined ? Infinity : (this.endedAtMillis(this.first) ?? 0) + forMillis
+  }
+
   /** Takes out the oldest if it is not to be kept. */
-  takeBeyond({ count, forMillis }: Keep, nowMillis: number): Ended | undefined {
+  takeBeyond(keep: Keep, nowMillis: number): Ended | undefined {
     const { first } = this
-    if (first === undefined) return undefined
-    if (this.rest.length < count && (this.endedAtMillis(first) ?? 0) + forMillis > nowMillis) return undefined
+    if (first === undefined || (this.rest.length < keep.count && !this.isTooOld(keep, nowMillis))) return undefined
     const next = MutableList.take(this.rest)
     this.first = next === MutableList.Empty ? undefined : next
     return first
   }
+
+  // Whatever becomes the oldest after this one ended later.
+  private isTooOld(keep: Keep, nowMillis: number): boolean {
+    if (nowMillis < this.notBeforeMillis) return false
+    this.notBeforeMillis = this.dueMillis(keep)
+    return nowMillis >= this.notBeforeMillis
+  }
 }
 
 const zero = () => ({ pending: 0, running: 0, completed: 0, failed: 0, cancelled: 0 })
-
-const statesOf = ({ state }: Filter): ReadonlyArray<JobState> | undefined =>
-  typeof state === "string" ? [state] : state
-
-const isOnlyLive = (filter: Filter): boolean =>
-  statesOf(filter)?.every((state) => state === "pending" || state === "running") ?? false
-
-const matching = (filter: Filter): ((record: JobRecord) => boolean) => {
-  const { key, kind, name } = filter
-  const states = statesOf(filter)
-  const facts = Object.entries(filter.metadata ?? {})
-  const hasFacts = (metadata: Metadata): boolean => {
-    for (let n = 0; n < facts.length; n++) {
-      const fact = facts[n]
-      if (fact !== undefined && metadata[fact[0]] !== fact[1]) return false
-    }
-    return true
-  }
-  return (record) =>
-    (states === undefined || states.includes(record.state)) &&
-    (kind === undefined || kind === record.kind) &&
-    (key === undefined || key === record.key) &&
-    hasFacts(record.metadata) &&
-    (name === undefined || name === record.name)
-}

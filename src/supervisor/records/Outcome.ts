@@ -2,12 +2,12 @@
  * Says how a job ended, from its fiber's exit and the supervisor's own request to stop, if there was one.
  */
 import { Cause, type Duration, Exit } from "effect"
-import type { JobState } from "../../core/JobEvent.ts"
+import type { CancelledBy, JobState } from "../../core/JobEvent.ts"
 import { Cancelled, JobError, type Reason, TimedOut } from "../JobError.ts"
 
 /** Why the supervisor interrupts a job. */
 export type Stop =
-  | { readonly _tag: "Cancel"; readonly reason: string }
+  | { readonly _tag: "Cancel"; readonly reason: string; readonly cancelledBy?: CancelledBy | undefined }
   | { readonly _tag: "Timeout"; readonly after: Duration.Duration }
 
 export interface Outcome {
@@ -33,12 +33,18 @@ export const make = (job: Subject, stop: Stop | undefined, exit: Exit.Exit<unkno
   }
   const isCancelled = stop?._tag === "Cancel" && Cause.hasInterrupts(cause)
   if (!isCancelled && !Cause.hasInterruptsOnly(cause)) return { state: "failed", exit, isFailure: true }
-  const reason = reasonOf(stop)
+  const { reason } = cancellationOf(stop)
   return new Late("cancelled", !Cause.hasInterruptsOnly(cause), () => withReason(job, new Cancelled({ reason }), cause))
 }
 
-/** Why a job that was cancelled was. */
-export const reasonOf = (stop: Stop | undefined): string => (stop?._tag === "Cancel" ? stop.reason : "interrupted")
+/** Why a job that was cancelled was, and who asked for it. */
+export const cancellationOf = (
+  stop: Stop | undefined
+): { readonly reason: string; readonly cancelledBy?: CancelledBy } => {
+  if (stop?._tag !== "Cancel") return { reason: "interrupted" }
+  const { cancelledBy, reason } = stop
+  return cancelledBy === undefined ? { reason } : { reason, cancelledBy }
+}
 
 /** An outcome whose exit is no more than a reason. */
 export const withOnly = (job: Subject, { isFailure, state }: Outcome, reason: () => Reason): Outcome =>
@@ -57,8 +63,14 @@ class Late implements Outcome {
     this.make = make
   }
 
+  // It is asked for in the middle of what may not stop halfway.
   get exit(): Exit.Exit<unknown, unknown> {
-    return (this.made ??= this.make())
+    if (this.made !== undefined) return this.made
+    try {
+      return (this.made = this.make())
+    } catch (thrown) {
+      return (this.made = Exit.die(thrown))
+    }
   }
 }
 

@@ -58,9 +58,9 @@ export type PointInside = Exclude<Point, "headers">
 
 export type Fault =
   /** The call is answered with an HTTP error, when the headers are due. */
-  | ({ readonly is: "refuse" } & Refusal)
+  | ({ readonly is: "refuse" } & Rejection)
   /** The answer began well (HTTP 200) and then holds an error instead of going on. */
-  | ({ readonly is: "error"; readonly at: PointInside } & Refusal)
+  | ({ readonly is: "error"; readonly at: PointInside } & Rejection)
   /**
    * Nothing follows, for ever. The connection stays open, and may be kept alive by chunks that say nothing, unless it
    * stalls at `headers`.
@@ -79,7 +79,7 @@ export type Fault =
   /** The provider has a bug: it dies. (A server has only the connection to lose.) */
   | { readonly is: "die"; readonly at: Point }
 
-export interface Refusal {
+export interface Rejection {
   readonly because: Because
   /** The wait that is asked for: in the `retry-after` headers of a refusal, in the message of an error. Default: none. */
   readonly retryAfter?: Duration.Input | undefined

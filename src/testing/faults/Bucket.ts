@@ -1,5 +1,6 @@
 /** A rate limit as providers have it: a token bucket that answers 429 when it is empty. */
 import { Clock, type Duration, Effect } from "effect"
+import * as OptionCheck from "../../core/OptionCheck.ts"
 import type { Behaviour } from "./Behaviour.ts"
 import type { Call } from "./Script.ts"
 
@@ -35,7 +36,9 @@ export interface Bucket {
  */
 export const bucket = (options: Options): Bucket => {
   const { burst = defaults.burst, otherwise = always, retryAfter = defaults.retryAfter } = options
-  if (!(burst >= 1)) throw new RangeError(`burst must be at least 1, not ${burst}`)
+  check.number("burst", burst, { atLeast: 1 })
+  check.millis("retryAfter", retryAfter, { atLeast: 0 })
+  check.callback("otherwise", otherwise)
   let rate = checked(options.perSecond) / 1_000
   let level = { tokens: burst, atMillis: Number.NEGATIVE_INFINITY }
   const seen = { admitted: 0, refused: 0 }
@@ -72,8 +75,6 @@ export const bucket = (options: Options): Bucket => {
 
 const always = (): Behaviour => ({})
 
-const checked = (perSecond: number): number => {
-  if (!(perSecond >= 0 && perSecond < Infinity))
-    throw new RangeError(`perSecond must not be negative, not ${perSecond}`)
-  return perSecond
-}
+const check = OptionCheck.of("Bucket")
+
+const checked = (perSecond: number): number => check.number("perSecond", perSecond, { atLeast: 0 })

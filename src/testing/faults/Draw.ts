@@ -1,5 +1,6 @@
 /** Makes behaviours by chance: the same ones for the same seed, and smaller ones when a property test has failed. */
 import { Arbitrary, Schema } from "effect"
+import * as OptionCheck from "../../core/OptionCheck.ts"
 import { Chance } from "../seed/Chance.ts"
 import type {
   Because,
@@ -11,7 +12,7 @@ import type {
   Noise,
   Point,
   PointInside,
-  Refusal
+  Rejection
 } from "./Behaviour.ts"
 import type { Call } from "./Script.ts"
 
@@ -43,10 +44,11 @@ export const defaults = {
  * ```
  */
 export const fromSeed = (seed: number, choices: Choices = {}): ((call: Pick<Call<unknown>, "number">) => Behaviour) => {
-  const start = new Chance(seed).below(2 ** 32)
+  const faults = faultsOf(choices)
+  const start = new Chance(check.whole("seed", seed, Number.MIN_SAFE_INTEGER)).below(2 ** 32)
   return ({ number }) => {
     const chance = new Chance(start + number)
-    return new Drawing((limit) => chance.below(limit), choices).behaviour()
+    return new Drawing((limit) => chance.below(limit), faults).behaviour()
   }
 }
 
@@ -66,11 +68,21 @@ export const fromSeed = (seed: number, choices: Choices = {}): ((call: Pick<Call
  * result._tag === "Falsified" && result.shrunkInput // => [{ fault: { is: "stall", at: "headers" } }]
  * ```
  */
-export const behaviours = (choices: Choices = {}): Arbitrary.Arbitrary<Behaviour> =>
-  Arbitrary.map(numbers, (drawn) => {
+export const behaviours = (choices: Choices = {}): Arbitrary.Arbitrary<Behaviour> => {
+  const faults = faultsOf(choices)
+  return Arbitrary.map(numbers, (drawn) => {
     let at = 0
-    return new Drawing((limit) => (drawn[at++] ?? 0) % limit, choices).behaviour()
+    return new Drawing((limit) => (drawn[at++] ?? 0) % limit, faults).behaviour()
   })
+}
+
+const check = OptionCheck.of("FaultyModel")
+
+const faultsOf = ({ faults = defaults.faults }: Choices): ReadonlyArray<Fault["is"]> => {
+  check.list("faults", faults)
+  for (const fault of faults) check.oneOf("faults", fault, [...defaults.faults, "die"])
+  return faults
+}
 
 /** As many numbers as are drawn for a behaviour, and a few more. */
 const most = 24
@@ -101,9 +113,9 @@ class Drawing {
   private readonly draw: Draw
   private readonly faults: ReadonlyArray<Fault["is"]>
 
-  constructor(draw: Draw, choices: Choices) {
+  constructor(draw: Draw, faults: ReadonlyArray<Fault["is"]>) {
     this.draw = draw
-    this.faults = choices.faults ?? defaults.faults
+    this.faults = faults
   }
 
   behaviour(): Behaviour {
@@ -121,7 +133,7 @@ class Drawing {
 
   private fault(): Fault | undefined {
     const is = this.onceIn(2, () => this.faults[this.draw(this.faults.length)])
-    const refusal = this.refusal()
+    const rejection = this.rejection()
     const inside = this.point()
     const at: Point = this.draw(3) === 0 ? "headers" : inside
     const keepAlive = this.onceIn(3, () => ({ every: this.oneOf([1_000, 100]), as: this.noise() }))
@@ -129,9 +141,9 @@ class Drawing {
       case undefined:
         return undefined
       case "refuse":
-        return { is, ...refusal }
+        return { is, ...rejection }
       case "error":
-        return { is, at: inside, ...refusal }
+        return { is, at: inside, ...rejection }
       case "stall":
         return { is, at, ...(keepAlive === undefined || at === "headers" ? {} : { keepAlive }) }
       case "cut":
@@ -143,7 +155,7 @@ class Drawing {
     }
   }
 
-  private refusal(): Refusal {
+  private rejection(): Rejection {
     const because: Because = this.oneOf([
       "server error",
       "rate limited",

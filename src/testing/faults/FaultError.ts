@@ -5,12 +5,13 @@
  * failures, so policies read the same reason and the same facts from a faulty model as from a provider.
  */
 import { Duration } from "effect"
-import type { AiError } from "effect/ai"
+import { AiError } from "effect/ai"
 import { toAiError } from "../../provider/AiSdkError.ts"
-import type { Because, Behaviour, Fault, Refusal } from "./Behaviour.ts"
+import type { Because, Behaviour, Fault, Rejection } from "./Behaviour.ts"
+import * as CallError from "../../core/call/CallError.ts"
 
 /** An HTTP error in the format of OpenAI, which most others have copied. */
-export interface Answer {
+export interface HttpError {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: { readonly error: ErrorBody }
@@ -29,27 +30,27 @@ export const malformed = '{"id":"malformed","choices":]}'
 /** Where a faulty model would be, if it were anywhere. */
 const url = "http://faulty.invalid/v1/chat/completions"
 
-/** The headers of an answer or refusal to the call of this number. */
+/** The headers of an answer or rejection to the call of this number. */
 export const headersOf = (behaviour: Behaviour, number: number): Readonly<Record<string, string>> => ({
   "x-request-id": `faulty-${number}`,
   ...behaviour.headers
 })
 
-/** The refusal as it is sent. */
-export const refusalOf = (refusal: Refusal, headers: Readonly<Record<string, string>>): Answer => {
-  const { status, ...error } = causes[refusal.because]
+/** The rejection as it is sent. */
+export const rejectionOf = (rejection: Rejection, headers: Readonly<Record<string, string>>): HttpError => {
+  const { status, ...error } = causes[rejection.because]
   return {
-    status: refusal.status ?? status,
-    headers: { ...retryHeaders(refusal.retryAfter), ...headers },
+    status: rejection.status ?? status,
+    headers: { ...retryHeaders(rejection.retryAfter), ...headers },
     body: { error: { param: null, ...error } }
   }
 }
 
 /** The error inside an answer as it is sent. There are no headers left, so the wait is asked for in words. */
-export const errorOf = (refusal: Refusal): ErrorBody => {
-  const { status: _, ...error } = causes[refusal.because]
+export const errorOf = (rejection: Rejection): ErrorBody => {
+  const { status: _, ...error } = causes[rejection.because]
   const wait =
-    refusal.retryAfter === undefined ? "" : ` Please try again in ${Duration.toMillis(refusal.retryAfter)}ms.`
+    rejection.retryAfter === undefined ? "" : ` Please try again in ${Duration.toMillis(rejection.retryAfter)}ms.`
   return { param: null, ...error, message: `${error.message}${wait}` }
 }
 
@@ -147,7 +148,7 @@ const thrown = (
     })
   switch (fault.is) {
     case "refuse": {
-      const { body, headers, status } = refusalOf(fault, responseHeaders)
+      const { body, headers, status } = rejectionOf(fault, responseHeaders)
       return failed(body.error.message, {
         name: "AI_APICallError",
         statusCode: status,
@@ -169,14 +170,19 @@ const thrown = (
         cause: failed("read ECONNRESET", { name: "Error", code: "ECONNRESET" })
       })
     case "end":
-      if (streamed)
-        return failed("Response stream ended without a finish reason.", { name: "AI_InvalidResponseDataError" })
-      return answered(unfinished, noJson(unfinished))
+      return streamed ? cut : answered(unfinished, noJson(unfinished))
   }
 }
 
 /** The beginning of an answer, as it is left by whoever closes the connection in the middle of it. */
 export const unfinished = '{"id":"unfinished","choices":[{"mess'
+
+/** What the bridge itself says of a stream that ended early. */
+const cut = CallError.make({
+  module: "AiSdk",
+  method: "streamText",
+  reason: new AiError.InternalProviderError({ description: "the answer ended before it was finished" })
+})
 
 const failed = (message: string, { cause, ...facts }: Readonly<Record<string, unknown>>): Error =>
   Object.assign(new Error(message, cause === undefined ? {} : { cause }), facts)

@@ -1,5 +1,6 @@
 /** Says which behaviour each call gets, and keeps count of the calls. */
 import type { AiError } from "effect/ai"
+import type * as OptionCheck from "../../core/OptionCheck.ts"
 import { type Behaviour, check } from "./Behaviour.ts"
 
 /**
@@ -14,7 +15,7 @@ export interface Call<out Request> {
   readonly number: number
   readonly method: "generateText" | "streamText"
   readonly request: Request
-  /** When it begins, in milliseconds of the clock of whoever answers. */
+  /** When it begins, in milliseconds of a clock of whoever answers that is never set. */
   readonly startMillis: number
   /** How long after the answering side was made that is. */
   readonly elapsedMillis: number
@@ -49,7 +50,10 @@ export interface Seen<out Request> {
 }
 
 /** The behaviour a script has for a call. Throws a `RangeError`, or the function does, for one that makes no sense. */
-export const compile = <Request>(script: Script<Request>): ((call: Call<Request>) => Behaviour) => {
+export const compile = <Request>(
+  script: Script<Request>,
+  options: OptionCheck.OptionCheck
+): ((call: Call<Request>) => Behaviour) => {
   if (typeof script === "function") {
     return (call) => {
       const behaviour = script(call)
@@ -57,13 +61,14 @@ export const compile = <Request>(script: Script<Request>): ((call: Call<Request>
       return behaviour
     }
   }
+  if (!Array.isArray(script)) options.reject("script", "a list of behaviours, or a function", script)
   if (script.length === 0) throw new RangeError("script must have at least one behaviour, not 0")
   script.forEach(check)
   return ({ number }) => script[Math.min(number, script.length) - 1] ?? {}
 }
 
 /** Keeps {@link Seen}. */
-export class Book<Request> implements Seen<Request> {
+export class RequestLog<Request> implements Seen<Request> {
   calls = 0
   open = 0
   mostOpen = 0

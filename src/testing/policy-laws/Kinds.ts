@@ -12,6 +12,7 @@ import * as Fallback from "../../policy/Fallback.ts"
 import * as Hedge from "../../policy/Hedge.ts"
 import * as Race from "../../policy/Race.ts"
 import * as RateLimit from "../../policy/RateLimit.ts"
+import * as Repair from "../../policy/Repair.ts"
 import * as ResponseCache from "../../policy/ResponseCache.ts"
 import * as Retry from "../../policy/Retry.ts"
 import * as RetryBudget from "../../policy/RetryBudget.ts"
@@ -23,6 +24,7 @@ import type { ModelProvider, Policy } from "../../core/call/ModelProvider.ts"
 import type { Chance } from "../seed/Chance.ts"
 import { type Allows, millis } from "./Law.ts"
 import * as Limits from "./Limits.ts"
+import * as StandardPipeline from "./StandardPipeline.ts"
 import * as Stores from "./Stores.ts"
 
 /** Where a policy is in its stack. */
@@ -31,6 +33,8 @@ export interface Place {
   readonly shares: boolean
   /** Whether there is nothing further in than the model. */
   readonly isLast: boolean
+  /** Whether it is the whole stack. */
+  readonly isAlone: boolean
 }
 
 /** One kind of policy. */
@@ -49,6 +53,8 @@ export interface Kind<Options extends object> {
   readonly shares?: true
   /** By how much a call that is ended may end later, in milliseconds. Default: at once. */
   lateBy?(options: Options): number
+  /** Whether it is a whole stack by itself, and stands in no other. */
+  readonly alone?: true
   /** Whether it has to be outside of what makes further attempts. */
   readonly outside?: true
 }
@@ -118,7 +124,7 @@ export const kinds: Readonly<Record<string, Kind<object>>> = {
           }
   }),
   "Retry.transient": kind({ ...retry, extra: ({ times }) => times ?? Retry.defaults.times, takesTime: true }),
-  "RetryBudget.shared": kind({
+  "RetryBudget.of": kind({
     draw: (chance) => ({
       ratio: chance.oneOf([0, 0.2, 1]),
       // So that the window is longer than any run, and what it lets through in any case are so many.
@@ -126,7 +132,7 @@ export const kinds: Readonly<Record<string, Kind<object>>> = {
       minPerSecond: chance.oneOf([0, 1, 5]) / 100_000,
       ...(chance.onceIn(2) ? { maxAttempts: 1 + chance.below(4) } : {})
     }),
-    make: (options) => RetryBudget.shared(options),
+    make: (options) => RetryBudget.of(options),
     allows: ({ maxAttempts, minPerSecond, ratio }) => ({
       retries: { reserve: Math.round(minPerSecond * 100_000), ratio },
       ...(maxAttempts === undefined ? {} : { attempts: maxAttempts })
@@ -134,24 +140,29 @@ export const kinds: Readonly<Record<string, Kind<object>>> = {
     outside: true
   }),
   "Bulkhead.limit": kind({
-    draw: (chance) => ({ concurrency: 1 + chance.below(3), ...gate(chance) }),
+    draw: (chance): Bulkhead.Options => ({ concurrency: 1 + chance.below(3), ...gate(chance) }),
     make: (options) => Bulkhead.limit(options),
+    allows: ({ concurrency, keyConcurrency }, { isAlone }) => ({
+      concurrency: { atMost: concurrency, ...(isAlone && keyConcurrency === undefined ? { atLeast: concurrency } : {}) }
+    }),
     takesTime: true
   }),
   "AdaptiveLimit.learned": kind({
     draw: (chance) => ({ initial: 1 + chance.below(3), max: 5, window: 500, ...gate(chance) }),
     make: (options) => AdaptiveLimit.learned(options),
+    allows: ({ max }) => ({ concurrency: { atMost: max } }),
     takesTime: true
   }),
   "CircuitBreaker.perModel": kind({
     draw: circuit,
     make: (options) => CircuitBreaker.perModel(options),
-    allows: ({ maxKeys }) => ({ keys: { CircuitBreaker: maxKeys } })
+    // One more is shared by those for whom there is no room.
+    allows: ({ maxKeys }) => ({ keys: { CircuitBreaker: maxKeys + 1 } })
   }),
   "CircuitBreaker.shared": kind({
     draw: (chance) => ({ ...circuit(chance), ...Stores.drawSharing(chance, 2), storeTimeout: 50 }),
     make: (options) => Stores.across(Stores.circuits, options, CircuitBreaker.shared(options)),
-    allows: ({ maxKeys }) => ({ keys: { CircuitBreaker: maxKeys }, tellsBehind: true }),
+    allows: ({ maxKeys }) => ({ keys: { CircuitBreaker: maxKeys + 1 }, tellsBehind: true }),
     lateBy: ({ storeTimeout }) => storeTimeout,
     takesTime: true
   }),
@@ -183,8 +194,15 @@ export const kinds: Readonly<Record<string, Kind<object>>> = {
   }),
   "Degrade.to": kind({ draw: () => ({ answer: "Sorry." }), make: ({ answer }) => Degrade.to(answer) }),
   "SpendBudget.of": kind({
-    draw: (chance) => ({ tokens: chance.oneOf([20, 1_000_000]), window: 60_000, perTenant: chance.onceIn(2) }),
-    make: (options) => SpendBudget.of(options)
+    draw: (chance) => ({
+      tokens: chance.oneOf([20, 1_000_000]),
+      // Longer than any run, or not.
+      window: chance.oneOf([60_000, 1_000_000_000]),
+      perTenant: chance.onceIn(2)
+    }),
+    make: (options) => SpendBudget.of(options),
+    allows: ({ perTenant, tokens, window }, { isAlone }) =>
+      isAlone && perTenant && window > 60_000 ? { everywhere: { tokens } } : {}
   }),
   "Hedge.afterDelay": kind({
     draw: (chance) => ({ delay: chance.oneOf([5, 150, 2_000]), other: chance.onceIn(2) }),
@@ -226,15 +244,21 @@ export const kinds: Readonly<Record<string, Kind<object>>> = {
     allows: (options, place) => Limits.allowsShared(options, options, place),
     takesTime: true
   }),
+  "Repair.structured": kind({
+    draw: (chance) => ({ times: 1 + chance.below(2) }),
+    make: (options) => Repair.structured(options),
+    extra: ({ times }) => times,
+    takesTime: true
+  }),
   "ResponseCache.exact": kind({
     draw: cache,
     make: (options) => ResponseCache.exact(options),
     allows: ({ capacity }) => ({ keys: { ResponseCache: capacity } }),
     shares: true
   }),
-  "ResponseCache.persisted": kind({
+  "ResponseCache.shared": kind({
     draw: (chance) => ({ ...cache(chance), ...Stores.drawSharing(chance, 2), leaseFor: chance.oneOf([200, 10_000]) }),
-    make: (options) => Stores.across(Stores.answers, options, ResponseCache.persisted(options)),
+    make: (options) => Stores.across(Stores.answers, options, ResponseCache.shared(options)),
     allows: ({ capacity }) => ({ keys: { ResponseCache: capacity }, closesBehind: true }),
     shares: true,
     takesTime: true
@@ -243,5 +267,6 @@ export const kinds: Readonly<Record<string, Kind<object>>> = {
     draw: (chance) => (chance.onceIn(3) ? { maxBuffer: 600 } : {}),
     make: (options: SingleFlight.Options) => SingleFlight.identical(options),
     shares: true
-  })
+  }),
+  "Pipeline.standard": kind({ ...StandardPipeline, others: () => 2, alone: true, shares: true, takesTime: true })
 }

@@ -29,10 +29,34 @@ export interface Allows {
   readonly tellsBehind?: boolean | undefined
   /** Whether closing waits for a store only so long, and leaves the rest to end by itself. */
   readonly closesBehind?: boolean | undefined
-  /** Calls that can be under way at the same time, at least. Default 1. */
-  readonly concurrency?: number | undefined
-  /** Keys that policies may keep, by their `_tag` in `PolicyHealth`. Default: 1,000 each. */
+  /**
+   * Calls that are under way at the first model at the same time: never more, and so many where so many are made of a model
+   * that is well. A number says both.
+   */
+  readonly concurrency?: number | Concurrency | undefined
+  /** What holds at every model that is asked, and for all of them together. */
+  readonly everywhere?: Everywhere | undefined
+  /** Keys that policies may keep, by their `_tag` in `PolicyHealth`. Default: as many as Holdfast's own keep, or 1,000. */
   readonly keys?: Readonly<Record<string, number>> | undefined
+}
+
+export interface Concurrency {
+  readonly atMost?: number | undefined
+  readonly atLeast?: number | undefined
+}
+
+/** What holds at every model that is asked, and not only at the first. */
+export interface Everywhere {
+  /** Attempts at one model at a time. */
+  readonly concurrency?: number | undefined
+  /** Milliseconds that one attempt may take that is not streamed. */
+  readonly attempt?: number | undefined
+  /** How often attempts at one model may begin. */
+  readonly perModel?: Rate | undefined
+  /** How often attempts for one tenant may begin, at all models together. */
+  readonly perTenant?: Rate | undefined
+  /** Tokens that one tenant may spend at all models together: none is begun when they are spent. */
+  readonly tokens?: number | undefined
 }
 
 /** So many at once, and so many a millisecond. */
@@ -41,6 +65,8 @@ export interface Rate {
   readonly perMilli: number
   /** Whether attempts that failed do not count. */
   readonly ofAnswers?: boolean | undefined
+  /** Whether each tenant has so many for itself. */
+  readonly perTenant?: boolean | undefined
 }
 
 /** A promise of policies. */
@@ -48,6 +74,13 @@ export interface Law {
   readonly name: string
   /** Says what was wrong in a run, one sentence for each breach. */
   readonly breaches: (trace: Trace, allows: Allows) => ReadonlyArray<string>
+}
+
+/** How many calls may be under way, and how many have to be; where nothing is said, any number. */
+export const bounds = (allowed: Allows["concurrency"] = {}): { readonly atLeast: number; readonly atMost: number } => {
+  const { atLeast = 0, atMost = Infinity } =
+    typeof allowed === "number" ? { atLeast: allowed, atMost: allowed } : allowed
+  return { atLeast, atMost }
 }
 
 /** What is allowed, in milliseconds; `Infinity` when nothing is said. */

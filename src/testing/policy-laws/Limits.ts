@@ -29,7 +29,7 @@ export const draw = (chance: Chance): Limits => ({
   ...(chance.onceIn(4) ? { burst: 1 } : {}),
   ...(chance.onceIn(3) ? { maxWaiting: chance.below(3) } : {}),
   ...(chance.onceIn(4) ? { maxWait: chance.oneOf([500, 15_000]) } : {}),
-  ...(chance.onceIn(4) ? { perTenant: true } : {})
+  ...(chance.onceIn(3) ? { perTenant: true, ...(chance.onceIn(2) ? { maxKeys: 2 } : {}) } : {})
 })
 
 export const optionsOf = ({ need, ...options }: Limits): RateLimit.Options =>
@@ -42,17 +42,29 @@ interface Where {
   readonly isLast: boolean
 }
 
-export const allows = (limits: Limits, { isLast }: Where): Allows =>
-  limits.perTenant === true || !isLast ? {} : { paced: true, rates: [...ofRequests(limits), ...ofTokens(limits)] }
+export const allows = (limits: Limits, { isLast }: Where): Allows => {
+  const { maxKeys } = limits
+  // One more is shared by those for whom there is no room.
+  const keys = maxKeys === undefined ? {} : { keys: { RateLimit: maxKeys + 1 } }
+  if (!isLast) return keys
+  const rates = [...ofRequests(limits), ...ofTokens(limits)]
+  return limits.perTenant === true
+    ? { ...keys, rates: rates.map((rate) => ({ ...rate, perTenant: true })) }
+    : { paced: true, rates }
+}
 
 /** What several processes with one store allow together, when it answers. */
-export const allowsShared = (limits: Limits, { processes = 1, silent }: Sharing, place: Where): Allows => {
-  const { paced, rates } = allows(limits, place)
+export const allowsShared = (limits: Limits, { lies, processes = 1, silent }: Sharing, place: Where): Allows => {
+  const { keys, paced, rates } = allows(limits, place)
   const isOne = processes === 1
   // What is given back to a store may be more than there is room for, for a moment.
-  const together = silent === undefined ? ofRequests(limits).map((rate) => ({ ...rate, burst: rate.burst + 1 })) : []
+  const isHeard = silent === undefined && lies === undefined
+  const together = (isHeard ? (rates ?? []) : []).flatMap((rate) =>
+    rate.ofAnswers === true ? [] : [{ ...rate, burst: rate.burst + 1 }]
+  )
   return {
     tellsBehind: true,
+    ...(keys === undefined ? {} : { keys }),
     ...(paced === true && isOne ? { paced } : {}),
     ...(rates === undefined ? {} : { rates: isOne ? rates : together })
   }

@@ -2,18 +2,21 @@
  * Plays the models of a program, and notes each attempt that is made at them, by which call and how.
  */
 import { Clock, Context, Effect, type Fiber, Stream } from "effect"
-import type { LanguageModel, Response } from "effect/ai"
+import type { Response } from "effect/ai"
 import * as Attempt from "../../core/call/Attempt.ts"
-import * as CallTrail from "../../core/CallTrail.ts"
+import * as AttemptAllowance from "../../core/call/AttemptAllowance.ts"
+import * as CallTrail from "../../core/call/CallTrail.ts"
 import * as Content from "../../core/stream/Content.ts"
 import * as Deadline from "../../core/call/Deadline.ts"
-import * as RetryBudget from "../../policy/RetryBudget.ts"
 import type { ModelProvider } from "../../core/call/ModelProvider.ts"
+import * as RecordedAttempts from "../../core/call/RecordedAttempts.ts"
+import * as Monotonic from "../../core/Monotonic.ts"
 import * as FaultyModel from "../FaultyModel.ts"
 import type { Answer, Call, Program } from "./Program.ts"
-import type { AttemptSeen, Part } from "./Trace.ts"
+import * as Requests from "./Requests.ts"
+import type { AttemptSeen, Part, Trace } from "./Trace.ts"
 
-export type Request = LanguageModel.ProviderOptions
+type Request = Requests.Request
 
 /** What is noted while it goes on. */
 export type Open<A> = { -readonly [Name in keyof A]: A[Name] }
@@ -37,8 +40,8 @@ export const CurrentCall = Context.Reference<{ readonly number: number; readonly
 )
 
 export class Models {
-  /** From now on all answer at once and without a fault. */
-  isWell = false
+  /** How all answer from now on; those of the program do before. */
+  healed: FaultyModel.Behaviour | undefined
   private readonly clock: Clock.Clock
   private readonly models: Array<FaultyModel.FaultyModel> = []
   private readonly attempts: Array<Attending> = []
@@ -55,7 +58,8 @@ export class Models {
       const made = new Models(yield* Clock.Clock)
       for (let index = 0; index < count; index++) {
         const answers = models[index % models.length] ?? []
-        const script: FaultyModel.Script<Request> = (call) => (made.isWell ? {} : made.answer(answers, index, call))
+        const script: FaultyModel.Script<Request> = (call) =>
+          made.answer(made.healed === undefined ? answers : [made.healed], index, call)
         made.models.push(yield* FaultyModel.make({ name: `model ${index}`, script }))
       }
       return made
@@ -86,27 +90,38 @@ export class Models {
     )
   }
 
-  /** All attempts, as the models saw them. */
-  get seen(): ReadonlyArray<AttemptSeen> {
-    return this.attempts.map((attempt) => {
-      const entry = this.models[attempt.model]?.seen.log.find(({ request }) => request === attempt.request)
-      // Without an entry its caller had left before the model was reached.
-      const endMillis = entry === undefined ? attempt.startMillis : (entry.endMillis ?? Infinity)
+  /** All attempts, as the models saw them, and what was asked of the models and never came there. */
+  get seen(): Pick<Trace, "attempts" | "unsent"> {
+    const entries = new Map(this.models.flatMap(({ seen }) => seen.log.map((entry) => [entry.request, entry] as const)))
+    const attempts: Array<AttemptSeen> = []
+    const unsent: Array<AttemptSeen> = []
+    for (const attempt of this.attempts) {
+      const entry = entries.get(attempt.request)
+      if (entry === undefined) {
+        unsent.push({ ...attempt, ended: "interrupted", endMillis: attempt.startMillis })
+        continue
+      }
+      const { endMillis = Infinity, ended, error } = entry
       const last = attempt.pulledAt === undefined ? 0 : Math.max(0, endMillis - attempt.pulledAt)
       const { characters, flow, flowed, longestSilence, waited } = attempt
-      return {
+      attempts.push({
         ...attempt,
         longestSilence: Math.max(longestSilence, waited + last),
         flow: flowed === undefined ? [] : [...flow, { millis: flowed + last, characters }],
-        ended: entry === undefined ? "interrupted" : entry.ended,
+        ended,
         endMillis,
-        error: entry?.error
-      }
-    })
+        error
+      })
+    }
+    return { attempts, unsent }
   }
 
-  /** A model whose attempts are noted. */
-  private watched({ provider }: FaultyModel.FaultyModel, model: number): ModelProvider {
+  /**
+   * A model whose attempts are noted: also those that are not sent because the model told their call not to send them, see
+   * `RecordedAttempts`. A policy that asks for one is at fault all the same.
+   */
+  private watched({ provider: bare }: FaultyModel.FaultyModel, model: number): ModelProvider {
+    const provider = RecordedAttempts.recorded(bare)
     return {
       ...provider,
       generateText: (request) =>
@@ -125,7 +140,7 @@ export class Models {
               Stream.transformPull(provider.streamText(attempt.request), (pull) =>
                 Effect.succeed(
                   Effect.suspend(() => {
-                    attempt.pulledAt = this.clock.currentTimeMillisUnsafe()
+                    attempt.pulledAt = this.now
                     return Effect.map(pull, (parts) => this.brought(attempt, parts))
                   })
                 )
@@ -142,17 +157,18 @@ export class Models {
     method: Call["method"],
     request: Request
   ): Attending {
-    this.lastBegin = this.clock.currentTimeMillisUnsafe()
+    this.lastBegin = this.now
     const { number, recorder } = fiber.getRef(CurrentCall)
+    const current = fiber.getRef(CallTrail.Current)
     const attempt: Attending = {
       number: this.attempts.length,
       call: number,
-      isBehind: fiber.getRef(CallTrail.Current) !== recorder,
+      isBehind: current !== recorder && (recorder === undefined || current?.isOf(recorder) !== true),
       model,
       method,
       origin: fiber.getRef(Attempt.CurrentOrigin),
       deadline: fiber.getRef(Deadline.Current),
-      granted: fiber.getRef(RetryBudget.Current)?.granted ?? 0,
+      granted: fiber.getRef(AttemptAllowance.Current)?.granted ?? 0,
       startMillis: this.lastBegin,
       chunks: [],
       longestSilence: 0,
@@ -160,6 +176,7 @@ export class Models {
       ended: undefined,
       endMillis: 0,
       error: undefined,
+      asked: Requests.written(request),
       request: { ...request },
       waited: 0,
       flowed: undefined,
@@ -172,7 +189,7 @@ export class Models {
   }
 
   private brought<Parts extends ReadonlyArray<Response.StreamPartEncoded>>(attempt: Attending, parts: Parts): Parts {
-    const now = this.clock.currentTimeMillisUnsafe()
+    const { now } = this
     const waited = now - (attempt.pulledAt ?? now)
     attempt.waited += waited
     attempt.pulledAt = undefined
@@ -190,6 +207,10 @@ export class Models {
     return parts
   }
 
+  private get now(): number {
+    return Monotonic.millisUnsafe(this.clock)
+  }
+
   /** What a model is told to do, with texts that only this attempt has. */
   private answer(
     answers: ReadonlyArray<Answer>,
@@ -198,12 +219,14 @@ export class Models {
   ): FaultyModel.Behaviour {
     const { repeats, ...behaviour } = answers[(call.number - 1) % answers.length] ?? {}
     const content = behaviour.content ?? [{ text: "" }]
-    const said = repeats === true ? saidBefore(call.request) : ""
+    const isStructured = call.request.responseFormat.type === "json"
+    const said = repeats === true && !isStructured ? saidBefore(call.request) : ""
     let blocks = 0
+    const text = () => `${blocks++ === 0 ? said : ""}<${model}.${call.number} held on>`
     return {
       ...behaviour,
       content: content.map((each) =>
-        "text" in each ? { ...each, text: `${blocks++ === 0 ? said : ""}<${model}.${call.number} held on>` } : each
+        "text" in each ? { ...each, text: isStructured ? JSON.stringify({ said: text() }) : text() } : each
       )
     }
   }

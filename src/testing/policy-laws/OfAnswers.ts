@@ -2,7 +2,7 @@
  * The promises about answers: what a caller gets is what a model said for it, whole and once.
  */
 import type { Response } from "effect/ai"
-import * as Failure from "../../core/Failure.ts"
+import * as Failure from "../../core/call/Failure.ts"
 import { AiError } from "effect/ai"
 import * as Degrade from "../../policy/Degrade.ts"
 import * as Fallback from "../../policy/Fallback.ts"
@@ -25,7 +25,8 @@ export const sentOnceAndUnchanged: Law = {
       const [first] = made
       if (trace.isLate || first?.origin !== "call" || !isAtOnce(first) || first.startMillis !== call.startMillis)
         return []
-      // Whether an answer without content will do is for policies to say.
+      // Whether an answer without content will do is for policies to say, and one that is not what was asked for.
+      if (call.asked.isStructured && !isStructured(first.chunks.flat())) return []
       if (contentOf(first.chunks.flat()) === contentOf([]) || made.some(({ origin }) => origin === "race")) return []
       if (made.length > 1) return [`call ${call.number} was answered at once and sent ${made.length} times`]
       if (call.ended === "failed" && !isRefusedAnswer(call.error)) {
@@ -41,10 +42,17 @@ export const sentOnceAndUnchanged: Law = {
 const isAtOnce = ({ ended, endMillis, startMillis }: AttemptSeen): boolean =>
   ended === "completed" && endMillis === startMillis
 
-/** Whether a policy turned away a complete answer, as it may: it will not do, or its reader was too slow. */
+/** Whether an answer is what is said where an object is asked for, see the models. */
+const isStructured = (parts: Parts): boolean =>
+  /^{"said":"[^"]*"}$/.test(textOf(parts)) && parts.every(({ type }) => type !== "tool-call")
+
+/**
+ * Whether a policy turned away a complete answer, as it may: it will not do, or its reader was too slow. A
+ * policy of an application's own says with `Custom` that it will not do.
+ */
 const isRefusedAnswer = (error: unknown): boolean => {
   const why = AiError.isAiError(error) ? Failure.decided(error)?._tag : undefined
-  return why === "NotAcceptable" || why === "TimedOut" || why === "FellBehind"
+  return why === "NotAcceptable" || why === "TimedOut" || why === "FellBehind" || why === "Custom"
 }
 
 /** Parts as JSON, without what Holdfast adds to the finish part. */

@@ -2,7 +2,7 @@
  * The promises about attempts: how many there are, when they begin and end, and by which clocks.
  */
 import { Duration } from "effect"
-import * as Failure from "../../core/Failure.ts"
+import * as Verdict from "../../core/call/Verdict.ts"
 import { type Law, millis, type Rate } from "./Law.ts"
 import type { Call } from "./Program.ts"
 import type { AttemptSeen, CallSeen, Trace } from "./Trace.ts"
@@ -25,15 +25,12 @@ export const isSharing = ({ settled }: Trace): boolean =>
 export const interruptionLeavesNothing: Law = {
   name: "interruptionLeavesNothing",
   breaches: (trace, { tellsBehind }) =>
-    trace.calls.flatMap(({ ended, fibers, number, orphans }) => {
-      const left = orphans.filter((orphan) => trace.attempts[orphan]?.isBehind === false)
-      return [
-        ...(left.length > 0 ? [`call ${number} ${ended} and left attempt ${left.join(", ")} open`] : []),
-        ...(fibers > 0 && !isSharing(trace) && tellsBehind !== true
-          ? [`call ${number} ${ended} and left ${fibers} fiber(s)`]
-          : [])
-      ]
-    })
+    trace.calls.flatMap(({ ended, fibers, number, orphans }) => [
+      ...(orphans.length > 0 ? [`call ${number} ${ended} and left attempt ${orphans.join(", ")} open`] : []),
+      ...(fibers > 0 && !isSharing(trace) && tellsBehind !== true
+        ? [`call ${number} ${ended} and left ${fibers} fiber(s)`]
+        : [])
+    ])
 }
 
 /** A call makes no more attempts than the options of all policies allow together, nor do all calls more retries. */
@@ -63,37 +60,59 @@ export const attemptsAreBounded: Law = {
 }
 
 /**
- * A model is not asked again by a call before the time it asked for, nor at all when it said that it cannot succeed; no
- * two callers come back after the same wait; and no more go than rate limits let through.
+ * A model is not asked again by a call before the time it asked for, nor at all when it said that it cannot succeed; callers
+ * who failed together do not come back together; and no more go than rate limits let through.
+ *
+ * All of that goes by when attempts begin and end at the models, and by nothing that policies say of themselves.
  */
 export const neverTooEarly: Law = {
   name: "neverTooEarly",
   breaches: (trace, { paced, rates = [] }) => [
     // On a busy machine a time limit may pass before anybody heard of the failure.
-    ...(trace.isLate ? [] : trace.calls).flatMap((call) => {
-      const made = attemptsOf(trace, call)
-      return made.flatMap((failed, index) => tooEarly(failed, made.slice(index + 1)))
-    }),
-    ...sameWaits(trace),
+    ...(trace.isLate
+      ? []
+      : [...trace.calls.flatMap((call) => askedTooEarly(attemptsOf(trace, call), trace)), ...backTogether(trace)]),
     ...(paced === true && !trace.isLate ? trace.attempts.flatMap((failed) => outOfPace(failed, trace)) : []),
     ...(trace.isLate ? [] : rates.flatMap((rate) => tooMany(rate, trace)))
   ]
 }
 
+/** What a call asked of a model too early, whether it was sent or, as the model had told the call so, was not. */
+const askedTooEarly = (made: ReadonlyArray<AttemptSeen>, { unsent }: Trace): ReadonlyArray<string> => [
+  ...made.flatMap((failed, index) => {
+    const next = made.slice(index + 1).find((other) => other.model === failed.model && isAfter(failed, other))
+    return next === undefined || failed.error === undefined
+      ? []
+      : tooEarly(failed, next, Verdict.of(failed.error).retryAfter)
+  }),
+  ...unsent.flatMap((ask) => {
+    if (ask.isBehind || ask.call !== made[0]?.call) return []
+    const before = made.filter(({ number }) => number < ask.number)
+    const last = before.at(-1)
+    // Of several that were under way together, or of several models, its policy may have heard something else.
+    const isAlone = before.every(
+      ({ endMillis }) => endMillis <= (last?.startMillis ?? 0) || endMillis === last?.endMillis
+    )
+    const isFurther = last?.model === ask.model && isAlone && isAfter(last, ask)
+    // Nor can an application's own policy be blamed for what only Holdfast reads, as the wait in an error of overload.
+    return isFurther && !isOfItsOwn.has(ask.origin) && !isOfItsOwn.has(last.origin)
+      ? tooEarly(last, ask, last.error?.retryAfter)
+      : []
+  })
+]
+
+/** Whether an attempt was made when another had ended, and not beside that, just when it failed. */
+const isAfter = ({ endMillis }: AttemptSeen, { origin, startMillis }: AttemptSeen): boolean =>
+  startMillis > endMillis || (startMillis === endMillis && origin === "retry")
+
 const tooEarly = (
-  { call, endMillis, error, model, number }: AttemptSeen,
-  others: ReadonlyArray<AttemptSeen>
+  { call, endMillis, error, number }: AttemptSeen,
+  next: AttemptSeen,
+  retryAfter: Duration.Duration | undefined
 ): ReadonlyArray<string> => {
-  // Not those that were begun beside it, just when it failed.
-  const next = others.find(
-    (other) =>
-      other.model === model &&
-      (other.startMillis > endMillis || (other.startMillis === endMillis && other.origin === "retry"))
-  )
-  if (error === undefined || next === undefined) return []
+  if (error === undefined) return []
   const asked = `call ${call} asked again by attempt ${next.number}`
   if (hopeless.has(error.reason._tag)) return [`${asked}, although attempt ${number} failed with ${error.reason._tag}`]
-  const { retryAfter } = Failure.describe(error)
   const waited = next.startMillis - endMillis
   const least = retryAfter === undefined ? 0 : Duration.toMillis(retryAfter)
   return waited + grain < least
@@ -109,16 +128,51 @@ const hopeless: ReadonlySet<string> = new Set([
   "QuotaExhaustedError"
 ])
 
-const sameWaits = ({ calls }: Trace): ReadonlyArray<string> => {
-  const waits = calls.flatMap(({ decisions }) =>
-    decisions.flatMap(({ decision }) => (decision._tag === "RetryScheduled" ? [decision.waitMillis] : []))
-  )
-  const same = waits.find((wait, index) => wait > 0 && waits.indexOf(wait) < index)
-  return same === undefined ? [] : [`two retries waited the same ${same} ms`]
+/**
+ * Calls whose attempts failed at one moment, for no reason that asks for a wait, and that made their next ones at one moment
+ * too. Those that stood in a line are left out, as it may let several go at once, and so may whoever makes room by ending.
+ */
+const backTogether = (trace: Trace): ReadonlyArray<string> => {
+  const firsts = new Map<string, number>()
+  return trace.calls.flatMap((call) => {
+    if (call.decisions.some(({ decision }) => decision._tag === "Waited")) return []
+    const made = attemptsOf(trace, call)
+    return made.flatMap((failed, index) => {
+      const next = made.slice(index + 1).find(({ model }) => model === failed.model)
+      if (next === undefined || !isBackOff(failed, next)) return []
+      const { startMillis } = next
+      if (trace.attempts.some((other) => other.call !== call.number && other.endMillis === startMillis)) return []
+      const moment = `${failed.model} ${failed.endMillis} ${startMillis}`
+      const first = firsts.get(moment)
+      firsts.set(moment, call.number)
+      return first === undefined || first === call.number
+        ? []
+        : [
+            `calls ${first} and ${call.number} failed together, and came back together ${startMillis - failed.endMillis} ms later`
+          ]
+    })
+  })
 }
 
-const outOfPace = ({ endMillis, error, model, number }: AttemptSeen, { attempts }: Trace): ReadonlyArray<string> => {
+/** Whether an attempt is one more of the same kind, after one that took some time to fail. */
+const isBackOff = (failed: AttemptSeen, { origin, startMillis }: AttemptSeen): boolean => {
+  if (failed.error === undefined || failed.startMillis === failed.endMillis || startMillis < failed.endMillis)
+    return false
+  const { blame, retryAfter } = Verdict.of(failed.error)
+  return blame === "fault" && retryAfter === undefined && !isOfItsOwn.has(origin)
+}
+
+/** Attempts that are made for other reasons than that one failed before, and at moments that go by these. */
+const isOfItsOwn: ReadonlySet<string> = new Set(["hedge", "race", "fallback", "continuation", "refresh"])
+
+const outOfPace = (
+  { call, endMillis, error, model, number }: AttemptSeen,
+  { attempts, calls }: Trace
+): ReadonlyArray<string> => {
   if (model !== 0 || error?.reason._tag !== "RateLimitError" || error.retryAfter === undefined) return []
+  // What a model says at the moment at which its caller leaves, or has another answer, is heard by nobody.
+  const { endMillis: callEnded = Infinity, ended } = calls[call] ?? {}
+  if (callEnded === endMillis && ended !== "failed") return []
   const until = endMillis + Duration.toMillis(error.retryAfter)
   return attempts.flatMap((later) =>
     later.model === 0 && later.startMillis > endMillis && later.startMillis < until
@@ -127,17 +181,29 @@ const outOfPace = ({ endMillis, error, model, number }: AttemptSeen, { attempts 
   )
 }
 
-const tooMany = ({ burst, ofAnswers, perMilli }: Rate, { attempts }: Trace): ReadonlyArray<string> => {
-  const made = attempts.filter(
+const tooMany = ({ ofAnswers, perTenant, ...rate }: Rate, trace: Trace): ReadonlyArray<string> => {
+  const made = trace.attempts.filter(
     ({ ended, model }) => model === 0 && (ofAnswers !== true || ended === "completed" || ended === "interrupted")
   )
-  // A bucket, full at first: what is in it when the first of those in question begins is at most its whole content.
-  let level = burst
-  let at = 0
-  return made.flatMap(({ number, startMillis }) => {
-    level = Math.min(burst, level + (startMillis - at) * perMilli) - 1
-    at = startMillis
-    return level < -grain ? [`attempt ${number} began at ${startMillis}, ${-level} too many for ${burst} at once`] : []
+  return beyond(made, rate, (attempt) => (perTenant === true ? `tenant ${tenantOf(trace, attempt)}` : "all"))
+}
+
+/** For whom an attempt was made. */
+export const tenantOf = ({ calls }: Trace, { call }: AttemptSeen): string | undefined => calls[call]?.plan.tenant
+
+/** Attempts beyond a limit that is kept by key: a bucket for each, full at first. */
+export const beyond = (
+  attempts: ReadonlyArray<AttemptSeen>,
+  { burst, perMilli }: Rate,
+  keyOf: (attempt: AttemptSeen) => string
+): ReadonlyArray<string> => {
+  const buckets = new Map<string, { level: number; at: number }>()
+  return attempts.flatMap((attempt) => {
+    const key = keyOf(attempt)
+    const { at, level } = buckets.get(key) ?? { level: burst, at: 0 }
+    const left = Math.min(burst, level + (attempt.startMillis - at) * perMilli) - 1
+    buckets.set(key, { level: left, at: attempt.startMillis })
+    return left < -grain ? [`attempt ${attempt.number} of ${key} was ${-left} too many for ${burst} at once`] : []
   })
 }
 

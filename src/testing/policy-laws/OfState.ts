@@ -2,8 +2,11 @@
  * The promises about what stays: nothing hangs, nothing is kept, nothing breaks.
  */
 import { AiError } from "effect/ai"
-import * as Failure from "../../core/Failure.ts"
+import * as Failure from "../../core/call/Failure.ts"
 import type { PolicyHealth } from "../../core/call/PolicyHealth.ts"
+import * as CircuitBreaker from "../../policy/CircuitBreaker.ts"
+import * as RateLimit from "../../policy/RateLimit.ts"
+import * as ResponseCache from "../../policy/ResponseCache.ts"
 import type { Allows, Law } from "./Law.ts"
 import type { CallSeen, Left } from "./Trace.ts"
 
@@ -30,8 +33,16 @@ const leftovers = (when: string, left: Left): ReadonlyArray<string> =>
     left[what] === 0 ? [] : [`${when} ${left[what]} ${what} were left`]
   )
 
+/** What Holdfast's own policies keep where their options say nothing, and one key more for those for whom there is no room. */
+const usual: Readonly<Record<string, number>> = {
+  CircuitBreaker: CircuitBreaker.defaults.maxKeys + 1,
+  RateLimit: RateLimit.defaults.maxKeys + 1,
+  ResponseCache: ResponseCache.defaults.capacity,
+  SpendBudget: 100_001
+}
+
 const heldBy = (health: PolicyHealth, { keys: allowed }: Allows): ReadonlyArray<string> => {
-  const most = allowed?.[health._tag] ?? 1_000
+  const most = allowed?.[health._tag] ?? usual[health._tag] ?? 1_000
   const held = { inFlight: 0, waiting: 0, ...health }
   const busy = (["inFlight", "waiting"] as const).flatMap((what) =>
     held[what] === 0 ? [] : [`${health._tag} still had ${held[what]} ${what}`]

@@ -1,15 +1,20 @@
 /**
  * Makes programs and stacks smaller in every way that leaves them what they are, the boldest ways first.
  */
-import type { Answer, Call, Program } from "./Program.ts"
-import type { Layer, Plan } from "./Stack.ts"
+import { each, fewerOrLess, without } from "../laws/Search.ts"
+import type { Answer, Call, Layer, Plan, Program } from "./Program.ts"
 
 /** Programs that have a little less of everything. */
 export function* smaller(program: Program): Iterable<Program> {
-  const { clients, models } = program
+  const { clients, clock, models, stack } = program
+  if (clock !== undefined) {
+    const { clock: _, ...rest } = program
+    yield rest
+  }
+  if (stack !== undefined) for (const less of smallerPlan(stack)) yield { ...program, stack: less }
   for (const fewer of without(clients)) if (fewer.length > 0) yield { ...program, clients: fewer }
-  for (const less of each(clients, (calls) => listOf(calls, smallerCall))) yield { ...program, clients: less }
-  for (const less of each(models, (answers) => listOf(answers, smallerAnswer))) {
+  for (const less of each(clients, (calls) => fewerOrLess(calls, smallerCall))) yield { ...program, clients: less }
+  for (const less of each(models, (answers) => fewerOrLess(answers, smallerAnswer))) {
     if (less.every(({ length }) => length > 0)) yield { ...program, models: less }
   }
   // The order that changes least.
@@ -17,7 +22,7 @@ export function* smaller(program: Program): Iterable<Program> {
 }
 
 /** Stacks with a policy or an option less. */
-export function* smallerPlan(plan: Plan): Iterable<Plan> {
+function* smallerPlan(plan: Plan): Iterable<Plan> {
   for (const policies of without(plan.policies)) if (policies.length > 0) yield { ...plan, policies }
   if (plan.pool === true) yield { policies: plan.policies }
   for (const policies of each(plan.policies, smallerLayer)) yield { ...plan, policies }
@@ -32,6 +37,7 @@ function* smallerLayer(layer: Layer): Iterable<Layer> {
 }
 
 const optional = [
+  "lies",
   "retry",
   "requests",
   "burst",
@@ -70,17 +76,4 @@ function* smallerAnswer(answer: Answer): Iterable<Answer> {
     if (latency?.[name] === undefined || latency[name] === 0) continue
     yield { ...answer, latency: { ...latency, [name]: 0 } }
   }
-}
-
-function* listOf<A>(items: ReadonlyArray<A>, less: (item: A) => Iterable<A>): Iterable<ReadonlyArray<A>> {
-  yield* without(items)
-  yield* each(items, less)
-}
-
-function* each<A>(items: ReadonlyArray<A>, less: (item: A) => Iterable<A>): Iterable<ReadonlyArray<A>> {
-  for (const [index, item] of items.entries()) for (const other of less(item)) yield items.with(index, other)
-}
-
-function* without<A>(items: ReadonlyArray<A>): Iterable<ReadonlyArray<A>> {
-  for (const index of items.keys()) yield items.toSpliced(index, 1)
 }

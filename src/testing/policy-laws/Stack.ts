@@ -6,8 +6,9 @@ import * as Model from "../../model/Model.ts"
 import type { ModelProvider } from "../../core/call/ModelProvider.ts"
 import * as ProviderPool from "../../provider/ProviderPool.ts"
 import type { Chance } from "../seed/Chance.ts"
-import { type Allows, millis } from "./Law.ts"
+import { type Allows, bounds, millis } from "./Law.ts"
 import { type Kind, kinds } from "./Kinds.ts"
+import type { Layer, Plan } from "./Program.ts"
 
 /** What is put around the first model of a program; the others are for policies that ask more than one. */
 export interface Stack {
@@ -20,21 +21,8 @@ export interface Stack {
   readonly allows: Allows
 }
 
-/** A stack as plain data. */
-export interface Plan {
-  /** Outermost first. */
-  readonly policies: ReadonlyArray<Layer>
-  /** Whether the models are one pool. */
-  readonly pool?: boolean | undefined
-}
-
-/** A policy: its name in {@link kinds}, and its options there. */
-export interface Layer {
-  readonly is: string
-  readonly with: object
-}
-
 const names = Object.keys(kinds)
+const stackable = names.filter((name) => kinds[name]?.alone !== true)
 
 const kindOf = (layer: Layer): Kind<object> => {
   const found = kinds[layer.is]
@@ -50,7 +38,7 @@ export const single = (index: number, chance: Chance): Plan => ({
 /** Draws a stack of two to six policies, in any order that is not plainly wrong. */
 export const random = (chance: Chance): Plan => {
   const policies = Array.from({ length: 2 + chance.below(5) }, () =>
-    draw(names[chance.below(names.length)] ?? "", chance)
+    draw(stackable[chance.below(stackable.length)] ?? "", chance)
   )
   return { policies: sorted(policies), ...(chance.onceIn(6) ? { pool: true } : {}) }
 }
@@ -97,7 +85,8 @@ const allowsOf = ({ policies, pool }: Plan): Allows => {
     const inner = inside.map(kindOf)
     const shares = inner.some((each) => each.shares === true)
     const isLast = inner.length === 0 && pool !== true
-    const own = described.allows?.(layer.with, { shares, isLast }) ?? {}
+    const isAlone = isLast && policies.length === 1
+    const own = described.allows?.(layer.with, { shares, isLast, isAlone }) ?? {}
     attempts += described.extra?.(layer.with) ?? 0
     // The outermost budget is the call's.
     if (own.retries !== undefined && budget === undefined) {
@@ -116,6 +105,11 @@ const allowsOf = ({ policies, pool }: Plan): Allows => {
     if (own.tokensPerSecond !== undefined) allows.tokensPerSecond = own.tokensPerSecond
     if (own.tellsBehind === true) allows.tellsBehind = true
     if (own.closesBehind === true) allows.closesBehind = true
+    if (own.concurrency !== undefined) {
+      const [before, now] = [bounds(allows.concurrency), bounds(own.concurrency)]
+      allows.concurrency = { atLeast: now.atLeast, atMost: Math.min(before.atMost, now.atMost) }
+    }
+    if (own.everywhere !== undefined) allows.everywhere = own.everywhere
     for (const [name, most] of Object.entries(own.keys ?? {})) {
       allows.keys = { ...allows.keys, [name]: Math.max(allows.keys?.[name] ?? 0, most) }
     }

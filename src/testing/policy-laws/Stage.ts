@@ -1,23 +1,29 @@
 /**
  * Runs a program against a stack of policies, in the order its seed chooses, and notes what callers and models see.
  */
-import { Clock, Context, Effect, Exit, Fiber, Logger, Metric, Option, Scope, Stream, Tracer } from "effect"
-import { type AiError, IdGenerator, Prompt, type Response } from "effect/ai"
+import { Clock, Context, Effect, Exit, Fiber, Logger, Metric, Scope, Stream } from "effect"
+import { type AiError, IdGenerator, type Response } from "effect/ai"
 import * as Caller from "../../core/call/Caller.ts"
-import * as CallTrail from "../../core/CallTrail.ts"
+import * as CallTrail from "../../core/call/CallTrail.ts"
 import * as Deadline from "../../core/call/Deadline.ts"
 import * as PolicyHealth from "../../core/call/PolicyHealth.ts"
 import type { ModelProvider } from "../../core/call/ModelProvider.ts"
-import { CurrentCall, Models, type Open, type Request } from "./Models.ts"
+import * as Monotonic from "../../core/Monotonic.ts"
+import { bounds } from "./Law.ts"
+import { CurrentCall, Models, type Open } from "./Models.ts"
 import type { Call, Program } from "./Program.ts"
+import * as Requests from "./Requests.ts"
 import type { Stack } from "./Stack.ts"
 import type { AttemptSeen, CallSeen, Ending, Left, Part, Trace } from "./Trace.ts"
 import { SeededClock } from "../seed/Clock.ts"
 import * as SeededScheduler from "../SeededScheduler.ts"
-import { endingOf } from "../supervisor-laws/Trace.ts"
+import { endingOf } from "../laws/Ending.ts"
 
 /** How long nothing may happen before whoever still waits is taken to wait for ever, in milliseconds: longer than any wait. */
 const patience = 70_000
+
+/** How long a call may wait while others go on: longer than any line. */
+const longPatience = 10 * patience
 
 /** When the last caller is interrupted, whatever happens. */
 const latest = 1_200_000
@@ -25,15 +31,20 @@ const latest = 1_200_000
 /** How long after that everything has come to rest: circuits have closed, windows have passed. */
 const rest = 24 * 3_600_000
 
+/** How long an answer takes when it is counted how many calls are under way: a moment, in milliseconds. */
+const probed = 10
+
 /** Turns and operations after which a program is taken to go on for ever. One takes about two thousand. */
 const maxSteps = 2_000_000
 
 /** A call that goes on. */
 interface Calling extends Open<CallSeen> {
+  readonly request: Requests.Request
   readonly parts: Array<Part>
   readonly recorder: CallTrail.Recorder
   readonly counter: FiberCounter
   isOpen: boolean
+  isGivenUp: boolean
 }
 
 /** Runs a program once. */
@@ -83,18 +94,23 @@ class Stage {
         Effect.provideService(PolicyHealth.Registry, this.registry),
         Effect.provideService(Metric.FiberRuntimeMetrics, this.building)
       )
-      const clients = yield* Effect.forEach(this.program.clients, (calls) =>
+      const { program } = this
+      if (program.clock !== undefined) yield* Effect.forkDetach(setting(program.clock))
+      const clients = yield* Effect.forEach(program.clients, (calls) =>
         Effect.forkDetach(Effect.forEach(calls, (call) => this.call(provider, call), { discard: true }))
       )
       yield* this.awaitAll(clients)
       yield* this.untilAtRest
       const health = yield* Effect.all(this.registry)
       this.settled = { ...this.left, health }
-      models.isWell = true
+      models.healed = {}
       this.firstProbe = this.calls.length
       yield* this.probe(provider, 1)
-      const { concurrency = 1 } = this.stack.allows
-      if (concurrency > 1) yield* this.probe(provider, concurrency)
+      const { atLeast } = bounds(this.stack.allows.concurrency)
+      if (atLeast > 0) {
+        models.healed = { latency: { headers: probed } }
+        yield* this.probe(provider, atLeast)
+      }
       yield* Scope.close(this.scope, Exit.void)
       if (this.stack.allows.closesBehind === true) yield* this.untilAtRest
       this.closed = this.left
@@ -102,22 +118,21 @@ class Stage {
   ).pipe(Effect.provideService(Logger.CurrentLoggers, new Set()))
 
   trace(ending: string, run: Pick<Trace, "isLate" | "order" | "steps">): Trace {
-    const attempts = this.models?.seen ?? []
+    const { attempts, unsent } = this.models?.seen ?? { attempts: [], unsent: [] }
     const all = this.calls.map((call) => ({ ...call, decisions: call.recorder.trail.decisions }))
     const [calls, probes] = [all.slice(0, this.firstProbe), all.slice(this.firstProbe)]
     const { closed, program, settled } = this
     const { isLate, order, steps } = run
-    return { program, calls, attempts, settled, probes, closed, ending, isLate, order, steps }
+    return { program, calls, attempts, unsent, settled, probes, closed, ending, isLate, order, steps }
   }
 
   /** Waits for clients, and interrupts those that wait for ever. */
   private awaitAll(clients: ReadonlyArray<Fiber.Fiber<void>>): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
-      const now = () => this.clock.currentTimeMillisUnsafe()
       for (;;) {
         yield* inTime(Fiber.awaitAll(clients))
         if (clients.every((client) => client.pollUnsafe() !== undefined)) return
-        if (now() >= latest || now() - Math.max(this.lastEvent, this.models?.lastEvent ?? 0) >= patience) break
+        if (this.now >= latest || this.isStuck) break
       }
       const open = this.calls.filter(({ isOpen }) => isOpen)
       for (const call of open) this.giveUp(call)
@@ -160,10 +175,13 @@ class Stage {
   }
 
   private begin(plan: Call): Calling {
-    const now = (this.lastEvent = this.clock.currentTimeMillisUnsafe())
+    const now = (this.lastEvent = this.now)
+    const request = Requests.of(plan.prompt)
     const calling: Calling = {
       number: this.calls.length,
       plan,
+      request,
+      asked: Requests.written(request),
       key: `${plan.tenant ?? ""}/${plan.task ?? ""}/${plan.prompt}`,
       startMillis: now,
       endMillis: now,
@@ -175,16 +193,16 @@ class Stage {
       fibers: 0,
       recorder: new CallTrail.Recorder(),
       counter: new FiberCounter(),
-      isOpen: false
+      isOpen: false,
+      isGivenUp: false
     }
     this.calls.push(calling)
     return calling
   }
 
   private ask(provider: ModelProvider, calling: Calling): Effect.Effect<void, AiError.AiError> {
-    const { counter, number, parts, plan, recorder, startMillis } = calling
-    const { deadline, method, pause = 0, priority = 0, prompt, take, task, tenant } = plan
-    const request = requestOf(prompt)
+    const { counter, number, parts, plan, recorder, request, startMillis } = calling
+    const { deadline, method, pause = 0, priority = 0, take, task, tenant } = plan
     const context = Context.make(CurrentCall, { number, recorder }).pipe(
       Context.add(IdGenerator.IdGenerator, IdGenerator.defaultIdGenerator),
       Context.add(CallTrail.Current, recorder),
@@ -202,27 +220,40 @@ class Stage {
     return Effect.provideContext(asked, context)
   }
 
+  /** Whether nothing has happened for so long that nothing will. */
+  private get isStuck(): boolean {
+    // Waits are sums of fractions.
+    return this.now - Math.max(this.lastEvent, this.models?.lastEvent ?? 0) > patience - 1
+  }
+
   /** Who is interrupted for taking for ever may need time to end; it has ended here. */
   private giveUp(call: Calling): void {
-    call.ended = "never"
-    call.endMillis = this.clock.currentTimeMillisUnsafe()
+    call.isGivenUp = true
+    call.ended = this.isStuck || this.now - call.startMillis >= longPatience ? "never" : "cut"
+    call.endMillis = this.now
   }
 
   private end(call: Calling, exit: Exit.Exit<unknown, AiError.AiError>): void {
     call.isOpen = false
-    this.lastEvent = this.clock.currentTimeMillisUnsafe()
-    if (call.ended !== "never") call.endMillis = this.lastEvent
+    this.lastEvent = this.now
+    if (!call.isGivenUp) call.endMillis = this.lastEvent
     const isShared = this.calls.some(({ isOpen, key }) => isOpen && key === call.key)
     call.orphans = isShared
       ? []
-      : this.open.filter(({ call: of }) => this.calls[of]?.key === call.key).map(({ number }) => number)
-    if (call.ended === "never") return
+      : this.open.flatMap(({ call: of, isBehind, number }) =>
+          !isBehind && this.calls[of]?.key === call.key ? [number] : []
+        )
+    if (call.isGivenUp) return
     call.ended = endingOfCall(call, exit)
     if (Exit.isFailure(exit)) call.error = errorOf(exit)
   }
 
   private get open(): ReadonlyArray<AttemptSeen> {
     return this.models?.open ?? []
+  }
+
+  private get now(): number {
+    return Monotonic.millisUnsafe(this.clock)
   }
 
   private get left(): Left {
@@ -241,6 +272,10 @@ const pass = (millis: number, steps: number): Effect.Effect<void> =>
 
 const inTime = (ended: Effect.Effect<unknown>): Effect.Effect<void> =>
   Effect.asVoid(Effect.raceFirst(ended, pass(patience, 12)))
+
+/** Sets the wall clock, when it is time for that. */
+const setting = ({ after, by }: NonNullable<Program["clock"]>): Effect.Effect<void> =>
+  Effect.delay(SeededScheduler.setWallClockBy(by), after)
 
 const isNothing = ({ attempts, fibers, sleepers }: Left): boolean => attempts + fibers + sleepers === 0
 
@@ -269,23 +304,3 @@ const errorOf = (exit: Exit.Failure<unknown, unknown>): unknown => {
   const [reason] = exit.cause.reasons
   return reason?._tag === "Fail" ? reason.error : reason?._tag === "Die" ? reason.defect : "interrupted"
 }
-
-const span = new Tracer.NativeSpan({
-  name: "call",
-  parent: Option.none(),
-  annotations: Context.empty(),
-  links: [],
-  startTime: 0n,
-  kind: "internal",
-  sampled: false
-})
-
-const requestOf = (prompt: number): Request => ({
-  prompt: Prompt.make(`question ${prompt}`),
-  tools: [],
-  responseFormat: { type: "text" },
-  toolChoice: "auto",
-  span,
-  previousResponseId: undefined,
-  incrementalPrompt: undefined
-})

@@ -1,10 +1,11 @@
 /**
- * Gives policies that share a store one that takes its time and may be silent for a while, and several processes that
- * share it.
+ * Gives policies that share a store one that takes its time, may be silent for a while and now and then lies, and several
+ * processes that share it.
  */
-import { Clock, Context, Effect, Layer, Stream } from "effect"
+import { Context, Effect, Layer, Predicate, Stream } from "effect"
 import { CircuitBreaker, Persistence, RateLimiter } from "effect/persistence"
 import type { Policy } from "../../core/call/ModelProvider.ts"
+import * as Monotonic from "../../core/Monotonic.ts"
 import type { Chance } from "../seed/Chance.ts"
 
 /** How a store is shared. Times are in milliseconds. */
@@ -15,13 +16,16 @@ export interface Sharing {
   readonly latency?: number | undefined
   /** When it does not answer. Default: never. */
   readonly silent?: { readonly from: number; readonly until: number } | undefined
+  /** One answer in so many is a lie: damaged, or what another question was answered with. Default: none. */
+  readonly lies?: number | undefined
 }
 
 /** `latency`: what it takes if it takes time. */
 export const drawSharing = (chance: Chance, latency: number): Sharing => ({
   ...(chance.onceIn(2) ? { processes: 2 } : {}),
   ...(chance.onceIn(2) ? { latency } : {}),
-  ...(chance.onceIn(5) ? { silent: { from: chance.oneOf([0, 200]), until: 3_000 } } : {})
+  ...(chance.onceIn(5) ? { silent: { from: chance.oneOf([0, 200]), until: 3_000 } } : {}),
+  ...(chance.onceIn(5) ? { lies: chance.oneOf([1, 2, 5]) } : {})
 })
 
 /** Puts a policy around a provider as often as there are processes, all with one store. */
@@ -30,7 +34,7 @@ export const across =
   (next) =>
     Effect.gen(function* () {
       const context = yield* Layer.build(Layer.fresh(store.layer))
-      const remote = store.through(Context.get(context, store.tag), (answer) => remotely(sharing, answer))
+      const remote = store.through(Context.get(context, store.tag), travelling(sharing, store.lie))
       const { processes = 1 } = sharing
       const made = yield* Effect.provideService(Effect.replicateEffect(policy(next), processes), store.tag, remote)
       let calls = 0
@@ -44,15 +48,45 @@ export const across =
 
 type Travel = <A, E, R>(answer: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
-const remotely = <A, E, R>({ latency = 0, silent }: Sharing, answer: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.flatMap(Clock.currentTimeMillis, (now) => {
-    if (silent !== undefined && now >= silent.from && now < silent.until) return Effect.never
-    const way = Effect.sleep(latency / 2)
-    return Effect.andThen(way, Effect.tap(answer, way))
-  })
+const travelling = ({ latency = 0, lies, silent }: Sharing, lie: Lie): Travel => {
+  const way = Effect.sleep(latency / 2)
+  let answers = 0
+  let before: unknown = undefined
+  const told = <A>(answer: A): A => {
+    if (lies === undefined) return answer
+    const other = before
+    before = answer ?? before
+    if (++answers % lies > 0) return answer
+    // The type is the store's word, which it breaks.
+    return lie(answer, other, answers) as A
+  }
+  return (answer) =>
+    Effect.flatMap(Monotonic.millis, (now) => {
+      if (silent !== undefined && now >= silent.from && now < silent.until) return Effect.never
+      // Nobody sets the clock of the machine where the store is.
+      return Effect.andThen(way, Effect.tap(Effect.map(Monotonic.asTimeOfDay(answer), told), way))
+    })
+}
+
+/** Makes a lie of an answer, given what another question was answered with before. */
+type Lie = (answer: unknown, other: unknown, how: number) => unknown
+
+const mixedUp: Lie = (answer, other, how) => (how % 2 === 0 ? other : damaged(answer, how))
+
+/** A value of which one field is not what it was, or which is no such value at all. */
+const damaged = (value: unknown, how: number): unknown => {
+  const junk = nothings[how % nothings.length]
+  if (!Predicate.isObjectOrArray(value)) return junk
+  const fields = Object.entries(value)
+  const changed = fields.map(([name, field], index) => [name, index === how % fields.length ? junk : field] as const)
+  return Array.isArray(value) ? changed.map(([, field]) => field) : Object.fromEntries(changed)
+}
+
+const nothings = [Number.NaN, -1e15, 1e15, "?", null, undefined, {}]
 
 interface Store<Id, S> {
   readonly tag: Context.Service<Id, S>
+  readonly lie: Lie
   /** One in memory. */
   readonly layer: Layer.Layer<Id>
   /** The same store, each question and answer of which has a way to go. */
@@ -61,12 +95,17 @@ interface Store<Id, S> {
 
 export const rateLimits: Store<RateLimiter.RateLimiterStore, RateLimiter.RateLimiterStore["Service"]> = {
   tag: RateLimiter.RateLimiterStore,
+  // What is in the bucket of another limit looks as what is in this one.
+  lie: (answer, _, how) => damaged(answer, how),
   layer: RateLimiter.layerStoreMemory,
   through: (store, travel) => ({ ...store, tokenBucket: (options) => travel(store.tokenBucket(options)) })
 }
 
 export const circuits: Store<CircuitBreaker.CircuitBreakerStore, CircuitBreaker.CircuitBreakerStore["Service"]> = {
   tag: CircuitBreaker.CircuitBreakerStore,
+  // Here, a probe whose place nobody knows of is never given back. In a store of several machines its lease lapses.
+  lie: (answer, other, how) =>
+    Predicate.hasProperty(answer, "probe") && answer.probe === true ? answer : mixedUp(answer, other, how),
   layer: CircuitBreaker.layerStoreMemory(),
   through: (store, travel) => ({
     ...store,
@@ -77,6 +116,7 @@ export const circuits: Store<CircuitBreaker.CircuitBreakerStore, CircuitBreaker.
 
 export const answers: Store<Persistence.BackingPersistence, Persistence.BackingPersistence["Service"]> = {
   tag: Persistence.BackingPersistence,
+  lie: mixedUp,
   layer: Persistence.layerBackingMemory,
   through: (stores, travel) => ({
     make: (storeId) =>

@@ -4,16 +4,17 @@
  */
 import type { AiError, Response } from "effect/ai"
 import type * as Attempt from "../../core/call/Attempt.ts"
-import type { CallTrail } from "../../core/CallTrail.ts"
+import type { CallTrail } from "../../core/call/CallTrail.ts"
 import type { PolicyHealth } from "../../core/call/PolicyHealth.ts"
 import type { Entry } from "../faults/Script.ts"
 import type { Call, Program } from "./Program.ts"
+import type { Asked } from "./Requests.ts"
 
 export type Part = Response.PartEncoded | Response.StreamPartEncoded
 
-/** One request a model had. */
+/** One request that a policy, or the caller, made of a model. */
 export interface AttemptSeen {
-  /** In the order in which they began. */
+  /** In the order in which they began. Times are in milliseconds since the run began, whatever the wall clock says. */
   readonly number: number
   /** The call it was made for; of several that share it, the one that was first. */
   readonly call: number
@@ -23,6 +24,8 @@ export interface AttemptSeen {
   readonly model: number
   readonly method: Call["method"]
   readonly origin: Attempt.Origin
+  /** What was asked. */
+  readonly asked: Asked
   /** The deadline it was given. */
   readonly deadline: number | undefined
   /** What the policies on the way here said they allow, besides the first attempt. */
@@ -43,12 +46,17 @@ export interface AttemptSeen {
   readonly error: AiError.AiError | undefined
 }
 
-/** How a call ended; `left`: its reader had enough; `never`: not until it was interrupted for taking for ever. */
-export type Ending = "succeeded" | "failed" | "interrupted" | "left" | "died" | "never"
+/**
+ * How a call ended; `left`: its reader had enough; `never`: not until it was interrupted for taking for ever; `cut`: nor this,
+ * but others went on, and the run was over.
+ */
+export type Ending = "succeeded" | "failed" | "interrupted" | "left" | "died" | "never" | "cut"
 
 export interface CallSeen {
   readonly number: number
   readonly plan: Call
+  /** What its caller asked. */
+  readonly asked: Asked
   /** What calls have in common that may share an answer. */
   readonly key: string
   readonly startMillis: number
@@ -58,7 +66,7 @@ export interface CallSeen {
   readonly error: unknown
   readonly parts: ReadonlyArray<Part>
   readonly decisions: CallTrail["decisions"]
-  /** Attempts nobody was there for any more when it had ended. */
+  /** Attempts nobody was there for any more when it had ended, but for those that are made behind a call. */
   readonly orphans: ReadonlyArray<number>
   /** Fibers that were started for it and still ran then. */
   readonly fibers: number
@@ -69,6 +77,8 @@ export interface Trace {
   readonly program: Program
   readonly calls: ReadonlyArray<CallSeen>
   readonly attempts: ReadonlyArray<AttemptSeen>
+  /** What was asked of models and not sent: they had told the call not to, or its caller had left. */
+  readonly unsent: ReadonlyArray<AttemptSeen>
   /** Long after the last call: what was left, and how the policies were. */
   readonly settled: Left & { readonly health: ReadonlyArray<PolicyHealth> }
   /** Calls made then, of models without a fault. */

@@ -123,7 +123,7 @@ export const clauses: ReadonlyArray<Clause> = [
       Effect.gen(function* () {
         const unread = stage.provider.streamText(yield* request("contract: plain"))
         yield* stage.same(Stream.isStream(unread), true)
-        yield* Effect.sleep("20 millis")
+        yield* Effect.sleep("100 millis")
         yield* stage.same(yield* stage.tap.count, 0)
       })
   }

@@ -1,9 +1,10 @@
 /** What the laws of the {@link ProviderContract} stand on: the provider under test, its server, and how to complain. */
-import { Data, type Duration, Effect, Equal, Schema, type Scope } from "effect"
+import { type Duration, Effect, Equal, Schema, type Scope } from "effect"
 import { type AiError, IdGenerator, type LanguageModel, Prompt, type Response, Tool } from "effect/ai"
 import type { ModelProvider } from "../../core/call/ModelProvider.ts"
 import { tool } from "../ProviderScript.ts"
 import type { WireTap } from "../WireTap.ts"
+import * as ShownError from "../../core/ShownError.ts"
 
 /** The provider under test. */
 export interface Subject {
@@ -18,8 +19,6 @@ export interface Subject {
   readonly readTools?: ((body: unknown) => ToolsSeen) | undefined
   /** How soon after an interruption the connection must be closed. Default 50 ms. */
   readonly closeWithin?: Duration.Input | undefined
-  /** Names of laws that cannot be asked of this provider or server. Default: none. */
-  readonly except?: ReadonlyArray<string> | undefined
 }
 
 export const defaults = {
@@ -35,20 +34,21 @@ export interface ToolsSeen {
   readonly tools: ReadonlyArray<string>
 }
 
-/** A law that was broken. */
-export class Violation extends Data.TaggedError("Violation")<{
-  readonly law: string
+/** What was expected of an exchange, and what came. */
+export class Violation extends ShownError.DataError("Violation")<{
   readonly expected: unknown
   readonly actual: unknown
 }> {
   override get message(): string {
-    return `${this.law}: expected ${JSON.stringify(this.expected)}, got ${JSON.stringify(this.actual)}`
+    return `expected ${JSON.stringify(this.expected)}, got ${JSON.stringify(this.actual)}`
   }
 }
 
-/** One law before it has a provider. */
+/** A law. */
 export interface Clause {
+  /** What a provider does that keeps it: `"sends the system message"`. */
   readonly name: string
+  /** Checks it once. */
   readonly check: (stage: Stage) => Effect.Effect<void, Violation | AiError.AiError, Scope.Scope>
 }
 
@@ -63,8 +63,8 @@ export interface Stage {
 }
 
 /** Puts a law on its stage. */
-export const stage = (law: string, props: Pick<Stage, "subject" | "provider" | "tap">): Stage => {
-  const violation = (actual: unknown, expected: unknown) => new Violation({ law, expected, actual })
+export const stage = (props: Pick<Stage, "subject" | "provider" | "tap">): Stage => {
+  const violation = (actual: unknown, expected: unknown) => new Violation({ expected, actual })
   return {
     ...props,
     violation,

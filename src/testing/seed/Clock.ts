@@ -14,6 +14,7 @@ interface Sleeper {
 export class SeededClock implements TestClock.TestClock {
   private readonly sleepers: Array<Sleeper> = []
   private now = 0
+  private wallAhead = 0
 
   /** How many fibers sleep. */
   get asleep(): number {
@@ -32,18 +33,28 @@ export class SeededClock implements TestClock.TestClock {
     return due
   }
 
-  currentTimeMillisUnsafe(): number {
+  /** Sets the wall clock forward, or back when `millis` is negative. Sleepers and monotonic time do not notice. */
+  setWallClockBy(millis: number): void {
+    this.wallAhead += millis
+  }
+
+  /** Milliseconds that have passed in the run, whatever the wall clock says. */
+  get elapsedMillis(): number {
     return this.now
   }
+
+  currentTimeMillisUnsafe(): number {
+    return this.now + this.wallAhead
+  }
   currentTimeNanosUnsafe(): bigint {
-    return BigInt(Math.round(this.now * 1_000_000))
+    return nanos(this.now + this.wallAhead)
   }
   monotonicTimeNanosUnsafe(): bigint {
-    return this.currentTimeNanosUnsafe()
+    return nanos(this.now)
   }
-  readonly currentTimeMillis = Effect.sync(() => this.now)
+  readonly currentTimeMillis = Effect.sync(() => this.currentTimeMillisUnsafe())
   readonly currentTimeNanos = Effect.sync(() => this.currentTimeNanosUnsafe())
-  readonly monotonicTimeNanos = this.currentTimeNanos
+  readonly monotonicTimeNanos = Effect.sync(() => this.monotonicTimeNanosUnsafe())
 
   sleep(duration: Duration.Duration): Effect.Effect<void> {
     const millis = Duration.toMillis(duration)
@@ -66,9 +77,11 @@ export class SeededClock implements TestClock.TestClock {
     return this.sleep(Duration.fromInputUnsafe(duration))
   }
   setTime(timestamp: number): Effect.Effect<void> {
-    return Effect.suspend(() => this.sleep(Duration.millis(Math.max(0, timestamp - this.now))))
+    return Effect.suspend(() => this.sleep(Duration.millis(Math.max(0, timestamp - this.currentTimeMillisUnsafe()))))
   }
   withLive<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return Effect.provideService(effect, Clock.Clock, Clock.Clock.defaultValue())
   }
 }
+
+const nanos = (millis: number): bigint => BigInt(Math.round(millis * 1_000_000))

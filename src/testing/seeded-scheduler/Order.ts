@@ -4,9 +4,10 @@
  * All dispatchers of a run share one pool of what is ready. Within a dispatcher tasks keep their priorities and their
  * order, as Effect promises; between dispatchers anything goes.
  */
-import { Cause, Exit, type Fiber, Schema, type Scheduler } from "effect"
+import { Cause, Exit, type Fiber, Predicate, Schema, type Scheduler } from "effect"
 import { Chance } from "../seed/Chance.ts"
 import { SeededClock } from "../seed/Clock.ts"
+import * as ShownError from "../../core/ShownError.ts"
 
 /** A place in a run: just before a fiber's operation number `operation`, until nothing else can go on. */
 export interface Point {
@@ -19,14 +20,14 @@ export interface Point {
 }
 
 /** Nothing was ready and nothing slept, but the program had not ended. Run the seed again to see it again. */
-export class Deadlock extends Schema.TaggedError<Deadlock>()("Deadlock", { seed: Schema.Int, steps: Schema.Int }) {
+export class Deadlock extends ShownError.TaggedError<Deadlock>()("Deadlock", { seed: Schema.Int, steps: Schema.Int }) {
   override get message(): string {
     return `deadlock after ${this.steps} steps with seed ${this.seed}`
   }
 }
 
 /** The program went on for longer than it may. */
-export class Endless extends Schema.TaggedError<Endless>()("Endless", { seed: Schema.Int, steps: Schema.Int }) {
+export class Endless extends ShownError.TaggedError<Endless>()("Endless", { seed: Schema.Int, steps: Schema.Int }) {
   override get message(): string {
     return `no end after ${this.steps} steps with seed ${this.seed}`
   }
@@ -95,6 +96,7 @@ export class SeededOrder implements Scheduler.Scheduler {
   shouldYield(fiber: Fiber.Fiber<unknown, unknown>): boolean {
     const { preempt } = this.settings
     this.operationCount++
+    if (isEndingUnstarted(fiber)) return false
     if (preempt !== undefined) {
       if (!this.isAt(preempt, fiber.id) && fiber.currentOpCount < longTurn) return false
     } else if (--this.untilPreemption > 0 && fiber.currentOpCount < longTurn) return false
@@ -122,13 +124,18 @@ export class SeededOrder implements Scheduler.Scheduler {
     return this.steps + this.operationCount >= this.settings.maxSteps
   }
 
-  /** Takes turns until `done` gives something, or nothing can go on. Then, what is ready goes on until it waits. */
-  run<A>(done: () => A | undefined): A | Exit.Exit<never, Deadlock | Endless> {
+  /**
+   * Takes turns until `done` gives something, or nothing can go on. Then, what is ready goes on until it waits. Pauses before
+   * each turn, for whoever lets something else happen then: that counts as a step, too.
+   */
+  *turns<A>(done: () => A | undefined): Generator<void, A | Exit.Exit<never, Deadlock | Endless>, boolean> {
     const { seed } = this.settings
     try {
-      for (let result = done(); ; result = done()) {
+      for (;;) {
+        if (yield) this.settings.onStep?.()
+        const result = done()
         if (result !== undefined) {
-          this.settle()
+          yield* this.settle()
           return result
         }
         if (this.isTooLong) return Exit.fail(new Endless({ seed, steps: this.steps }))
@@ -141,10 +148,11 @@ export class SeededOrder implements Scheduler.Scheduler {
     }
   }
 
-  private settle(): void {
+  private *settle(): Generator<void, void, boolean> {
     for (let [first] = this.ready; first !== undefined && !this.isTooLong; [first] = this.ready) {
       const task = this.takeFrom(first)
       if (task !== undefined) this.turn(task)
+      if (yield) this.settings.onStep?.()
     }
   }
 
@@ -215,6 +223,15 @@ export class SeededOrder implements Scheduler.Scheduler {
     this.otherDigest = Math.imul(this.otherDigest + decision, 0x85ebca6b) ^ (this.otherDigest >>> 13)
   }
 }
+
+/**
+ * Whether a fiber may be at the first step after an interruption. If it was interrupted before it had started, and put off now,
+ * Effect would start it after all; Effect's own scheduler puts nobody off at a first step.
+ */
+const isEndingUnstarted = (fiber: Fiber.Fiber<unknown, unknown>): boolean =>
+  fiber.currentOpCount === 1 &&
+  Predicate.hasProperty(fiber, "_interruptedCause") &&
+  fiber._interruptedCause !== undefined
 
 class Dispatcher implements Scheduler.SchedulerDispatcher {
   readonly number: number

@@ -4,8 +4,9 @@
  * Pure functions of plain data. Nothing here knows how a supervisor works.
  */
 import type { JobEvent, JobState } from "../../core/JobEvent.ts"
-import { type Job, jobsOf, planned } from "./Generate.ts"
-import type { Ending, Note, Trace } from "./Trace.ts"
+import { type Job, jobsOf, planned } from "./Program.ts"
+import type { Ending } from "../laws/Ending.ts"
+import type { Note, Trace } from "./Trace.ts"
 
 /** A moment of a run. */
 export interface Moment {
@@ -30,6 +31,8 @@ export interface Stop extends Moment {
   readonly kind: "cancelled" | "timed out"
   /** What only a job that never started may take for a reason. */
   readonly onlyWhileWaiting?: boolean
+  /** Who drains, if that is why: the jobs it is made in are not interrupted for it. */
+  readonly drainedBy?: string
 }
 
 /** Somebody who runs a job and waits. */
@@ -52,6 +55,7 @@ export interface Run {
 export interface Wait {
   readonly from: number
   readonly to: number
+  readonly isGivenUp: boolean
   readonly callName: string | undefined
   readonly call: JobHistory | undefined
 }
@@ -67,11 +71,18 @@ export interface JobHistory {
   readonly runs: ReadonlyArray<Run>
   /** Since when it goes on without them, because somebody submitted it. */
   readonly submitted: Moment | undefined
+  /** The job that submitted it, if one did; and when whoever did had its handle. */
+  readonly submitter: JobHistory | undefined
+  readonly handed: Moment | undefined
   readonly changes: ReadonlyArray<Change>
   readonly began: ReadonlyArray<Moment>
-  readonly ended: ReadonlyArray<Moment & { readonly how: Ending }>
+  readonly ended: ReadonlyArray<Moment>
+  /** How its work ended, by its own word. */
+  readonly worked: ReadonlyArray<Moment & { readonly how: Ending }>
   /** Between which notes it waited for other jobs or for room; open at the end when it still does. */
   readonly waits: ReadonlyArray<Wait>
+  /** When it was seen to be held back, and to be no longer. */
+  readonly holds: ReadonlyArray<Moment & { readonly isHeld: boolean }>
   /** What was done to it, or to all jobs, that makes it end early. */
   readonly stops: ReadonlyArray<Stop>
   /** Its terminal state. */
@@ -81,6 +92,7 @@ export interface JobHistory {
 export interface History {
   readonly trace: Trace
   readonly jobs: ReadonlyMap<string, JobHistory>
+  readonly jobsById: ReadonlyMap<string, JobHistory>
   readonly moments: ReadonlyArray<Moment>
   /** What the reader that was there from the start was told, as far as it was told all. */
   readonly events: ReadonlyArray<JobEvent>
@@ -97,6 +109,7 @@ export const historyOf = (trace: Trace): History => {
   const events: Array<JobEvent> = []
   const runs: Array<Called> = []
   const leaves = new Map<string, Moment>()
+  const submitters = new Map<string, string>()
   let look = 0
   for (const [index, note] of trace.notes.entries()) {
     const moment = { index, at: note.at, look }
@@ -115,6 +128,7 @@ export const historyOf = (trace: Trace): History => {
     if (known === undefined) jobs.set(note.job, job)
     record(job, note, moment)
     if (note._tag === "RunCalled") runs.push({ name: note.job, plan, by: note.by, called: moment })
+    if (note._tag === "SubmitCalled") submitters.set(note.job, note.by)
     if (note._tag === "LeaveCalled") leaves.set(note.job, moment)
     if (note._tag === "RunReturned") for (const run of runs) if (run.name === note.job) run.returned ??= moment
     if (note._tag === "Joined")
@@ -124,14 +138,18 @@ export const historyOf = (trace: Trace): History => {
   for (const [name, job] of jobs) {
     if (job.changes.length === 0) jobs.delete(name)
     if (job.parentId !== undefined) job.parent = byId.get(job.parentId)
-    job.stops.push(...everywhere, ...timeoutOf(job, moments))
+    job.submitter = jobs.get(submitters.get(name) ?? "")
     job.waits = job.waits.map((wait) => ({ ...wait, call: jobs.get(wait.callName ?? "") }))
+  }
+  for (const job of jobs.values()) {
+    const others = everywhere.filter(({ drainedBy }) => drainedBy === undefined || !isWithin(jobs.get(drainedBy), job))
+    job.stops.push(...others, ...timeoutOf(job, moments))
   }
   for (const run of runs) {
     const left = leaves.get(run.name)
     for (const job of jobs.values()) if (isRunOf(run, job, jobs)) job.runs.push(runOf(run, left, job, jobs))
   }
-  return { trace, jobs, moments, events }
+  return { trace, jobs, jobsById: byId, moments, events }
 }
 
 /** A call of `run`, before it is known which job it got. */
@@ -164,24 +182,31 @@ const unknown = (name: string, plan: Job): Open<JobHistory> => ({
   parent: undefined,
   runs: [],
   submitted: undefined,
+  submitter: undefined,
+  handed: undefined,
   changes: [],
   began: [],
   ended: [],
+  worked: [],
   waits: [],
+  holds: [],
   stops: [],
   end: undefined
 })
 
 const record = (job: Open<JobHistory>, note: Note, moment: Moment): void => {
   if (note._tag === "SubmitCalled") job.submitted ??= moment
+  if (note._tag === "Submitted") job.handed ??= moment
   if (note._tag === "Began") job.began.push(moment)
-  if (note._tag === "Ended") job.ended.push({ ...moment, how: note.how })
+  if (note._tag === "Ended") job.ended.push(moment)
+  if (note._tag === "Worked") job.worked.push({ ...moment, how: note.how })
+  if (note._tag === "Held") job.holds.push({ ...moment, isHeld: note.isHeld })
   if (note._tag === "CancelCalled") job.stops.push({ ...moment, kind: "cancelled" })
   if (note._tag === "WaitBegan")
-    job.waits.push({ from: moment.index, to: Infinity, callName: note.call, call: undefined })
+    job.waits.push({ from: moment.index, to: Infinity, isGivenUp: false, callName: note.call, call: undefined })
   if (note._tag === "WaitEnded") {
     const last = job.waits.pop()
-    if (last !== undefined) job.waits.push({ ...last, to: moment.index })
+    if (last !== undefined) job.waits.push({ ...last, to: moment.index, isGivenUp: note.isGivenUp })
   }
   if (note._tag === "State") {
     const { id, parentId, reasons, startedAt, state, why } = note
@@ -197,7 +222,7 @@ const record = (job: Open<JobHistory>, note: Note, moment: Moment): void => {
 }
 
 const timeoutOf = ({ changes, plan: { timeout } }: JobHistory, moments: ReadonlyArray<Moment>): ReadonlyArray<Stop> => {
-  const startedAt = changes.find(({ state }) => state === "running")?.startedAt
+  const startedAt = changes.find(({ state }) => state === "running")?.at
   if (timeout === undefined || startedAt === undefined) return []
   const due = moments.find(({ at }) => at >= startedAt + timeout)
   return due === undefined ? [] : [{ ...due, kind: "timed out" }]
@@ -210,8 +235,16 @@ const stopsForAll = (note: Note, moment: Moment): ReadonlyArray<Stop> => {
   if (note._tag !== "DrainCalled") return []
   return [
     { ...moment, kind: "cancelled", onlyWhileWaiting: true },
-    { ...moment, at: moment.at + note.deadline, kind: "cancelled" }
+    { ...moment, at: moment.at + note.deadline, kind: "cancelled", drainedBy: note.by }
   ]
+}
+
+/** When what an event tells happened, whatever the wall clock said: its own date only where nobody saw it happen. */
+export const timeOf = ({ jobsById }: History, { _tag, atMillis, jobId }: JobEvent): number => {
+  const state = _tag === "JobSubmitted" ? "pending" : _tag === "JobStarted" ? "running" : undefined
+  const changes = jobsById.get(jobId)?.changes ?? []
+  const change = changes.find((each) => (state === undefined ? isTerminal(each.state) : each.state === state))
+  return change?.at ?? atMillis
 }
 
 export const isTerminal = (state: JobState): boolean => state !== "pending" && state !== "running"
@@ -220,9 +253,15 @@ export const isTerminal = (state: JobState): boolean => state !== "pending" && s
 export const stateAt = (job: JobHistory, index: number): JobState | undefined =>
   job.changes.findLast((change) => change.index < index)?.state
 
+/** True when the job said just before a note that it was held back. */
+export const isHeldAt = (job: JobHistory, index: number): boolean =>
+  job.holds.findLast((hold) => hold.index < index)?.isHeld === true
+
 /** True when the job's work ran just before a note. */
-export const isWorkingAt = (job: JobHistory, index: number): boolean =>
-  job.began.filter((moment) => moment.index < index).length > job.ended.filter((moment) => moment.index < index).length
+export const isWorkingAt = ({ began, ended, worked }: JobHistory, index: number): boolean => {
+  const before = (moments: ReadonlyArray<Moment>) => moments.filter((moment) => moment.index < index).length
+  return before(began) > Math.min(before(ended), before(worked))
+}
 
 /** True when the job waited for another one, or for room, just before a note. */
 export const isWaitingAt = (job: JobHistory, index: number): boolean =>
@@ -234,78 +273,3 @@ export const isWithin = (job: JobHistory | undefined, owner: JobHistory): boolea
 
 /** True for one time of what a periodic job repeats. */
 export const isRound = ({ parent, plan }: JobHistory): boolean => plan.kind === "periodic" && parent?.plan === plan
-
-/** The reasons a job had to end early, up to a moment. */
-export const stopsBefore = (
-  job: JobHistory,
-  moment: Moment,
-  asked: ReadonlyArray<JobHistory> = []
-): ReadonlyArray<Stop["kind"]> => {
-  // A job may run one that waits for it.
-  if (asked.includes(job)) return []
-  const now = [...asked, job]
-  const own = job.stops.filter(
-    (stop) =>
-      stop.index < moment.index &&
-      stop.at <= moment.at &&
-      (stop.onlyWhileWaiting !== true || !job.changes.some(({ state }) => state === "running"))
-  )
-  const { parent, parentId } = job
-  // An owner that came and went within one turn may not have been seen.
-  const fromParent =
-    parentId !== undefined &&
-    (parent === undefined ||
-      parent.ended.some(({ index }) => index < moment.index) ||
-      stopsBefore(parent, moment, now).length > 0)
-  const fromNextRound = isRound(job) && job.plan.every?.overlap === "cancel previous"
-  const isStopped = fromParent || fromNextRound || isLeftBefore(job, moment, now)
-  return [...own.map(({ kind }) => kind), ...(isStopped ? ["cancelled" as const] : [])]
-}
-
-/** Whether all who run a job may have left it, up to a moment: none is sure to have been there first, and to have stayed. */
-const isLeftBefore = (
-  { parent, runs, submitted }: JobHistory,
-  moment: Moment,
-  asked: ReadonlyArray<JobHistory>
-): boolean => {
-  const gone = runs.flatMap((run) => {
-    if (run.left !== undefined && run.left.index < moment.index) return [run.left]
-    const { caller } = run
-    const mayBeGone = caller !== undefined && caller !== parent && stopsBefore(caller, moment, asked).length > 0
-    return mayBeGone || (caller === undefined && !run.by.startsWith("client ")) ? [run.called] : []
-  })
-  const first = Math.min(...gone.map(({ index }) => index))
-  const isSure = (since: Moment | undefined) => since !== undefined && since.index < first
-  const isHeld = ({ by, joined, left, returned }: Run) =>
-    by.startsWith("client ") && isSure(joined) && left === undefined && !(returned && returned.index < moment.index)
-  return gone.length > 0 && !isSure(submitted) && !runs.some(isHeld)
-}
-
-/**
- * True when the job had lent its slot for sure: it waited for a job, or for a call that did. One that was asked to end
- * meanwhile may do so with its slot.
- */
-export const isLendingAt = (job: JobHistory, moment: Moment, asked: ReadonlyArray<JobHistory> = []): boolean =>
-  !asked.includes(job) &&
-  stopsBefore(job, moment).length === 0 &&
-  job.waits.some(({ call, callName, from, to }) => {
-    if (from >= moment.index || moment.index > to) return false
-    return callName === undefined || (call !== undefined && isLendingAt(call, moment, [...asked, job]))
-  })
-
-/** The terminal states a job may have come to, given how its work ended and why it may have been stopped. */
-export const mayEndAs = (job: JobHistory, end: Moment): ReadonlySet<JobState> => {
-  const states = new Set<JobState>()
-  for (const kind of stopsBefore(job, end)) states.add(kind === "cancelled" ? "cancelled" : "failed")
-  if (job.plan.kind === "periodic") {
-    // What repeats the work comes to its own end when nothing is accepted any more.
-    if (!isRound(job)) return states.add("completed")
-  }
-  const last = job.ended.at(-1)
-  if (last === undefined) return states
-  const { end: plannedEnd, finalizer } = job.plan
-  if (last.how === "success") states.add(finalizer === "die" ? "failed" : "completed")
-  else if (last.how !== "interrupt") states.add("failed")
-  else if (plannedEnd === "interrupt") states.add(finalizer === "die" ? "failed" : "cancelled")
-  return states
-}

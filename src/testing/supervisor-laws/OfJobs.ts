@@ -1,20 +1,10 @@
 /**
  * The promises about jobs as they run: their states, the end of everything, limits, stopping and waiting.
  */
-import { hanging, type Law, some, somebodyWaits } from "./Law.ts"
-import {
-  type History,
-  isLendingAt,
-  isRound,
-  isTerminal,
-  isWaitingAt,
-  isWithin,
-  isWorkingAt,
-  type JobHistory,
-  mayEndAs,
-  stateAt,
-  stopsBefore
-} from "./History.ts"
+import { count, hanging, type Law, overdue, some, somebodyWaits } from "./Law.ts"
+import { mayEndAs } from "./EarlyEnds.ts"
+import { type History, isRound, isTerminal, isWorkingAt, type JobHistory, stateAt } from "./History.ts"
+import { idleSlots } from "./OfSlots.ts"
 import { hookLimit, type Note, type Trace } from "./Trace.ts"
 
 /**
@@ -47,6 +37,9 @@ export const oneTerminalState: Law = {
         ]
       })
       .concat(
+        trace.notes.flatMap((note) =>
+          note._tag === "Refused" && note.why === "die" ? [`submitting ${note.job} died`] : []
+        ),
         trace.notes.flatMap((note, index) =>
           note._tag === "Counted" && trace.program.limits.retain > 10 ? miscounted(jobs, note, index) : []
         ),
@@ -64,8 +57,8 @@ const miscounted = (
     const state = job.plan.kind === "periodic" ? undefined : stateAt(job, index)
     if (state !== undefined) seen[state] = (seen[state] ?? 0) + 1
   }
-  return Object.entries(counts).flatMap(([state, count]) =>
-    seen[state] === count ? [] : [`${count} jobs were counted as ${state}, but ${seen[state]} are`]
+  return Object.entries(counts).flatMap(([state, number]) =>
+    seen[state] === number ? [] : [`${state}: ${count(number, "job")} counted, ${seen[state]} in truth`]
   )
 }
 
@@ -73,7 +66,8 @@ const miscounted = (
 export const closingEndsEverything: Law = {
   name: "closingEndsEverything",
   breaches: ({ jobs, trace }) => {
-    const { left, notes } = trace
+    const { defect, left, notes } = trace
+    if (defect !== undefined) return [`the supervisor could not be asked: ${defect}`]
     const closed = notes.findIndex(({ _tag }) => _tag === "CloseReturned")
     if (closed < 0) return trace.ending === "success" ? ["closing was passed over"] : hanging(trace, "CloseCalled", [])
     return [
@@ -82,54 +76,13 @@ export const closingEndsEverything: Law = {
         ...(job.began.some(({ index }) => index > closed) ? [`${job.name} began when the supervisor had closed`] : []),
         ...(job.end === undefined ? [`${job.name} never ended`] : [])
       ]),
-      ...(trace.ending === "success" && left.fibers !== 0 ? [`${left.fibers} fibers were left`] : []),
-      ...(trace.ending === "success" && left.sleepers !== 0 ? [`${left.sleepers} timers were left`] : []),
+      ...(trace.ending === "success" && left.fibers !== 0 ? [`${count(left.fibers, "fiber")} did not end`] : []),
+      ...(trace.ending === "success" && left.sleepers !== 0
+        ? [`${count(left.sleepers, "timer")} did not end: stop what was started in the supervisor's scope`]
+        : []),
       ...(trace.ending === "success" || somebodyWaits(trace) ? [] : [`after closing: ${trace.ending}`])
     ]
   }
-}
-
-/**
- * Running never exceeds the limit, globally and per key, not even for one scheduler step; and of the rounds of a periodic
- * job one at most.
- */
-export const neverMoreThanTheLimit: Law = {
-  name: "neverMoreThanTheLimit",
-  breaches: (history) => {
-    const { jobs, trace } = history
-    const { concurrency, keyConcurrency = Infinity } = trace.program.limits
-    const rounds = Array.from(jobs.values()).filter(({ plan }) => plan.kind === "periodic")
-    return trace.notes.flatMap((note, index) => {
-      if (note._tag !== "Began" && note._tag !== "Counted" && note._tag !== "WaitEnded") return []
-      const running = Array.from(jobs.values()).filter((job) => holdsSlot(history, job, index + 1))
-      const keys = new Map<string, number>()
-      for (const { plan } of running) if (plan.key !== undefined) keys.set(plan.key, (keys.get(plan.key) ?? 0) + 1)
-      return [
-        ...(running.length > concurrency ? [`${some(running.map(({ name }) => name))} ran at once`] : []),
-        ...Array.from(keys).flatMap(([key, count]) =>
-          count > keyConcurrency ? [`${count} jobs of ${key} ran at once`] : []
-        ),
-        ...(note._tag === "Began" ? overlapping(rounds, index + 1) : [])
-      ]
-    })
-  }
-}
-
-/** The rounds of a periodic job of which two run at once. */
-const overlapping = (rounds: ReadonlyArray<JobHistory>, index: number): ReadonlyArray<string> => {
-  const working = rounds.filter((job) => isWorkingAt(job, index))
-  const owners = new Set(working.map(({ parentId }) => parentId))
-  return owners.size === working.length ? [] : [`rounds ran at once: ${some(working.map(({ name }) => name))}`]
-}
-
-// A job that was asked to end while it waited goes on without a slot.
-const holdsSlot = ({ moments }: History, job: JobHistory, index: number): boolean => {
-  if (job.plan.kind !== undefined) return false
-  if (stateAt(job, index) !== "running" && !isWorkingAt(job, index)) return false
-  if (isWaitingAt(job, index)) return false
-  const moment = moments[index - 1]
-  const hasWaited = job.waits.some(({ from }) => from < index)
-  return moment === undefined || !hasWaited || stopsBefore(job, moment).length === 0
 }
 
 /** A timeout or a cancel interrupts and waits; the permit is released only when the work has ended, and then it is. */
@@ -140,17 +93,17 @@ export const stopsWaitForTheWork: Law = {
     return [
       ...hanging(trace, "CancelCalled", ["CancelReturned", "Left"]),
       ...hanging(trace, "LeaveCalled", ["Left"]),
+      ...overdue(trace, "CancelCalled", ["CancelReturned", "Left"], () => graceMillis),
+      ...overdue(trace, "LeaveCalled", ["Left"], () => graceMillis),
       ...Array.from(jobs.values()).flatMap(tooEarlyOrLate(trace)),
       ...trace.notes.flatMap((note, index) => {
         if (note._tag === "TimePassed") return trace.isLate ? [] : idleSlots(history, index)
         if (note._tag === "Left") return leftBehind(trace, jobs.get(note.job), index)
         if (note._tag !== "CancelReturned") return []
         const job = jobs.get(note.job)
-        const by = jobs.get(note.by)
-        // A job that came and went within one turn may not have been seen, nor whose it was.
-        const isUnknown = by === undefined ? !note.by.startsWith("client ") : by.parentId !== undefined && !by.parent
-        if (job === undefined || isUnknown || isWithin(by, job)) return []
+        if (job === undefined || mayBeWithin(jobs, note.by, job)) return []
         return [
+          ...(isReturnedLate(trace, job, index) ? [`cancelling ${job.name} returned long after it had ended`] : []),
           ...(isTerminal(note.state) ? [] : [`cancelling ${job.name} returned while it was ${note.state}`]),
           ...(isWorkingAt(job, index) ? [`cancelling ${job.name} returned before its work had ended`] : []),
           ...(job.end?.state === note.state ? [] : [`cancelling ${job.name} said ${note.state}, not ${job.end?.state}`])
@@ -158,6 +111,25 @@ export const stopsWaitForTheWork: Law = {
       })
     ]
   }
+}
+
+/** Whether somebody is a job, or one that it owns. What came and went within one turn may not have been seen, nor whose it was. */
+const mayBeWithin = (jobs: History["jobs"], by: string, job: JobHistory): boolean => {
+  if (by.startsWith("client ")) return false
+  for (let each = jobs.get(by); each !== undefined; each = each.parent) {
+    if (each === job || (each.parentId !== undefined && each.parent === undefined)) return true
+  }
+  return !jobs.has(by)
+}
+
+/** Whether time passed between the end of a job that somebody cancelled, and the answer. */
+const isReturnedLate = ({ isLate, notes }: Trace, { end }: JobHistory, index: number): boolean => {
+  const answer = notes[index]
+  if (isLate || end === undefined || answer?._tag !== "CancelReturned") return false
+  const called = notes.findLast(
+    (note, at) => at < index && note._tag === "CancelCalled" && note.job === answer.job && note.by === answer.by
+  )
+  return called !== undefined && answer.at > Math.max(called.at, end.at)
 }
 
 /** Says when the last of those who run a job has left it, and it has not ended. */
@@ -175,32 +147,29 @@ const graceMillis = 8 * hookLimit
 const tooEarlyOrLate =
   (trace: Trace) =>
   (job: JobHistory): ReadonlyArray<string> => {
-    const { end, name, plan } = job
+    const { changes, end, name, plan, worked } = job
     const { kind, timeout } = plan
-    if (end === undefined || timeout === undefined || end.startedAt === undefined) return []
+    const started = changes.find(({ state }) => state === "running")
+    if (end === undefined || timeout === undefined || started === undefined) return []
     // The limit is that of the rounds, not of what begins them.
     if (kind === "periodic" && !isRound(job)) return []
-    const took = end.at - end.startedAt
+    const took = end.at - started.at
+    const working = (worked.at(-1)?.at ?? started.at) - started.at
+    const delay = delayOf(plan)
     return [
+      ...(!trace.isLate && delay !== undefined && working > timeout + delay
+        ? [`${name} went on for ${working} ms with a timeout of ${timeout} ms`]
+        : []),
       ...(end.why === "TimedOut" && took < timeout ? [`${name} timed out after ${took} of ${timeout}`] : []),
       ...(!trace.isLate && took > timeout + graceMillis ? [`${name} took ${took} with a timeout of ${timeout}`] : [])
     ]
   }
 
-const idleSlots = (history: History, index: number): ReadonlyArray<string> => {
-  const { concurrency, keyConcurrency = concurrency } = history.trace.program.limits
-  const moment = history.moments[index]
-  if (moment === undefined) return []
-  const jobs = Array.from(history.jobs.values()).filter(({ plan }) => plan.kind === undefined)
-  const busy = jobs.filter((job) => stateAt(job, index) === "running" && !isLendingAt(job, moment))
-  if (busy.length >= concurrency) return []
-  return jobs.flatMap((job) =>
-    stateAt(job, index) === "pending" &&
-    (job.plan.key === undefined || busy.filter(({ plan }) => plan.key === job.plan.key).length < keyConcurrency)
-      ? [`${job.name} waited although a slot was free`]
-      : []
-  )
-}
+/** For how long work cannot be stopped, in milliseconds; nothing where that depends on others. */
+const delayOf = ({ work }: JobHistory["plan"]): number | undefined =>
+  work.every(({ do: what }) => what === "sleep" || what === "block" || what === "report" || what === "submit")
+    ? Math.max(0, ...work.map((piece) => (piece.do === "block" ? piece.millis : 0)))
+    : undefined
 
 /**
  * Giving up waiting never touches the job, and waiting never hangs. What a waiter gets is what became of the job.
@@ -209,6 +178,9 @@ export const waitingTouchesNothing: Law = {
   name: "waitingTouchesNothing",
   breaches: ({ jobs, moments, trace }) => [
     ...hanging(trace, "WaitCalled", ["WaitReturned", "GaveUp", "Left"]),
+    ...overdue(trace, "WaitCalled", ["WaitReturned", "GaveUp", "Left"], (note) =>
+      note._tag === "WaitCalled" ? note.limit : undefined
+    ),
     ...trace.notes.flatMap((note, index) => {
       const job = "job" in note ? (jobs.get(note.job) ?? joinedBy(jobs, note, trace)) : undefined
       if (job === undefined) return []
@@ -216,7 +188,7 @@ export const waitingTouchesNothing: Law = {
       switch (note._tag) {
         case "RunReturned":
         case "WaitReturned": {
-          if (note.how === "WaitsForItself" && note.by === name) return []
+          if (note.how === "WaitsForItself" && mayBeWithin(jobs, note.by, job)) return []
           if (note.how === "Expired" && (isJoined(trace, name) || note.job !== name)) return []
           // The result of a call that came and went within one turn was dropped before anybody looked.
           if (end?.why === "Expired") return []
@@ -232,6 +204,9 @@ export const waitingTouchesNothing: Law = {
           const limit = limitOf(trace.notes[called?.index ?? -1])
           return [
             ...(called === undefined || note.at - called.at < limit ? [`gave up on ${name} before its limit`] : []),
+            ...(!trace.isLate && called !== undefined && note.at - called.at > limit
+              ? [`giving up on ${name} took ${note.at - called.at} ms with a limit of ${limit} ms`]
+              : []),
             ...(!trace.isLate && end !== undefined && end.at < note.at ? [`gave up on ${name}, which had ended`] : [])
           ]
         }
@@ -243,7 +218,10 @@ export const waitingTouchesNothing: Law = {
         }
         case "Found":
           if (note.how === "success") return []
-          return note.how === "Expired" && end !== undefined && end.look <= (moments[index]?.look ?? 0)
+          // An id that the supervisor did not give out is unknown to it once its record is dropped.
+          return note.how === (job.plan.idempotencyKey === undefined ? "Expired" : "NotFound") &&
+            end !== undefined &&
+            end.look <= (moments[index]?.look ?? 0)
             ? []
             : [`finding ${name} gave ${note.how}`]
         default:

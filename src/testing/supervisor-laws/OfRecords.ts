@@ -3,11 +3,21 @@
  */
 import type { EventsMissed, JobEvent } from "../../core/JobEvent.ts"
 import { hanging, type Law, some } from "./Law.ts"
-import { type History, isLendingAt, isTerminal, type JobHistory, type Moment, stateAt, stopsBefore } from "./History.ts"
+import { isLendingAt, stopsBefore } from "./EarlyEnds.ts"
+import {
+  type History,
+  isHeldAt,
+  isRound,
+  isTerminal,
+  isWithin,
+  type JobHistory,
+  type Moment,
+  stateAt
+} from "./History.ts"
 import { interruptLimit, type Note, type Trace } from "./Trace.ts"
 
 /**
- * Every event has the next sequence number; "after N" gives exactly N+1, N+2, …; a slow reader is told about its gap.
+ * Every event has the next sequence number, and the next among those of its job; "after N" gives exactly N+1, N+2, …; a slow reader is told about its gap.
  * Of a job's progress, the last is never lost.
  */
 export const eventsHaveNoGaps: Law = {
@@ -17,13 +27,23 @@ export const eventsHaveNoGaps: Law = {
     const { eventHistory } = trace.program.limits
     const last = Math.max(0, ...trace.notes.map((note) => (note._tag === "Read" ? lastOf(note.event) : 0)))
     const next = new Map<number, number>()
+    // Readers that have nothing yet and began behind a position that no event is known to have had by then.
+    const ahead = new Map<number, number>()
+    let known = 0
     const gaps = trace.notes.flatMap((note) => {
-      if (note._tag === "ReaderBegan") next.set(note.reader, note.after + 1)
+      if (note._tag === "ReaderBegan") {
+        next.set(note.reader, note.after + 1)
+        if (note.after > known) ahead.set(note.reader, note.after)
+      }
       if (note._tag !== "Read") return []
       const { event, reader } = note
       const expected = next.get(reader)
       const first = event._tag === "EventsMissed" ? event.from : event.sequence
       next.set(reader, lastOf(event) + 1)
+      known = Math.max(known, lastOf(event))
+      const after = ahead.get(reader)
+      ahead.delete(reader)
+      if (after !== undefined && first === 1 && (event._tag !== "EventsMissed" || event.to < after)) return []
       return [
         ...(first === expected ? [] : [`reader ${reader} got event ${first} instead of ${expected}`]),
         ...(event._tag === "EventsMissed" && (event.to < event.from || event.to > last - eventHistory)
@@ -32,8 +52,14 @@ export const eventsHaveNoGaps: Law = {
       ]
     })
     const isComplete = trace.ending === "success" && last <= eventHistory
+    const numbers = new Map<string, number>()
+    const misnumbered = history.events.flatMap(({ jobId, jobName, jobSequence }) => {
+      const expected = (numbers.get(jobId) ?? 0) + 1
+      numbers.set(jobId, expected)
+      return jobSequence === expected ? [] : [`event ${expected} of ${jobName} has the number ${jobSequence}`]
+    })
     const told = isComplete ? Array.from(jobs.values()).flatMap(mistold(history)) : []
-    return [...gaps, ...told, ...trace.notes.flatMap(lostProgress(jobs, trace))]
+    return [...gaps, ...misnumbered, ...told, ...trace.notes.flatMap(lostProgress(jobs, trace))]
   }
 }
 
@@ -69,7 +95,15 @@ const lostProgress =
   }
 
 /** Events that are no change of state. */
-const asides = new Set<JobEvent["_tag"]>(["JobRetrying", "RoundSkipped", "FailureHookFailed"])
+const asides = new Set<JobEvent["_tag"]>([
+  "JobProgressed",
+  "JobPaused",
+  "JobResumed",
+  "JobRetrying",
+  "RoundSkipped",
+  "FailureHookFailed",
+  "FailureLogFailed"
+])
 
 const tags = {
   pending: "JobSubmitted",
@@ -82,7 +116,10 @@ const tags = {
 const eventsOf = ({ events }: History, id: string): ReadonlyArray<JobEvent["_tag"]> =>
   events.flatMap((event) => (event.jobId === id ? [event._tag] : []))
 
-/** No failure is silent: recorded, counted, logged once, handed to the hook once. A hook that fails is itself recorded. */
+/**
+ * No failure is silent: recorded, counted, logged once, handed to the hook once. A hook or a logger that fails is itself
+ * recorded, and keeps no other logger from its turn.
+ */
 export const noFailureIsSilent: Law = {
   name: "noFailureIsSilent",
   breaches: (history) => {
@@ -98,23 +135,34 @@ export const noFailureIsSilent: Law = {
       const right = isFailure && plan.kind !== "call" ? 1 : 0
       const { hook } = trace.program
       const hookLogged = count(name, "the failure hook failed")
-      const hookFails = (hook === "die" || hook === "hang") && !trace.isLate ? hooked : trace.isLate ? hookLogged : 0
-      const hookTold = eventsOf(history, id).filter((tag) => tag === "FailureHookFailed").length
+      const hookFails =
+        (hook === "die" || hook === "throw" || hook === "hang") && !trace.isLate
+          ? hooked
+          : trace.isLate
+            ? hookLogged
+            : 0
+      const told = (event: JobEvent["_tag"]) => eventsOf(history, id).filter((tag) => tag === event).length
+      const hookTold = told("FailureHookFailed")
+      const unheard = trace.program.logger === "throw" ? logged + hookLogged : 0
+      const unheardTold = told("FailureLogFailed")
       return [
         ...(logged === right ? [] : [`${name} was ${end.state} and logged ${logged} times`]),
         ...(hooked === right || (trace.isLate && hooked < right)
           ? []
           : [`${name} was ${end.state} and handed to the hook ${hooked} times`]),
         ...(hookLogged === hookFails ? [] : [`the hook failed for ${name} and that was logged ${hookLogged} times`]),
-        ...(hookTold === hookFails || !knowsAllEvents ? [] : [`the hook failed for ${name}, with ${hookTold} events`])
+        ...(hookTold === hookFails || !knowsAllEvents ? [] : [`the hook failed for ${name}, with ${hookTold} events`]),
+        ...(unheardTold === unheard || !knowsAllEvents
+          ? []
+          : [`a logger threw ${unheard} times for ${name}, with ${unheardTold} events`])
       ]
     })
   }
 }
 
 /**
- * After a drain began nothing new starts; it returns by its deadline; its report accounts for every job by name,
- * including any that could not be interrupted.
+ * After a drain began nothing starts but children of jobs that run; it returns by its deadline; its report accounts for
+ * every job by name, including any that could not be interrupted.
  */
 export const drainAccountsForAll: Law = {
   name: "drainAccountsForAll",
@@ -126,15 +174,20 @@ export const drainAccountsForAll: Law = {
       ...notes.flatMap((note, index) => {
         if (note._tag !== "DrainCalled") return []
         const sure = notes.findIndex(
-          (each, at) => at > index && (each._tag === "TimePassed" || isReturn(each, note.by))
+          (each, at) => at > index && (each._tag === "TimePassed" || isReturn(each, note.by) || isLeft(each, note.by))
         )
-        if (sure < 0 || trace.isLate) return []
+        const first = notes[sure]
+        // A job may be interrupted before it comes to drain.
+        if (first === undefined || isLeft(first, note.by) || trace.isLate) return []
         const looks = moments[sure]?.look ?? 0
         return [
           ...all
-            .filter((job) => job.changes.some((change) => change.state === "running" && change.look > looks))
-            .filter((job) => (job.changes[0]?.index ?? 0) < index)
+            .filter((job) => (job.changes[0]?.index ?? 0) < index && mayNotStartAfter(job, looks))
             .map(({ name }) => `${name} started after the drain had begun`),
+          ...goOn(all, notes, sure),
+          ...all
+            .filter((job) => isRound(job) && (job.changes[0]?.look ?? 0) > looks)
+            .map(({ name }) => `a round, ${name}, began after the drain had begun`),
           ...notes.flatMap((each, at) => {
             const isClient = each._tag === "Submitted" && !jobs.has(each.by)
             const called = notes.findLastIndex((call, before) => before < at && isSubmitOf(call, each))
@@ -168,7 +221,8 @@ export const drainAccountsForAll: Law = {
           ...all.flatMap((job) => {
             const outcome = outcomes.get(job.name)
             const right = outcomeOf(job, limit)
-            return outcome === undefined || right.has(outcome)
+            const drains = notes.some((each) => each._tag === "DrainCalled" && isWithin(jobs.get(each.by), job))
+            return outcome === undefined || right.has(outcome) || (outcome === "caller" && drains)
               ? []
               : [`the drain said that ${job.name} was ${outcome}, not ${some(right)}`]
           }),
@@ -182,7 +236,29 @@ export const drainAccountsForAll: Law = {
   }
 }
 
+/** The periodic jobs that still run when time passes after a drain has begun for sure, and have no round that lives. */
+const goOn = (jobs: ReadonlyArray<JobHistory>, notes: Trace["notes"], sure: number): ReadonlyArray<string> => {
+  const later = notes.findIndex(({ _tag }, index) => index > sure && _tag === "TimePassed")
+  if (later < 0) return []
+  const isLive = (job: JobHistory) => !isTerminal(stateAt(job, later) ?? "completed")
+  const isRepeated = (job: JobHistory) => jobs.some((round) => round.parent === job && isRound(round) && isLive(round))
+  return jobs
+    .filter((job) => job.plan.kind === "periodic" && !isRound(job) && stateAt(job, later) === "running")
+    .filter((job) => !isRepeated(job))
+    .map(({ name }) => `${name} still runs, although it may begin no round after the drain had begun`)
+}
+
+/** Whether a job started after a look, and belonged to none that ran. */
+const mayNotStartAfter = (job: JobHistory, look: number): boolean => {
+  const { changes, parent, parentId } = job
+  const start = changes.find(({ state }) => state === "running")
+  if (start === undefined || start.look <= look) return false
+  if (parentId === undefined || isRound(job)) return true
+  return parent !== undefined && stateAt(parent, start.index) !== "running"
+}
+
 const isReturn = (note: Note, by: string): boolean => note._tag === "DrainReturned" && note.by === by
+const isLeft = (note: Note, by: string): boolean => note._tag === "WaitEnded" && note.job === by
 const isSubmit = (note: Note): note is Extract<Note, { readonly _tag: "SubmitCalled" | "RunCalled" | "Submitted" }> =>
   note._tag === "SubmitCalled" || note._tag === "RunCalled"
 const isSubmitOf = (call: Note, answer: Note): boolean => isSubmit(call) && "job" in answer && call.job === answer.job
@@ -241,7 +317,7 @@ const stuck = (jobs: History["jobs"], moment: Moment | undefined): ReadonlyArray
   const running = all.filter((job) => stateAt(job, index) === "running")
   if (running.length === 0 || !running.every((job) => isLendingAt(job, moment))) return []
   return all.flatMap((job) =>
-    stateAt(job, index) === "pending"
+    stateAt(job, index) === "pending" && !isHeldAt(job, index)
       ? [`${job.name} cannot start while ${some(running.map(({ name }) => name))} wait`]
       : []
   )
@@ -254,10 +330,8 @@ const known = (key: string, value: unknown): unknown => (key === "fiberId" ? "" 
 export const sameSeedSameRun: Law = {
   name: "sameSeedSameRun",
   breaches: ({ trace }, again) => {
-    const second = again()
-    const [one, other] = [trace, second].map(({ ending, notes, order }) =>
-      JSON.stringify([ending, order, notes], known)
-    )
+    if (again === undefined) return []
+    const [one, other] = [trace, again].map(({ ending, notes, order }) => JSON.stringify([ending, order, notes], known))
     return one === other ? [] : [`seed ${trace.seed} gave two different runs`]
   }
 }

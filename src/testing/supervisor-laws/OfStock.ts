@@ -4,12 +4,13 @@
 import type { JobEvent } from "../../core/JobEvent.ts"
 import type { Health } from "../../supervisor/Supervisor.ts"
 import { type Law, some } from "./Law.ts"
-import { type History, isWorkingAt, type JobHistory, stateAt, stopsBefore } from "./History.ts"
-import { jobsOf } from "./Generate.ts"
+import { stopsBefore } from "./EarlyEnds.ts"
+import { type History, isHeldAt, isWorkingAt, type JobHistory, stateAt, timeOf } from "./History.ts"
+import { jobsOf } from "./Program.ts"
 import type { Note } from "./Trace.ts"
 
 type Kept = Extract<Note, { readonly _tag: "Kept" }>
-type Ended = Pick<JobEvent, "jobId" | "atMillis" | "kind">
+type Ended = Pick<JobEvent, "jobId" | "kind"> & { readonly at: number }
 
 /**
  * Of the jobs that have ended, the latest `retain` are kept, each for `retainFor`, and not one more; of their results, the
@@ -17,18 +18,22 @@ type Ended = Pick<JobEvent, "jobId" | "atMillis" | "kind">
  */
 export const theLatestAreKept: Law = {
   name: "theLatestAreKept",
-  breaches: ({ events, trace }) => {
+  breaches: (history) => {
+    const { events, trace } = history
     // Periodic jobs are not counted, so it is not known how many have ended.
     if (jobsOf(trace.program).some(({ kind }) => kind === "periodic")) return []
     const { retain, retainFor, retainResults = retain, retainResultsFor = retainFor } = trace.program.limits
-    const ends = events.filter(({ _tag }) => tags.has(_tag))
+    const ends = events.flatMap((event): ReadonlyArray<Ended> => {
+      const { jobId, kind } = event
+      return tags.has(event._tag) ? [{ jobId, kind, at: timeOf(history, event) }] : []
+    })
     let pruned = { from: 0, to: 0 }
     return trace.notes.flatMap((note) => {
       if (note._tag === "PruneCalled") pruned = { ...pruned, to: Infinity }
       if (note._tag === "PruneReturned") pruned = { from: note.at, to: note.at }
       if (note._tag !== "Kept" || note.ended > ends.length) return []
       const ended = ends.slice(0, note.ended)
-      const last = ended.at(-1)?.atMillis ?? 0
+      const last = ended.at(-1)?.at ?? 0
       const at = { from: Math.max(pruned.from, last), to: Math.min(note.at, Math.max(pruned.to, last)) }
       const records = keepsOf(ended, retain, retainFor, at)
       const results = keepsOf(
@@ -61,8 +66,7 @@ const keepsOf = (
   { from, to }: { readonly from: number; readonly to: number }
 ) => {
   const latest = count === 0 ? [] : ended.slice(-count)
-  const idsAt = (millis: number) =>
-    new Set(latest.flatMap(({ atMillis, jobId }) => (atMillis + forMillis > millis ? [jobId] : [])))
+  const idsAt = (millis: number) => new Set(latest.flatMap(({ at, jobId }) => (at + forMillis > millis ? [jobId] : [])))
   return { sure: idsAt(to), possible: idsAt(from) }
 }
 
@@ -102,8 +106,10 @@ export const healthSaysWhatIs: Law = {
         jobs: states.every((state) => total(state) === counts?.[state]),
         accepting: accepts === "maybe" || health.accepting === (accepts === "yes"),
         running:
-          health.running <= health.concurrency &&
-          (lends ? health.running <= jobs.running : health.running === jobs.running),
+          // Jobs that gave up a wait go on above the limit.
+          lends
+            ? health.running <= jobs.running
+            : health.running === jobs.running && health.running <= health.concurrency,
         concurrency: health.concurrency === trace.program.limits.concurrency,
         waiting: health.waiting === jobs.pending,
         maxPending: health.maxPending === trace.program.limits.maxPending,
@@ -140,7 +146,9 @@ const isRightMinute = ({ calls, jobs, lastMinute: { failed, started, succeeded }
 const oldestAt = ({ jobs, moments }: History, index: number): number | undefined => {
   const now = moments[index]?.at ?? 0
   const waits = Array.from(jobs.values()).flatMap((job) =>
-    job.plan.kind === undefined && stateAt(job, index) === "pending" ? [now - (job.changes[0]?.at ?? now)] : []
+    job.plan.kind === undefined && stateAt(job, index) === "pending" && !isHeldAt(job, index)
+      ? [now - (job.changes[0]?.at ?? now)]
+      : []
   )
   return waits.length === 0 ? undefined : Math.max(...waits)
 }

@@ -2,8 +2,9 @@
  * The promise about who goes next: priority, age, first come first served, and turns between keys.
  */
 import type { JobEvent } from "../../core/JobEvent.ts"
+import { timeOf } from "./History.ts"
 import type { Law } from "./Law.ts"
-import { type Job, jobsOf, planned } from "./Generate.ts"
+import { hasPauses, type Job, jobsOf, planned, sharedKey } from "./Program.ts"
 
 /** What decides when a job goes. */
 interface Standing {
@@ -21,36 +22,49 @@ interface Key {
   readonly waiting: Set<Standing>
   running: number
   turn: number
+  /** When it had its last turn, or came. */
+  since: number
 }
 
 /**
  * Within a key the higher priority goes first, a job gaining a point with each `aging` that it waits; at equal standing,
- * first come, first served; a child stands where its owner stood. Keys take turns, a point of priority being worth one.
+ * first come, first served; a child stands where its owner stood. Keys take turns, a point of priority being worth one, and
+ * so is each `aging` that a key has waited since its last turn.
  */
 export const whoeverIsDueGoesNext: Law = {
   name: "whoeverIsDueGoesNext",
-  breaches: ({ events, trace }) => {
+  breaches: (history) => {
+    const { events, trace } = history
     const { aging = 60_000, concurrency, keyConcurrency = concurrency } = trace.program.limits
-    // While slots are lent, only the supervisor knows how many of a key run.
-    const isKnownWhoRuns = !trace.notes.some(({ _tag }) => _tag === "WaitBegan")
-    const line = new Line(keyConcurrency)
+    // While slots are lent, only the supervisor knows how many of a key run; and a key's turn may pass while its jobs are held.
+    const isKnownWhoRuns = !trace.notes.some(({ _tag }) => _tag === "WaitBegan") && !hasPauses(trace.program)
+    const line = new Line(keyConcurrency, aging)
     const known = new Map<string, Standing>()
     const plans = new Map(jobsOf(trace.program).map((job) => [job.name, job]))
     return events.flatMap((event) => {
       if (event._tag === "JobSubmitted") {
         const owner = event.parentId === undefined ? undefined : known.get(event.parentId)
-        const standing = standingOf(event, plans.get(planned(event.jobName)), owner, aging, known.size)
+        const standing = standingOf(
+          event,
+          timeOf(history, event),
+          plans.get(planned(event.jobName === sharedKey ? event.jobId : event.jobName)),
+          owner,
+          aging,
+          known.size
+        )
         known.set(event.jobId, standing)
-        if (event.kind === "job") line.push(standing)
+        if (event.kind === "job") line.push(standing, timeOf(history, event))
         return []
       }
       const job = known.get(event.jobId)
       if (job === undefined || event.kind !== "job") return []
       if (event._tag === "JobStarted") {
         const breaches = [...line.sooner(job), ...(isKnownWhoRuns ? line.soonerOfOthers(job) : [])]
-        line.take(job)
+        line.take(job, timeOf(history, event))
         return breaches.map((other) => `${job.name} started, although ${other.name} was due`)
       }
+      if (event._tag === "JobPaused") line.hold(job)
+      if (event._tag === "JobResumed") line.push(job, timeOf(history, event))
       if (ends.has(event._tag)) line.leave(job)
       return []
     })
@@ -60,13 +74,14 @@ export const whoeverIsDueGoesNext: Law = {
 const ends = new Set<JobEvent["_tag"]>(["JobCompleted", "JobFailed", "JobCancelled"])
 
 const standingOf = (
-  { atMillis, jobName: name }: JobEvent,
+  { jobName: name }: JobEvent,
+  at: number,
   { key = "", priority = 0 }: Pick<Job, "key" | "priority"> = {},
   owner: Standing | undefined,
   aging: number,
   number: number
 ): Standing => {
-  const place = atMillis - priority * aging
+  const place = at - priority * aging
   return owner === undefined
     ? { name, key, priority, place, order: number, number }
     : { name, key, priority, place: Math.min(place, owner.place), order: owner.order, number }
@@ -79,17 +94,28 @@ const isBefore = (a: Standing, b: Standing): boolean =>
 class Line {
   private readonly keys = new Map<string, Key>()
   private readonly limit: number
+  private readonly aging: number
   private turn = 0
 
-  constructor(limit: number) {
+  constructor(limit: number, aging: number) {
     this.limit = limit
+    this.aging = aging
   }
 
-  push(job: Standing): void {
+  push(job: Standing, now: number): void {
     let key = this.keys.get(job.key)
-    if (key === undefined) this.keys.set(job.key, (key = { waiting: new Set(), running: 0, turn: this.turn }))
-    if (key.waiting.size === 0) key.turn = Math.max(key.turn, this.turn)
+    if (key === undefined)
+      this.keys.set(job.key, (key = { waiting: new Set(), running: 0, turn: this.turn, since: now }))
+    if (key.waiting.size === 0) {
+      key.turn = Math.max(key.turn, this.turn)
+      key.since = now
+    }
     key.waiting.add(job)
+  }
+
+  /** Takes a job out that does not go before it is pushed again. */
+  hold(job: Standing): void {
+    this.keys.get(job.key)?.waiting.delete(job)
   }
 
   /** Jobs of the same key that should have gone first. */
@@ -104,17 +130,22 @@ class Line {
     return Array.from(this.keys).flatMap(([name, key]) => {
       const [first] = Array.from(key.waiting).toSorted((a, b) => (isBefore(a, b) ? -1 : 1))
       if (key === own || first === undefined || (name !== "" && key.running >= this.limit)) return []
-      const ahead = own.turn - job.priority - (key.turn - first.priority)
+      const ahead = this.standing(own, job) - this.standing(key, first)
       return ahead > 0 || (ahead === 0 && first.number < job.number) ? [first] : []
     })
   }
 
+  private standing({ since, turn }: Key, { priority }: Standing): number {
+    return turn - priority + since / this.aging
+  }
+
   /** Counts a job as running. */
-  take(job: Standing): void {
+  take(job: Standing, now: number): void {
     const key = this.keys.get(job.key)
     if (key === undefined) return
     this.turn = Math.max(this.turn, key.turn)
     key.turn++
+    key.since = now
     key.running++
     key.waiting.delete(job)
   }

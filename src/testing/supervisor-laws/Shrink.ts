@@ -1,16 +1,19 @@
 /**
  * Makes a program smaller in every way that leaves it a program, the boldest ways first.
  */
-import type { Job, Program, Step, Work } from "./Generate.ts"
+import { fewerOrLess, without } from "../laws/Search.ts"
+import type { Job, Program, Step, Work } from "./Program.ts"
 
 /** Programs that have a little less of everything. */
 export function* smaller(program: Program): Iterable<Program> {
-  const { clients, hook, limits } = program
+  const { clients, hook, limits, logger, rest } = program
   for (const fewer of without(clients)) if (fewer.length > 0) yield { ...program, clients: fewer }
   for (const [index, steps] of clients.entries()) {
-    for (const less of listOf(steps, smallerStep)) yield { ...program, clients: clients.with(index, less) }
+    for (const less of fewerOrLess(steps, smallerStep)) yield { ...program, clients: clients.with(index, less) }
   }
   if (hook !== "note") yield { ...program, hook: "note" }
+  if (logger !== undefined) yield { ...program, logger: undefined }
+  if (rest !== undefined) yield { ...program, rest: undefined }
   for (const [name, ample] of Object.entries(plenty)) {
     const changed = { ...limits, [name]: ample }
     if (JSON.stringify(changed) !== JSON.stringify(limits)) yield { ...program, limits: changed }
@@ -41,7 +44,7 @@ function* smallerStep(step: Step): Iterable<Step> {
 }
 
 function* smallerJob(job: Job): Iterable<Job> {
-  for (const work of listOf(job.work, smallerWork)) yield { ...job, work }
+  for (const work of fewerOrLess(job.work, smallerWork)) yield { ...job, work }
   for (const option of options) {
     if (job[option] === undefined) continue
     const { [option]: _, ...rest } = job
@@ -49,6 +52,7 @@ function* smallerJob(job: Job): Iterable<Job> {
   }
   if (job.kind === "call") yield { ...job, kind: undefined }
   if (job.every !== undefined) yield { ...job, kind: undefined, every: undefined }
+  if (job.by !== undefined) yield { ...job, by: undefined }
   if (job.end !== "succeed") yield { ...job, end: "succeed" }
 }
 
@@ -57,21 +61,13 @@ const options = ["finalizer", "timeout", "key", "priority", "whenFull", "retry",
 function* smallerWork(work: Work): Iterable<Work> {
   if (work.do === "submit" || work.do === "run") for (const job of smallerJob(work.job)) yield { ...work, job }
   if (work.do === "run") yield { do: "submit", job: work.job }
+  if (work.do === "run" && work.leaveAfter !== undefined) yield { do: "run", job: work.job }
   if (work.do === "fan out") {
-    for (const jobs of listOf(work.jobs, smallerJob)) if (jobs.length > 0) yield { ...work, jobs }
+    for (const jobs of fewerOrLess(work.jobs, smallerJob)) if (jobs.length > 0) yield { ...work, jobs }
     if (work.jobs.length === 1) for (const job of work.jobs) yield { do: "run", job }
   }
   if (work.do === "block") yield { do: "sleep", millis: work.millis }
   if (work.do === "sleep" || work.do === "block") for (const millis of less(work.millis)) yield { ...work, millis }
-}
-
-function* listOf<A>(items: ReadonlyArray<A>, each: (item: A) => Iterable<A>): Iterable<ReadonlyArray<A>> {
-  yield* without(items)
-  for (const [index, item] of items.entries()) for (const less of each(item)) yield items.with(index, less)
-}
-
-function* without<A>(items: ReadonlyArray<A>): Iterable<ReadonlyArray<A>> {
-  for (const index of items.keys()) yield items.toSpliced(index, 1)
 }
 
 const less = (millis: number): ReadonlyArray<number> => (millis > 1 ? [1] : [])

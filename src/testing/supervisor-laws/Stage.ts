@@ -3,15 +3,16 @@
  * inside the work, from the answers to calls, and by looking at the supervisor after every turn of a fiber.
  */
 import { Cause, Clock, Deferred, Duration, Effect, Exit, Fiber, Logger, Metric, References, Scope } from "effect"
-import * as Job from "../../supervisor/Job.ts"
+import * as Monotonic from "../../core/Monotonic.ts"
+import type * as Job from "../../supervisor/Job.ts"
 import type * as Supervisor from "../../supervisor/Supervisor.ts"
 import * as SeededScheduler from "../SeededScheduler.ts"
-import { Acts, type Stage as StageOfActs } from "../SupervisorLawsActs.ts"
-import { jobsOf, planned, type Program } from "./Generate.ts"
-import { type Actor, endingOf, hookLimit, type Note, type Trace, type Unplaced } from "./Trace.ts"
-
-/** Builds the supervisor under test. It has to heed the limits and the failure hook it is given. */
-export type Make = (options: Supervisor.Options) => Effect.Effect<Supervisor.Supervisor["Service"], never, Scope.Scope>
+import { Acts } from "./Acts.ts"
+import type { Stage as StageOfCalls } from "./Calls.ts"
+import { type Make, type Tested, testedOf } from "./Handles.ts"
+import { hasPauses, jobsOf, planned, sharedKey, type Program } from "./Program.ts"
+import { endingOf } from "../laws/Ending.ts"
+import { type Actor, hookLimit, type Note, type Trace, type Unplaced } from "./Trace.ts"
 
 /** How long clients may wait before the supervisor is closed, in milliseconds. */
 const patience = 60
@@ -20,26 +21,47 @@ const patience = 60
 const maxSteps = 400_000
 
 /** Runs a program once. */
-export const rehearse = (make: Make, program: Program, options: SeededScheduler.Options = {}): Trace => {
-  const stage = new Stage(make, program)
-  const run = SeededScheduler.run(stage.play, { maxSteps, ...options, onStep: stage.look })
-  return {
-    program,
-    seed: run.seed,
-    notes: stage.notes,
-    ending: endingOf(run.exit),
-    isLate: run.isLate,
-    left: { fibers: stage.fibers, sleepers: run.asleep },
-    order: run.order,
-    steps: run.steps
-  }
+export const rehearse = (make: Make, program: Program): Effect.Effect<Trace> =>
+  Effect.suspend(() => {
+    const stage = new Stage(make, program)
+    const options = { ...program.order, maxSteps, onStep: stage.look }
+    const hasPromises = jobsOf(program).some(({ by }) => by === "promise")
+    const run = hasPromises
+      ? SeededScheduler.runAsync(stage.play, options)
+      : Effect.sync(() => SeededScheduler.run(stage.play, options))
+    return Effect.map(run, (run) => traceOf(stage, program, run))
+  })
+
+const traceOf = (stage: Stage, program: Program, run: SeededScheduler.Run<void, never>): Trace => ({
+  program,
+  seed: run.seed,
+  notes: stage.notes,
+  ending: endingOf(run.exit),
+  defect: Exit.isFailure(run.exit) ? defectOf(run.exit.cause) : undefined,
+  isLate: run.isLate,
+  left: { fibers: stage.fibers, sleepers: run.asleep },
+  order: run.order,
+  steps: run.steps
+})
+
+/** What a look at the supervisor threw. */
+const defectOf = ({ reasons }: Cause.Cause<unknown>): string | undefined => {
+  const died = reasons.find(Cause.isDieReason)
+  return died === undefined ? undefined : died.defect instanceof Error ? died.defect.message : "something"
 }
 
 /** Lists the points at which a program's run can be preempted: see `SeededScheduler.points`. */
 export const pointsOf = (make: Make, program: Program): ReadonlyArray<SeededScheduler.Point> =>
   SeededScheduler.points(new Stage(make, program).play)
 
-class Stage implements StageOfActs {
+/** A job that lives, as it was when it was last looked at. */
+interface Seen {
+  readonly job: Job.Job<unknown, unknown>
+  state: string
+  isHeld: boolean
+}
+
+class Stage implements StageOfCalls {
   readonly notes: Array<Note> = []
   fibers = 0
   private readonly make: Make
@@ -48,9 +70,11 @@ class Stage implements StageOfActs {
   private readonly closed = Deferred.makeUnsafe<void>()
   private readonly followers: Array<Fiber.Fiber<unknown, unknown>> = []
   private readonly known = new Set<string>()
-  private readonly live = new Map<string, { readonly job: Job.Job<unknown, unknown>; state: string }>()
+  private readonly live = new Map<string, Seen>()
   private readonly periodic: ReadonlySet<string>
-  private supervisor: Supervisor.Supervisor["Service"] | undefined = undefined
+  // What changes and is counted nowhere: periodic jobs, and who is held.
+  private readonly hasUncounted: boolean
+  private tested: Tested | undefined = undefined
   private clock: Clock.Clock = Clock.Clock.defaultValue()
   private isClosing = false
   private pruned = false
@@ -65,52 +89,58 @@ class Stage implements StageOfActs {
     const { retain, retainFor, retainResults = retain, retainResultsFor } = program.limits
     this.keepsLittle = Math.min(retain, retainResults) < 10 || (retainFor ?? retainResultsFor) !== undefined
     this.periodic = new Set(jobsOf(program).flatMap(({ every, name }) => (every === undefined ? [] : [name])))
+    this.hasUncounted = this.periodic.size > 0 || hasPauses(program)
   }
 
   label(name: string, id: string): string {
+    if (name === sharedKey) return id
     return this.periodic.size > 0 && this.periodic.has(planned(name)) ? `${name}#${id}` : name
   }
 
   readonly play: Effect.Effect<void> = Effect.suspend(() =>
     Effect.gen({ self: this }, function* () {
       this.clock = yield* Clock.Clock
-      this.supervisor = yield* Scope.provide(this.make(this.options), this.scope)
-      const acts = new Acts(this.supervisor, this.program, this)
-      yield* this.follow(acts.read(0, { after: 0, count: Infinity, pause: 0 }))
+      this.tested = testedOf(yield* Scope.provide(this.make(this.options), this.scope))
+      const acts = new Acts(this.tested, this.program, this)
+      yield* this.follow(acts.calls.read(0, { after: 0, count: Infinity, pause: 0 }))
       const clients = yield* Effect.forEach(this.program.clients, (steps, index) =>
         Effect.forkDetach(Effect.forEach(steps, (step) => acts.client(step, `client ${index}`), { discard: true }))
       )
       yield* Effect.timeoutOption(Fiber.awaitAll(clients), patience)
+      if (this.program.rest !== undefined) yield* Effect.sleep(this.program.rest)
       yield* this.close("main")
-      yield* Fiber.awaitAll(clients)
+      const ended = yield* Fiber.awaitAll(clients)
+      // A client that died would try nothing more, and nobody would know.
+      for (const exit of ended) if (Exit.isFailure(exit) && Exit.hasDies(exit)) return yield* exit
       yield* Fiber.awaitAll(this.followers)
     })
   ).pipe(
-    Effect.provideService(Logger.CurrentLoggers, new Set([Logger.make((entry) => this.log(entry))])),
+    (play) => Effect.suspend(() => Effect.provideService(play, Logger.CurrentLoggers, this.loggers)),
     Effect.provideService(Metric.FiberRuntimeMetrics, {
       recordFiberStart: () => void this.fibers++,
       recordFiberEnd: () => void this.fibers--
     })
   )
 
-  note(note: Unplaced): void {
-    const at = this.clock.currentTimeMillisUnsafe()
+  note(note: Unplaced): number {
+    const at = Monotonic.millisUnsafe(this.clock)
     if (at !== this.lastMillis) this.notes.push({ _tag: "TimePassed", at })
     this.lastMillis = at
     if (note._tag === "PruneReturned") this.pruned = true
     this.notes.push({ ...note, at })
+    return at
   }
 
-  readonly take = (note: Unplaced): Effect.Effect<void> => Effect.sync(() => this.note(note))
+  readonly take = (note: Unplaced): Effect.Effect<void> => Effect.sync(() => void this.note(note))
 
   follow(effect: Effect.Effect<void>): Effect.Effect<void> {
     return Effect.map(Effect.forkDetach(effect), (fiber) => void this.followers.push(fiber))
   }
 
-  meet(id: string, job: () => Job.Job<unknown, unknown>): void {
+  meet(id: string, job: Job.Job<unknown, unknown>): void {
     if (this.known.has(id)) return
     this.known.add(id)
-    this.live.set(id, { job: job(), state: "" })
+    this.live.set(id, { job, state: "", isHeld: false })
   }
 
   close(by: Actor): Effect.Effect<void> {
@@ -127,8 +157,8 @@ class Stage implements StageOfActs {
 
   /** Looks at the supervisor from outside, when no fiber runs. */
   readonly look = (): void => {
-    const { supervisor } = this
-    if (supervisor === undefined) return
+    if (this.tested === undefined) return
+    const { supervisor } = this.tested
     const { calls, ...jobs } = atOnce(supervisor.counts)
     const pending = jobs.pending + calls.pending
     const running = jobs.running + calls.running
@@ -142,15 +172,14 @@ class Stage implements StageOfActs {
       completed === last.completed &&
       failed === last.failed &&
       cancelled === last.cancelled
-    // Periodic jobs are not counted.
-    const hasUncounted = this.periodic.size > 0
+    const { hasUncounted } = this
     if (isSame && !hasUncounted) return this.pruned ? this.lookAtKept(completed + failed + cancelled) : undefined
     const counts = (this.lastCounts = { pending, running, completed, failed, cancelled })
     if (hasUncounted || pending + running + completed + failed + cancelled > this.known.size) {
-      for (const { id } of atOnce(supervisor.list())) this.meet(id, () => atOnce(supervisor.find(id)))
+      for (const job of atOnce(supervisor.select())) this.meet(job.id, job)
     }
     const seen = this.notes.length
-    for (const each of this.live.values()) this.lookAt(each)
+    for (const each of this.live.values()) this.lookAt(each, this.tested)
     if (!isSame || this.notes.length > seen) this.note({ _tag: "Counted", counts })
     if (isSame) return
     if (completed + failed + cancelled > 0) this.lookAtKept(completed + failed + cancelled)
@@ -160,14 +189,17 @@ class Stage implements StageOfActs {
 
   private lookAtKept(ended: number): void {
     this.pruned = false
-    if (!this.keepsLittle || this.supervisor === undefined) return
-    const records = atOnce(this.supervisor.select({ state: ["completed", "failed", "cancelled"] }))
-    const results = records.filter((job) => endingOf(atOnce(Job.await(job))) !== "Expired")
+    if (!this.keepsLittle || this.tested === undefined) return
+    const { handles, supervisor } = this.tested
+    const records = atOnce(supervisor.select({ state: ["completed", "failed", "cancelled"] }))
+    const results = records.filter((job) => endingOf(atOnce(handles.await(job))) !== "Expired")
     this.note({ _tag: "Kept", records: records.map(({ id }) => id), results: results.map(({ id }) => id), ended })
   }
 
-  private lookAt(seen: { readonly job: Job.Job<unknown, unknown>; state: string }): void {
-    const { cause, id, name, parentId, startedAtMillis, state } = atOnce(Job.status(seen.job))
+  private lookAt(seen: Seen, tested: Tested): void {
+    const { cause, id, isPaused, name, parentId, startedAtMillis, state } = atOnce(tested.handles.status(seen.job))
+    if (isPaused !== seen.isHeld) this.note({ _tag: "Held", job: this.label(name, id), isHeld: isPaused })
+    seen.isHeld = isPaused
     if (state === seen.state) return
     seen.state = state
     const why = cause === undefined ? "" : endingOf(Exit.failCause(cause))
@@ -191,9 +223,24 @@ class Stage implements StageOfActs {
       ...limits,
       upkeepEvery: Duration.infinity,
       onFailureTimeout: hookLimit,
-      onFailure: ({ job }) =>
-        Effect.andThen(this.take({ _tag: "Hooked", job: this.label(job.name, job.id), text: job.state }), hooks[hook])
+      onFailure: ({ job }) => this.hooked(job, hook)
     }
+  }
+
+  private hooked(job: Job.JobStatus, hook: Program["hook"]): Effect.Effect<void> {
+    const hooked = { _tag: "Hooked", job: this.label(job.name, job.id), text: job.state } as const
+    if (hook !== "throw") return Effect.andThen(this.take(hooked), hooks[hook])
+    this.note(hooked)
+    throw new Error("hook")
+  }
+
+  // One that throws must not keep the next from its turn.
+  private get loggers(): ReadonlySet<Logger.Logger<unknown, unknown>> {
+    const throwing = Logger.make(() => {
+      throw new Error("logger")
+    })
+    const noting = Logger.make((entry) => this.log(entry))
+    return new Set(this.program.logger === "throw" ? [throwing, noting] : [noting])
   }
 
   private log({ fiber, message }: Logger.Options<unknown>): void {

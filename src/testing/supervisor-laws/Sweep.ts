@@ -1,9 +1,8 @@
 /**
  * The programs of a sweep: every public call against every other one, with a job that runs and one that waits.
  */
-import type { Job, Program, Step, Work } from "./Generate.ts"
-
-const job = (name: string, ...work: ReadonlyArray<Work>): Job => ({ name, work, end: "succeed" })
+import { sharedKey, type Step, type Work } from "./Program.ts"
+import { job, specials, type Unordered } from "./Specials.ts"
 
 /** A client's call that is made within a job. */
 const inJob = (name: string, ...work: ReadonlyArray<Work>): Step => ({
@@ -22,14 +21,14 @@ const callsOf = (client: string): ReadonlyArray<Step> => [
   { do: "submit", job: job(`${client}submit`) },
   { do: "submit", job: { ...job(`${client}enter`), whenFull: "wait" } },
   { do: "submit", job: { ...job(`${client}enter2`), whenFull: 2 } },
-  { do: "submit", job: { ...job(`${client}once`), idempotencyKey: "same" } },
+  { do: "submit", job: { ...job(`${client}once`), idempotencyKey: sharedKey } },
   { do: "submit", job: { ...job(`${client}retry`), end: "fail once", retry: 1 } },
   { do: "run", job: job(`${client}run`) },
   { do: "run", job: job(`${client}runAndLeave`), leaveAfter: 1 },
-  { do: "run", job: { ...job(`${client}runShared`, { do: "sleep", millis: 2 }), idempotencyKey: "same" } },
+  { do: "run", job: { ...job(`${client}runShared`, { do: "sleep", millis: 2 }), idempotencyKey: sharedKey } },
   {
     do: "run",
-    job: { ...job(`${client}leaveShared`, { do: "sleep", millis: 2 }), idempotencyKey: "same" },
+    job: { ...job(`${client}leaveShared`, { do: "sleep", millis: 2 }), idempotencyKey: sharedKey },
     leaveAfter: 1
   },
   { do: "find", job: "p" },
@@ -42,6 +41,10 @@ const callsOf = (client: string): ReadonlyArray<Step> => [
   { do: "watch", job: "p" },
   { do: "cancel", job: "r" },
   { do: "cancel", job: "p" },
+  { do: "pause", job: "p" },
+  { do: "resume", job: "p" },
+  { do: "pause name", name: "p" },
+  { do: "resume name", name: "p" },
   { do: "prune" },
   { do: "await all", limit: 2 },
   { do: "cancel all" },
@@ -50,6 +53,13 @@ const callsOf = (client: string): ReadonlyArray<Step> => [
   inJob(`${client}report`, { do: "report", done: 1 }, { do: "report", done: 3 }),
   inJob(`${client}child`, { do: "submit", job: job(`${client}childOf`, { do: "sleep", millis: 1 }) }),
   { do: "submit", job: job(`${client}nested`, { do: "run", job: job(`${client}nestedIn`) }) },
+  {
+    do: "submit",
+    job: job(`${client}calling`, {
+      do: "run",
+      job: { ...job(`${client}call`, { do: "run", job: job(`${client}callIn`) }), kind: "call" }
+    })
+  },
   {
     do: "submit",
     job: job(`${client}fan`, {
@@ -63,11 +73,13 @@ const callsOf = (client: string): ReadonlyArray<Step> => [
 
 const waitsForRoom = (step: Step): boolean => step.do === "submit" && step.job.whenFull !== undefined
 
-/** A program for each pair of calls. */
-export const sweeps: ReadonlyArray<Program> = callsOf("a").flatMap((call) =>
+const pairs: ReadonlyArray<Unordered> = callsOf("a").flatMap((call) =>
   callsOf("b").map((rival) => ({
     limits: { concurrency: 1, maxPending: waitsForRoom(call) ? 1 : 2, retain: 50, eventHistory: 500 },
     hook: "note" as const,
     clients: [[...setting, call], [rival]]
   }))
 )
+
+/** The programs of a sweep: those for what chance seldom brings about, and one for each pair of calls. */
+export const sweeps: ReadonlyArray<Unordered> = [...specials, ...pairs]

@@ -2,15 +2,10 @@
  * Says what was seen while a program ran against a supervisor: one plain note after the other, in the order in which it
  * happened.
  */
-import { Cause, Exit } from "effect"
 import type { JobEvent, EventsMissed, JobState } from "../../core/JobEvent.ts"
-import { JobError } from "../../supervisor/JobError.ts"
 import type { DrainReport, Health } from "../../supervisor/Supervisor.ts"
-import * as SeededScheduler from "../SeededScheduler.ts"
-import type { Program } from "./Generate.ts"
-
-/** How something ended, in a word: `success`, `interrupt`, `die`, the error, or the tag of a `JobError`'s reason. */
-export type Ending = string
+import type { Ending } from "../laws/Ending.ts"
+import type { Program } from "./Program.ts"
 
 /** A name for whoever does something: a job's, or `client 0`, `client 1`, … */
 export type Actor = string
@@ -20,15 +15,16 @@ export type Note = { readonly at: number } & (
   | { readonly _tag: "SubmitCalled" | "RunCalled" | "Submitted"; readonly job: string; readonly by: Actor }
   | { readonly _tag: "Joined"; readonly job: string; readonly other: string; readonly by: Actor }
   | { readonly _tag: "Refused"; readonly job: string; readonly by: Actor; readonly why: Ending }
-  /** The work of a job runs; and has ended, with all its finalizers. Once for every attempt. */
-  | { readonly _tag: "Began"; readonly job: string }
-  | { readonly _tag: "Ended"; readonly job: string; readonly how: Ending }
+  /** The work of a job begins; says itself how it ended; and has ended, with all its finalizers. Once for every attempt. */
+  | { readonly _tag: "Began" | "Ended"; readonly job: string }
+  | { readonly _tag: "Worked"; readonly job: string; readonly how: Ending }
   /**
    * A job waits for another job, or for room. It lends its slot, unless that one takes none (`call`) and does not wait for a
    * job itself.
    */
   | { readonly _tag: "WaitBegan"; readonly job: string; readonly call: string | undefined }
-  | { readonly _tag: "WaitEnded"; readonly job: string }
+  /** Given up when it did not wait to the end: then it goes on at once, with a slot or without. */
+  | { readonly _tag: "WaitEnded"; readonly job: string; readonly isGivenUp: boolean }
   | {
       readonly _tag: "State"
       readonly job: string
@@ -39,6 +35,14 @@ export type Note = { readonly at: number } & (
       readonly why: Ending
       /** How many reasons its cause has. */
       readonly reasons: number
+    }
+  /** Whether a job is held back, by its own word, each time that changes. */
+  | { readonly _tag: "Held"; readonly job: string; readonly isHeld: boolean }
+  | { readonly _tag: "PauseCalled" | "Paused" | "ResumeCalled" | "Resumed"; readonly job: string; readonly by: Actor }
+  | {
+      readonly _tag: "NamePauseCalled" | "NamePaused" | "NameResumeCalled" | "NameResumed"
+      readonly name: string
+      readonly by: Actor
     }
   | { readonly _tag: "Counted"; readonly counts: Readonly<Record<JobState, number>> }
   /** Ids of the ended jobs that are still known, and of those among them whose result is; and how many have ended. */
@@ -83,6 +87,8 @@ export interface Trace {
   readonly notes: ReadonlyArray<Note>
   /** How the run itself ended: `success`, `Deadlock`, `Endless`. */
   readonly ending: Ending
+  /** What looking at the supervisor, or building it, threw. */
+  readonly defect?: string | undefined
   /** True when time could pass although something was ready, as on a busy machine. */
   readonly isLate: boolean
   /** Fibers and sleepers that were left at the end. */
@@ -97,15 +103,3 @@ export const hookLimit = 5
 
 /** How long interrupted jobs may take in a drain, in milliseconds. */
 export const interruptLimit = 2
-
-/** How an exit is called in a trace. */
-export const endingOf = (exit: Exit.Exit<unknown, unknown>): Ending => {
-  if (Exit.isSuccess(exit)) return "success"
-  const [first] = exit.cause.reasons
-  if (first === undefined || Cause.isInterruptReason(first)) return "interrupt"
-  if (Cause.isDieReason(first)) return "die"
-  const { error } = first
-  if (error instanceof JobError) return error.reason._tag
-  if (error instanceof SeededScheduler.Deadlock || error instanceof SeededScheduler.Endless) return error._tag
-  return String(error)
-}

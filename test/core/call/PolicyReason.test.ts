@@ -31,9 +31,12 @@ describe("PolicyReason", () => {
         retryable({ _tag: "TimedOut", clock: "overall", afterMillis: 1 }),
         retryable({ _tag: "QueueFull", limit: 1, maxWaiting: 1 }),
         retryable({ _tag: "Cancelled", jobId: "job-1", reason: "user left" }),
-        retryable({ _tag: "NotAccepted", description: "closed" })
+        retryable({ _tag: "NotAccepted", description: "closed" }),
+        ...[true, false].map((said) =>
+          retryable({ _tag: "Custom", policy: "mine", description: "no", retryable: said, facts: {} })
+        )
       ],
-      [true, false, true, false, false]
+      [true, false, true, false, false, true, false]
     )
   })
 })

@@ -93,7 +93,7 @@ describe("Refusals", () => {
       const withheld = recorder.trail.decisions.filter(({ decision }) => decision._tag === "AttemptWithheld")
       const { model, name } = first.provider
       for (const { atMillis, decision } of withheld) {
-        const wait = isForGood ? {} : { forMillis: 20_000 - atMillis }
+        const wait = isForGood ? {} : { forMillis: Math.ceil(20_000 - atMillis) }
         assert.deepStrictEqual(decision, { _tag: "AttemptWithheld", provider: name, model, ...wait })
       }
       assert.isAbove(withheld.length, 0)

@@ -2,7 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect, Result, Schema, Stream } from "effect"
 import type { Response } from "effect/ai"
 import { StreamShape } from "holdfast/testing"
-import { enforce } from "../../../src/provider/WellFormed.ts"
+import { enforce } from "../../../src/core/stream/WellFormed.ts"
 
 type Part = Response.StreamPartEncoded
 
@@ -115,3 +115,13 @@ describe("StreamShape.malformation", () => {
     expect(StreamShape.malformation(parts)).toBe(problem)
   })
 })
+
+it.effect("ends 20,000 blocks that are open at the same time", () =>
+  Effect.gen(function* () {
+    const ids = Array.from({ length: 20_000 }, (_, index) => String(index))
+    const starts = ids.map((id): Part => ({ type: "tool-params-start", id, name: "T" }))
+    const calls = ids.map((id): Part => ({ type: "tool-call", id, name: "T", params: {} }))
+    const parts = yield* run([...starts, ...calls, finish])
+    expect(parts.filter((part) => part.type === "tool-params-end").map((part) => part.id)).toEqual(ids)
+  })
+)

@@ -16,10 +16,10 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     fault: "a job that is asked to end is cancelled at once, while its work still runs",
     breaks: "oneTerminalState",
-    file: "Lifecycle.ts",
-    search: "this.schedule(() => record.fiber?.interruptUnsafe())",
+    file: "lifecycle/Lifecycle.ts",
+    search: "        record.fiber?.interruptUnsafe()\n      })\n",
     replace:
-      "const { fiber } = record; this.schedule(() => fiber?.interruptUnsafe()); this.end(record, Exit.interrupt())"
+      "        fiber?.interruptUnsafe()\n      })\n      const { fiber } = record\n      this.end(record, Exit.interrupt())\n"
   },
   {
     fault: "a job that times out counts as cancelled",
@@ -31,23 +31,23 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     fault: "closing does not wait for the jobs it interrupts",
     breaks: "closingEndsEverything",
-    file: "Supervisor.ts",
-    search: "return Effect.ensuring(\n      lifecycle.awaitIdle,",
-    replace: "return Effect.ensuring(\n      Effect.void,"
+    file: "operations/Closing.ts",
+    search: "StuckWarning.during(ended, stuckAfterMillis, () => whoKeepsIt(lifecycle, closing)),",
+    replace: "Effect.void,"
   },
   {
     fault: "the timer of a job's time limit outlives the job",
     breaks: "closingEndsEverything",
-    file: "Lifecycle.ts",
+    file: "lifecycle/Lifecycle.ts",
     search: "    record.timer?.interruptUnsafe()\n",
     replace: ""
   },
   {
     fault: "one job more than allowed may run",
     breaks: "neverMoreThanTheLimit",
-    file: "Admission.ts",
-    search: "while (this.taken < this.limits.concurrency)",
-    replace: "while (this.taken <= this.limits.concurrency)"
+    file: "lifecycle/Admission.ts",
+    search: "return this.taken < this.limits.concurrency && this.interruptions === 0",
+    replace: "return this.taken <= this.limits.concurrency && this.interruptions === 0"
   },
   {
     fault: "a job that lent its slot goes on although its key is at its limit",
@@ -59,66 +59,73 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     fault: "the slot is free as soon as a job is asked to end",
     breaks: "neverMoreThanTheLimit",
-    file: "Lifecycle.ts",
+    file: "lifecycle/Lifecycle.ts",
     search: "    record.stop = stop\n",
     replace: "    record.stop = stop\n    this.admission.free(record)\n"
   },
   {
     fault: "cancelling returns before the job has ended",
     breaks: "stopsWaitForTheWork",
-    file: "Job.ts",
-    search: "current?.isWithin(record) === true ? Effect.void",
-    replace: "current !== record ? Effect.void"
+    file: "operations/Waiting.ts",
+    search: "record.endedAtMillis !== undefined || current?.isWithin(record) === true",
+    replace: "current !== record"
   },
   {
     fault: "a time limit passes at once",
     breaks: "stopsWaitForTheWork",
-    file: "Lifecycle.ts",
+    file: "lifecycle/Turns.ts",
     search: "Effect.andThen(Effect.sleep(duration), Effect.sync(task))",
     replace: "Effect.andThen(Effect.yieldNow, Effect.sync(task))"
   },
   {
     fault: "the slot of a job is never given back when it fails",
     breaks: "stopsWaitForTheWork",
-    file: "Lifecycle.ts",
+    file: "lifecycle/Lifecycle.ts",
     search: "    this.admission.free(record)\n    record.timer",
     replace: `    if (record.result?.state !== "failed") this.admission.free(record)\n    record.timer`
   },
   {
     fault: "a waiter looks first and subscribes a step later, so it may miss the end",
     breaks: "waitingTouchesNothing",
-    file: "Lifecycle.ts",
-    search: "      if (record.endedAtMillis !== undefined || record.progress !== seen) return resume(Effect.void)\n",
+    file: "records/JobNews.ts",
+    search: "    if (record.endedAtMillis !== undefined) return resume(Effect.void)\n",
     replace: ""
   },
   {
     fault: "giving up waiting cancels the job",
     breaks: "oneTerminalState",
     file: "Job.ts",
-    search: "orElse: () => Effect.fail(new JobError({ id: job.id, reason: new StillRunning({ waited }) }))",
+    search: "? Effect.fail(new JobError({ id: job.id, reason: new StillRunning({ waited }) }))",
     replace:
-      "orElse: () => Effect.andThen(cancel(job), Effect.fail(new JobError({ id: job.id, reason: new StillRunning({ waited }) })))"
+      "? Effect.andThen(cancel(job), Effect.fail(new JobError({ id: job.id, reason: new StillRunning({ waited }) })))"
   },
   {
     fault: "a reader that asks for what came after event N is given N again",
     breaks: "eventsHaveNoGaps",
-    file: "EventLog.ts",
+    file: "records/EventLog.ts",
     search: "let sequence = Math.max(oldest, position + 1)",
     replace: "let sequence = Math.max(oldest, position)"
   },
   {
     fault: "a slow reader is not told what it missed",
     breaks: "eventsHaveNoGaps",
-    file: "EventLog.ts",
+    file: "records/EventLog.ts",
     search: "if (position + 1 < oldest) events.push",
     replace: "if (position < 0) events.push"
   },
   {
     fault: "a reader looks first and subscribes a step later, so it may never hear of the end",
     breaks: "closingEndsEverything",
-    file: "EventLog.ts",
-    search: "      if (this.closed || this.lastSequence > position) return resume(Effect.void)\n",
+    file: "records/EventLog.ts",
+    search: "      if (isThere()) return resume(Effect.void)\n",
     replace: ""
+  },
+  {
+    fault: "the events of a job are numbered from 0",
+    breaks: "eventsHaveNoGaps",
+    file: "records/EventLog.ts",
+    search: "this.jobSequences[at] = ++subject.eventCount",
+    replace: "this.jobSequences[at] = subject.eventCount++"
   },
   {
     fault: "what a job reports last is lost when it ends at once",
@@ -130,51 +137,51 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     fault: "the failure of a job that owns others is not reported",
     breaks: "noFailureIsSilent",
-    file: "Lifecycle.ts",
+    file: "lifecycle/Lifecycle.ts",
     search: "    const children = Array.from(record.children ?? [])\n",
     replace: "    const children = Array.from(record.children ?? [])\n    if (children.length > 0) return undefined\n"
   },
   {
     fault: "the failure of the failure hook is swallowed",
     breaks: "noFailureIsSilent",
-    file: "FailureHook.ts",
+    file: "lifecycle/FailureHook.ts",
     search: `.emit(record, { _tag: "FailureHookFailed", cause: hookCause })`,
     replace: ""
   },
   {
     fault: "a drain forgets the jobs that running jobs submit while it waits",
     breaks: "drainAccountsForAll",
-    file: "Lifecycle.ts",
-    search: "    this.watched?.add(record)\n",
+    file: "lifecycle/Lifecycle.ts",
+    search: "    this.watch.add(record)\n",
     replace: ""
   },
   {
     fault: "what waits is started during a drain",
     breaks: "drainAccountsForAll",
-    file: "Lifecycle.ts",
-    search: `      if (record.state === "pending") this.stop(record, { _tag: "Cancel", reason: because })\n`,
-    replace: ""
+    file: "lifecycle/Lifecycle.ts",
+    search: `if (record.state === "pending" && !mayStart) this.stop(`,
+    replace: `if (record.state === "pending" && mayStart) this.stop(`
   },
   {
     fault: "a job does not wait for the end of its children",
     breaks: "childrenEndWithTheirParent",
-    file: "Lifecycle.ts",
-    search: "Effect.forEach(children, (child) => this.awaitEnd(child), { discard: true })",
+    file: "lifecycle/Lifecycle.ts",
+    search: "Effect.forEach(children, JobNews.end, { discard: true })",
     replace: "Effect.void"
   },
   {
     fault: "a job that waits for another keeps its slot",
     breaks: "childrenEndWithTheirParent",
-    file: "Lifecycle.ts",
-    search: "  private lendSlot(record: JobRecord): void {\n    this.admission.free(record)\n",
-    replace: "  private lendSlot(record: JobRecord): void {\n"
+    file: "lifecycle/Admission.ts",
+    search: "    this.free(record)\n    this.returning.release(record)\n",
+    replace: "    this.returning.release(record)\n"
   },
   {
     fault: "the supervisor reads the real clock",
     breaks: "sameSeedSameRun",
-    file: "Lifecycle.ts",
-    search: "    return this.clock.currentTimeMillisUnsafe()",
-    replace: "    return performance.now()"
+    file: "lifecycle/SupervisorTime.ts",
+    search: "return Math.floor(Monotonic.millisUnsafe(this.clock) - this.madeAt + 1e-6)",
+    replace: "return Math.floor(performance.now())"
   },
   {
     fault: "whoever leaves a shared run cancels it for the others",
@@ -194,13 +201,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     fault: "a job goes on when the last of those who run it leaves",
     breaks: "stopsWaitForTheWork",
     file: "operations/Submit.ts",
-    search: 'return cancel(record, { reason: "its caller was interrupted" })',
-    replace: "return Effect.void"
+    search: 'cancel(record, { reason: "its caller was interrupted" }),',
+    replace: "Effect.void,"
   },
   {
     fault: "a job that waits for several takes its slot back after the first",
     breaks: "childrenEndWithTheirParent",
-    file: "Admission.ts",
+    file: "lifecycle/Admission.ts",
     search: "!hasSlot && waits === 0 &&",
     replace: "!hasSlot && waits < Infinity &&"
   },
@@ -243,22 +250,22 @@ export const mutants: ReadonlyArray<Mutant> = [
     fault: "one record more than allowed is kept",
     breaks: "theLatestAreKept",
     file: "records/JobTable.ts",
-    search: "this.rest.length < count",
-    replace: "this.rest.length <= count"
+    search: "this.rest.length < keep.count",
+    replace: "this.rest.length <= keep.count"
   },
   {
     fault: "no record or result is too old",
     breaks: "theLatestAreKept",
     file: "records/JobTable.ts",
-    search: "(this.endedAtMillis(first) ?? 0) + forMillis > nowMillis",
-    replace: "forMillis > 0"
+    search: "return nowMillis >= this.notBeforeMillis",
+    replace: "return false"
   },
   {
     fault: "results are kept for as long as their records",
     breaks: "theLatestAreKept",
     file: "records/JobTable.ts",
-    search: "if (this.known.get(jobId) === old) ",
-    replace: "if (this.known.get(jobId) !== old) "
+    search: "while ((number = this.results?.takeBeyond(results, nowMillis)) !== undefined) {",
+    replace: "while (nowMillis < 0 && (number = this.results?.takeBeyond(results, nowMillis)) !== undefined) {"
   },
   {
     fault: "what waits longest is what came last",
@@ -284,9 +291,9 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     fault: "a failure counts as a success too",
     breaks: "healthSaysWhatIs",
-    file: "Lifecycle.ts",
-    search: "      this.rates.failed.add(now)\n",
-    replace: "      this.rates.failed.add(now)\n      this.rates.succeeded.add(now)\n"
+    file: "lifecycle/Lifecycle.ts",
+    search: 'else if (result.state === "failed") this.rates.failed.add(now)',
+    replace: 'else if (result.state === "failed") void [this.rates.failed.add(now), this.rates.succeeded.add(now)]'
   },
   {
     fault: "slots that are lent count as taken",
@@ -298,8 +305,137 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     fault: "a call that waits for a job leaves those who wait for it their slots",
     breaks: "childrenEndWithTheirParent",
-    file: "Lending.ts",
+    file: "lifecycle/SlotLending.ts",
     search: "if (waiter === undefined) return wait\n",
     replace: 'if (waiter?.kind !== "job") return wait\n'
+  },
+  {
+    fault: "a drain's deadline interrupts the jobs that it is made in",
+    breaks: "oneTerminalState",
+    file: "operations/Drain.ts",
+    search: '() => lifecycle.stopAll("drained", look()),',
+    replace: '() => lifecycle.stopAll("drained"),'
+  },
+  {
+    fault: "what a logger throws ends the log of a failure",
+    breaks: "noFailureIsSilent",
+    file: "lifecycle/FailureLog.ts",
+    search: 'record.supervision.emit(record, { _tag: "FailureLogFailed", cause: Cause.die(thrown) })',
+    replace: "throw thrown"
+  },
+  {
+    fault: "a periodic job is not told that it was refused, and sleeps until its next round",
+    breaks: "drainAccountsForAll",
+    file: "lifecycle/Lifecycle.ts",
+    search: "    this.turns.soon(() => Deferred.doneUnsafe(this.refused, Effect.void))\n",
+    replace: ""
+  },
+  {
+    fault: "a newcomer overtakes those who wait for room",
+    breaks: "whoeverWaitsForRoomGoesFirst",
+    file: "lifecycle/RoomQueue.ts",
+    search: "    return this.line.size > 0 || (isHeld && this.aside.size > 0)\n",
+    replace: "    return false\n"
+  },
+  {
+    fault: "pausing holds nobody",
+    breaks: "pausedJobsWait",
+    file: "lifecycle/Pauses.ts",
+    search: "    return this.jobs.has(record) || this.covers(record, record.parent)\n",
+    replace: "    return false\n"
+  },
+  {
+    fault: "resuming a name lets nobody go",
+    breaks: "pausedJobsWait",
+    file: "lifecycle/Pauses.ts",
+    search: "    if (this.names.delete(name)) this.seeAll(name)\n",
+    replace: "    this.names.delete(name)\n"
+  },
+  {
+    fault: "a job that was resumed is not lined up again",
+    breaks: "stopsWaitForTheWork",
+    file: "lifecycle/Pauses.ts",
+    search: "      this.line.lineUp(record)\n",
+    replace: ""
+  },
+  {
+    fault: "the job of an async function ends when that is told to, and not when it has",
+    breaks: "oneTerminalState",
+    file: "operations/PromiseWork.ts",
+    search: "        Effect.promise(() => settled),\n",
+    replace: "        Effect.succeed(Exit.succeed(undefined)),\n"
+  },
+  {
+    fault: "what an async function runs belongs to nobody",
+    breaks: "childrenEndWithTheirParent",
+    file: "operations/PromiseWork.ts",
+    search: "const fiber = Effect.runForkWith(AsyncContext.renew(this.context))(effect)",
+    replace:
+      "const fiber = Effect.runForkWith(AsyncContext.renew(Context.add(this.context, CurrentJob, undefined)))(effect)"
+  },
+  {
+    fault: "retries are ignored",
+    breaks: "retriesAreAsAsked",
+    file: "lifecycle/JobFiber.ts",
+    search: "retry === undefined ? effect : retrying(record, effect, retry)",
+    replace: "effect"
+  },
+  {
+    fault: "every failure becomes a success",
+    breaks: "oneTerminalState",
+    file: "records/Outcome.ts",
+    search: `if (Exit.isSuccess(exit)) return { state: "completed", exit, isFailure: false }`,
+    replace: `if (Exit.isSuccess(exit) || !Cause.hasInterrupts(exit.cause)) return { state: "completed", exit: Exit.void, isFailure: false }`
+  },
+  {
+    fault: "time limits are ignored",
+    breaks: "stopsWaitForTheWork",
+    file: "lifecycle/Lifecycle.ts",
+    search: "    if (record.timeout !== undefined) this.limit(record, record.timeout)\n",
+    replace: ""
+  },
+  {
+    fault: "age does not count between keys",
+    breaks: "whoeverIsDueGoesNext",
+    file: "../core/queue/FairQueue.ts",
+    search: "new Heap(isBefore<Job>(agingMillis))",
+    replace: "new Heap(isBefore<Job>(Infinity))"
+  },
+  {
+    fault: "the wall clock decides what is too old, and who goes first",
+    breaks: "theLatestAreKept",
+    file: "lifecycle/SupervisorTime.ts",
+    search: "return Math.floor(Monotonic.millisUnsafe(this.clock) - this.madeAt + 1e-6)",
+    replace: "return this.clock.currentTimeMillisUnsafe()"
+  },
+  {
+    fault: "a call that joins a waiting job by its key starts it without a slot",
+    breaks: "neverMoreThanTheLimit",
+    file: "operations/Submit.ts",
+    search: 'if (record.kind === "call") lifecycle.beginCall(record)',
+    replace: 'if (kind === "call") lifecycle.beginCall(record)'
+  },
+  {
+    fault: "a hook that throws is handed the failure twice",
+    breaks: "noFailureIsSilent",
+    file: "lifecycle/FailureHook.ts",
+    search: "const run = Effect.suspend(() => hook.run(SafeJson.withoutCause({ job, cause })))\n",
+    replace:
+      "const run = Effect.suspend(() => hook.run({ job, cause })).pipe(\n      Effect.retry({ times: 1 }),\n      Effect.catchDefect(() => hook.run({ job, cause }))\n    )\n"
+  },
+  {
+    fault: "whoever gives up a wait goes on only when it has a slot again",
+    breaks: "waitingTouchesNothing",
+    file: "lifecycle/SlotLending.ts",
+    search:
+      'if (Exit.hasInterrupts(exit) || resuming === "at once") {\n          this.admission.exceed(waiter)\n          return exit\n        }\n        return Effect.flatMap(Effect.exit(restore(this.takeBack(waiter))), (back) => {',
+    replace: "return Effect.flatMap(Effect.exit(this.takeBack(waiter)), (back) => {"
+  },
+  {
+    fault: "whoever cancels a job from inside another goes on only when it has a slot again",
+    breaks: "stopsWaitForTheWork",
+    file: "lifecycle/SlotLending.ts",
+    search: 'if (Exit.hasInterrupts(exit) || resuming === "at once") {',
+    replace: "if (Exit.hasInterrupts(exit)) {"
   }
 ]

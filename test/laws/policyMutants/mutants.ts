@@ -4,8 +4,10 @@
 import type { Mutant } from "../mutants/mutants.ts"
 
 export interface PolicyMutant extends Mutant {
-  /** Kinds of policies that must be in a stack for it to show. */
+  /** Kinds of policies that a stack is made of for it to show. */
   readonly kinds: ReadonlyArray<string>
+  /** Options that they have, whatever else is drawn for them. */
+  readonly with?: object
 }
 
 export const mutants: ReadonlyArray<PolicyMutant> = [
@@ -14,7 +16,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     breaks: "sentOnceAndUnchanged",
     kinds: ["Retry"],
     file: "policy/Retry.ts",
-    search: "return Effect.andThen(RetryBudget.count(key), attempt(self, 0))",
+    search: "return Effect.andThen(AttemptAllowance.count(key), attempt(self, 0))",
     replace: "return Effect.andThen(Effect.exit(self), attempt(self, 0))"
   },
   {
@@ -45,33 +47,66 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     fault: "one attempt more than all policies allow together",
     breaks: "attemptsAreBounded",
     kinds: ["Retry"],
-    file: "policy/RetryBudget.ts",
-    search: "if (this.taken >= this.granted ||",
-    replace: "if (this.taken > this.granted ||"
+    file: "core/call/AttemptAllowance.ts",
+    search: "return this.taken < this.granted",
+    replace: "return this.taken <= this.granted"
   },
   {
     fault: "hedges do not draw on the budget",
     breaks: "attemptsAreBounded",
     kinds: ["Hedge.afterDelay"],
     file: "policy/Hedge.ts",
-    search: `      if (!(yield* RetryBudget.take(budget))) return "budget"\n`,
+    search: `      if (!(yield* AttemptAllowance.take(budget))) return "budget"\n`,
+    replace: ""
+  },
+  {
+    fault: "repairs do not draw on the budget",
+    breaks: "attemptsAreBounded",
+    kinds: ["RetryBudget", "Repair"],
+    file: "policy/Repair.ts",
+    search: `  else if (!(yield* AttemptAllowance.take(key))) why = "budget"\n`,
     replace: ""
   },
   {
     fault: "retries are granted without a look at the share",
     breaks: "attemptsAreBounded",
-    kinds: ["RetryBudget"],
-    file: "policy/RetryBudget.ts",
-    search: "(key !== undefined && this.share?.take(key, now) === false)",
-    replace: "(key !== undefined && this.share === null)"
+    kinds: ["RetryBudget", "Retry"],
+    file: "core/call/AttemptAllowance.ts",
+    search: "(key !== undefined && this.budget?.take(key, now) === false)",
+    replace: "(key !== undefined && this.budget === null)"
   },
   {
     fault: "callers who failed together come back together",
     breaks: "neverTooEarly",
     kinds: ["Retry"],
-    file: "policy/Retry.ts",
+    file: "policy/retry/Delay.ts",
     search: "const wait = atLeast + draw * Math.min",
     replace: "const wait = atLeast + 0.5 * Math.min"
+  },
+  {
+    fault: "retries come before the time that the provider asked for",
+    breaks: "neverTooEarly",
+    kinds: ["Retry"],
+    file: "policy/retry/Delay.ts",
+    search: "retryAfter === undefined ? 0 : Duration.toMillis(retryAfter)",
+    replace: "retryAfter === undefined ? 0 : Duration.toMillis(retryAfter) / 2"
+  },
+  {
+    fault: "what cannot succeed is tried again",
+    breaks: "neverTooEarly",
+    kinds: ["Retry"],
+    file: "policy/retry/Delay.ts",
+    search: `  if (!retryable) return "notRetryable"\n`,
+    replace: ""
+  },
+  {
+    fault: "tenants' limits are forgotten to make room",
+    breaks: "neverTooEarly",
+    kinds: ["RateLimit.of"],
+    with: { perTenant: true, maxKeys: 2, requests: { limit: 1, window: 10_000 } },
+    file: "core/window/RecentlyUsed.ts",
+    search: "if (this.mayDrop(candidate)) this.delete(key)",
+    replace: "this.delete(key)"
   },
   {
     fault: "the time a provider asked to wait for is forgotten when another one fails later",
@@ -109,7 +144,8 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     fault: "a call takes a place in the store of several processes, and does not wait for it",
     breaks: "neverTooEarly",
     kinds: ["RateLimit.shared"],
-    file: "policy/RateLimitShared.ts",
+    with: { processes: 2, requests: { limit: 1, window: 10_000 } },
+    file: "policy/rate-limit/SharedLimits.ts",
     search: "Effect.andThen(Effect.sleep(millis), resumed)",
     replace: "resumed"
   },
@@ -149,7 +185,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     fault: "empty deltas count as content",
     breaks: "deadlineShrinks",
     kinds: ["Timeout.perAttempt"],
-    file: "policy/Timeout.ts",
+    file: "policy/timeout/AttemptClocks.ts",
     search: "      if (!Content.isContent(part)) continue\n",
     replace: ""
   },
@@ -157,7 +193,7 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     fault: "a stream may be as slow as it likes once it has begun",
     breaks: "deadlineShrinks",
     kinds: ["Timeout.perAttempt"],
-    file: "policy/Timeout.ts",
+    file: "policy/timeout/AttemptClocks.ts",
     search: "if (tokensPerSecond > 0) {",
     replace: "if (tokensPerSecond > Infinity) {"
   },
@@ -166,13 +202,30 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     breaks: "deadlineShrinks",
     kinds: ["Race"],
     file: "policy/Race.ts",
-    search: "left > 0 ? RetryBudget.take()",
-    replace: "left >= 0 ? RetryBudget.take()"
+    search: "left > 0 ? AttemptAllowance.take()",
+    replace: "left >= 0 ? AttemptAllowance.take()"
+  },
+  {
+    fault: "calls wait for what another process makes beyond their own time",
+    breaks: "deadlineShrinks",
+    kinds: ["Hedge.afterDelay", "ResponseCache.shared"],
+    file: "policy/response-cache/Tiers.ts",
+    search: "Math.min(this.settings.leaseMillis, (yield* Deadline.remainingMillis) / 2)",
+    replace: "Math.min(this.settings.leaseMillis, (yield* Deadline.remainingMillis) * Infinity)"
+  },
+  {
+    fault: "what a store answers to another key is believed",
+    breaks: "cachesOnlyWholeAnswers",
+    kinds: ["ResponseCache.shared"],
+    with: { lies: 1 },
+    file: "policy/response-cache/Store.ts",
+    search: `Predicate.hasProperty(value, "key") && value.key === key`,
+    replace: `Predicate.hasProperty(value, "key")`
   },
   {
     fault: "what is for one task is given to another, by way of the store",
     breaks: "cachesOnlyWholeAnswers",
-    kinds: ["ResponseCache.persisted"],
+    kinds: ["ResponseCache.shared"],
     file: "core/call/RequestKey.ts",
     search: "tenant ?? null, task ?? null",
     replace: "tenant ?? null, task === null"
@@ -206,31 +259,67 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     breaks: "stateIsBounded",
     kinds: ["Bulkhead"],
     file: "policy/gate/Gate.ts",
-    search: `if (visit.state === "waiting") this.withdraw(visit)`,
-    replace: `if (visit.state === "waiting") visit.state = "gone"`
+    search: `if (permit.state === "waiting") this.withdraw(permit)`,
+    replace: `if (permit.state === "waiting") permit.state = "gone"`
   },
   {
     fault: "circuits of tenants are never forgotten",
     breaks: "stateIsBounded",
     kinds: ["CircuitBreaker"],
+    with: { perTenant: true, maxKeys: 1 },
     file: "policy/CircuitBreaker.ts",
-    search: "if (known.size <= maxKeys) break",
-    replace: "if (known.size <= maxKeys || oldest !== undefined) break"
+    search: "new KeptKeys<Circuit>(options.maxKeys ?? defaults.maxKeys, isClear)",
+    replace: "new KeptKeys<Circuit>(Infinity, isClear)"
   },
   {
     fault: "a probe that the store granted to somebody who has left stays taken",
     breaks: "stateIsBounded",
     kinds: ["CircuitBreaker.shared"],
-    file: "policy/CircuitKeeper.ts",
+    with: { consecutive: 1, latency: 2 },
+    file: "policy/circuit-breaker/CircuitStore.ts",
     search: "Exit.isSuccess(answer) ? unused(answer.value) : Effect.void",
     replace: "Exit.isSuccess(answer) ? Effect.void : Effect.void"
   },
   {
+    fault: "fallbacks are asked past the limits of the pipeline",
+    breaks: "limitsHoldEverywhere",
+    kinds: ["Pipeline"],
+    file: "policy/pipeline/Providers.ts",
+    search: "provider: Effect.flatMap(asEffect(provider), limited), when",
+    replace: "provider: asEffect(provider), when"
+  },
+  {
+    fault: "each provider of the pipeline has a budget and tenants' limits for itself",
+    breaks: "limitsHoldEverywhere",
+    kinds: ["Pipeline"],
+    file: "policy/pipeline/Providers.ts",
+    search: "return Effect.map(make(chosen.options), (policy) => [policy])",
+    replace: "return Effect.succeed([(next) => Effect.flatMap(make(chosen.options), (policy) => policy(next))])"
+  },
+  {
+    fault: "a caller waits for as long as a damaged store says",
+    breaks: "everyCallEnds",
+    kinds: ["RateLimit.shared"],
+    with: { lies: 1 },
+    file: "policy/rate-limit/SharedLimits.ts",
+    search: "left !== undefined && refillMillis(bucket, -left.level) <= longestDebtMillis(bucket, tokens)",
+    replace: "left !== undefined && longestDebtMillis(bucket, tokens) > 0"
+  },
+  {
+    fault: "a circuit of a damaged store ends its callers",
+    breaks: "everyCallEnds",
+    kinds: ["CircuitBreaker.shared"],
+    with: { lies: 1 },
+    file: "policy/circuit-breaker/StoredCircuit.ts",
+    search: `to === "Open" && isUpTo(retryAfter, longestMillis) ?`,
+    replace: `to === "Open" && (isUpTo(retryAfter, longestMillis) || Predicate.isNotNull(retryAfter)) ?`
+  },
+  {
     fault: "a call waits for ever for a store that does not answer",
     breaks: "everyCallEnds",
-    kinds: ["ResponseCache.persisted"],
-    file: "policy/CacheStore.ts",
-    search: "                resume(Effect.undefined)\n                asked.interruptUnsafe()\n",
+    kinds: ["ResponseCache.shared"],
+    file: "policy/store/SharedStore.ts",
+    search: "              resume(Effect.undefined)\n              asked.interruptUnsafe()\n",
     replace: ""
   },
   {
@@ -246,7 +335,75 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     breaks: "everyCallEnds",
     kinds: ["AdaptiveLimit"],
     file: "policy/gate/Gate.ts",
-    search: "      visit.wake?.()\n",
+    search: "      permit.wake?.()\n",
+    replace: ""
+  },
+  {
+    fault: "a line that is measured by the wall clock stands when that is set back",
+    breaks: "everyCallEnds",
+    kinds: ["RateLimit.of"],
+    file: "policy/rate-limit/CallQueue.ts",
+    search: "return Monotonic.millisUnsafe(this.clock)",
+    replace: "return this.clock.currentTimeMillisUnsafe() + 0 * Monotonic.millisUnsafe(this.clock)"
+  },
+  {
+    fault: "one call more is let through than are allowed",
+    breaks: "asManyAtOnceAsAllowed",
+    kinds: ["Bulkhead"],
+    file: "policy/gate/Gate.ts",
+    search: "const mayEnter = this.inFlight < this.allowed &&",
+    replace: "const mayEnter = this.inFlight <= this.allowed &&"
+  },
+  {
+    fault: "the last place is left empty",
+    breaks: "asManyAtOnceAsAllowed",
+    kinds: ["Bulkhead"],
+    file: "policy/gate/Gate.ts",
+    search: "const mayEnter = this.inFlight < this.allowed &&",
+    replace: "const mayEnter = this.inFlight < Math.max(1, this.allowed - 1) &&"
+  },
+  {
+    fault: "another provider is asked without the tools",
+    breaks: "requestsArriveUnchanged",
+    kinds: ["Fallback.to"],
+    file: "policy/Fallback.ts",
+    search: "  ...request,\n  previousResponseId: undefined,",
+    replace: "  ...request,\n  tools: [],\n  previousResponseId: undefined,"
+  },
+  {
+    fault: "a model that is to go on is told what was said, and not what was asked",
+    breaks: "requestsArriveUnchanged",
+    kinds: ["Fallback.to"],
+    file: "policy/Fallback.ts",
+    search: "Prompt.concat(request.prompt, [",
+    replace: "Prompt.concat(Prompt.empty, ["
+  },
+  {
+    fault: "a caller's question is sent for the next one's",
+    breaks: "requestsArriveUnchanged",
+    kinds: ["Bulkhead"],
+    file: "policy/Bulkhead.ts",
+    search: "generateText: (request) => permits.run(next.generateText(request), refused)",
+    replace: `generateText: ((before) => (request) => {
+          const { prompt } = before ?? request
+          before = request
+          return permits.run(next.generateText({ ...request, prompt }), refused)
+        })(undefined)`
+  },
+  {
+    fault: "a question is sent without a word of it",
+    breaks: "requestsArriveUnchanged",
+    kinds: ["SingleFlight"],
+    file: "policy/SingleFlight.ts",
+    search: "next.generateText(request)",
+    replace: "next.generateText({ ...request, prompt: { ...request.prompt, content: [] } })"
+  },
+  {
+    fault: "what a call spends is not booked",
+    breaks: "limitsHoldEverywhere",
+    kinds: ["SpendBudget"],
+    file: "policy/spend-budget/Ledger.ts",
+    search: "      account.tokens += booked.tokens\n",
     replace: ""
   }
 ]

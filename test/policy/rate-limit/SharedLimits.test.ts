@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Fiber, Layer, Option, References } from "effect"
+import { NodeRedis } from "@effect/platform-node"
+import { Clock, Context, Duration, Effect, Fiber, Layer, Logger, Option, References } from "effect"
 import { AiError, IdGenerator } from "effect/ai"
 import { RateLimiter } from "effect/persistence"
 import { TestClock } from "effect/testing"
-import { Deadline, PolicyHealth, PolicyReason } from "holdfast/core"
+import { Caller, Deadline, PolicyHealth, PolicyReason } from "holdfast/core"
 import { RateLimit } from "holdfast/policy"
 import type { ModelProvider } from "holdfast/provider"
 import * as threadClock from "../../sockets/threadClock.ts"
@@ -38,6 +39,18 @@ const processOn = Effect.fnUntraced(function* (
   const health = Effect.map(Effect.all(registry), ([health]) => (health?._tag === "RateLimit" ? health : undefined))
   return { call, sent, health }
 })
+
+/** A store, and under which keys it is asked. */
+const noting = (store: RateLimiter.RateLimiterStore["Service"]) => {
+  const keys = new Set<string>()
+  return {
+    keys,
+    store: {
+      ...store,
+      tokenBucket: ((options) => (keys.add(options.key), store.tokenBucket(options))) satisfies typeof store.tokenBucket
+    }
+  }
+}
 
 const many = <A, E, R>(call: Effect.Effect<A, E, R>, count: number) =>
   Effect.replicateEffect(call, count, { concurrency: "unbounded", discard: true })
@@ -78,6 +91,27 @@ describe("RateLimit.shared", () => {
       assert.deepStrictEqual([a.sent, b.sent], [[0], []])
       yield* TestClock.adjust("1 second")
       yield* Fiber.join(next)
+    })
+  )
+
+  it.effect("counts a request when its tokens let it go, not while it waits for them", () =>
+    Effect.gen(function* () {
+      const store = yield* inMemory
+      const using = (inputTokens: number) =>
+        processOn(store, {
+          requests: { limit: 1, window: "1 second" },
+          tokens: { limit: 1_000, window: "10 seconds" },
+          estimate: () => ({ inputTokens, outputTokens: 0 })
+        })
+      const [first, second, third] = [yield* using(400), yield* using(100), yield* using(1)]
+      yield* first.call
+      // Both wait for tokens until about 4,000, when their turns by requests alone would be over for long.
+      const waiting = [yield* Effect.forkChild(second.call)]
+      yield* TestClock.adjust("2 seconds")
+      waiting.push(yield* Effect.forkChild(third.call))
+      yield* TestClock.adjust("10 seconds")
+      yield* Fiber.joinAll(waiting)
+      assert.deepStrictEqual([first.sent, second.sent, third.sent], [[0], [4_000], [5_000]])
     })
   )
 
@@ -168,7 +202,85 @@ describe("RateLimit.shared", () => {
       assert.strictEqual(reason._tag, "RateLimited")
     })
   )
+
+  type Store = RateLimiter.RateLimiterStore["Service"]
+  type Answer = ReturnType<Store["tokenBucket"]>
+
+  /** A store in memory that says something else about one limit. */
+  const odd = (say: (real: Answer) => Answer) =>
+    Effect.map(inMemory, (store): Store => ({
+      ...store,
+      tokenBucket: (options) =>
+        options.key.includes("odd") ? say(store.tokenBucket(options)) : store.tokenBucket(options)
+    }))
+  const asOdd = Caller.as({ tenant: "odd" })
+  const perTenant = { ...perSecond(1), perTenant: true, maxWait: 0 } as const
+  const left = (level: unknown, elapsed: unknown = 0) => Effect.succeed([level, elapsed] as never)
+
+  it.effect.each<[string, (real: Answer) => Answer]>([
+    ["a debt of thousands of years", () => left(-1e12)],
+    ["a debt beyond all numbers", () => left(-Infinity)],
+    ["no number", () => left(NaN)],
+    ["a text", () => left("-5")],
+    ["a time that is none", () => left(0, -1e12)],
+    ["half an answer", () => Effect.succeed([-5] as never)],
+    ["nothing", () => Effect.succeed(undefined as never)],
+    ["a value of another kind", () => Effect.fail(new RateLimiter.RateLimiterError({ reason: noAnswer }))],
+    ["what makes its driver throw", () => assert.fail("a bug")]
+  ])("goes by the limits of this process where the store holds %s, and by the store for all others", ([, say]) =>
+    Effect.gen(function* () {
+      const store = yield* odd(say)
+      const [a, b] = [yield* processOn(store, perTenant), yield* processOn(store, perTenant)]
+      yield* asOdd(a.call)
+      yield* asOdd(b.call)
+      assert.strictEqual(Option.getOrThrow(PolicyReason.of(yield* Effect.flip(asOdd(a.call))))._tag, "RateLimited")
+      assert.strictEqual((yield* a.health)?.storeAvailable, true)
+      yield* a.call
+      yield* TestClock.adjust(0)
+      assert.strictEqual(Option.getOrThrow(PolicyReason.of(yield* Effect.flip(b.call)))._tag, "RateLimited")
+    }).pipe(Effect.provide(Logger.layer([])))
+  )
+
+  it.effect("lets a limit off a debt that nobody can have made, and keeps it together from then on", () =>
+    Effect.gen(function* () {
+      const { keys, store } = noting(yield* inMemory)
+      const [a, b] = [yield* processOn(store, perSecond(1)), yield* processOn(store, perSecond(1))]
+      yield* a.call
+      yield* TestClock.adjust("1 second")
+      for (const key of keys) {
+        yield* store.tokenBucket({ key, tokens: 1e15, limit: 1, refillRate: Duration.seconds(1), allowOverflow: true })
+      }
+      yield* b.call
+      const next = yield* Effect.forkChild(a.call)
+      yield* TestClock.adjust("900 millis")
+      assert.deepStrictEqual([a.sent, b.sent], [[0], [1_000]])
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(next)
+    }).pipe(Effect.provide(Logger.layer([])))
+  )
+
+  it.effect("pauses others for as long as one was told to, and no longer, whatever the store says is left", () =>
+    Effect.gen(function* () {
+      const store = yield* inMemory
+      const rich: Store = {
+        ...store,
+        tokenBucket: (options) => (options.tokens === 0 ? left(1e15) : store.tokenBucket(options))
+      }
+      const busy = failure(new AiError.RateLimitError({ retryAfter: Duration.seconds(5) }))
+      const a = yield* processOn(rich, perSecond(10), (n) => (n === 1 ? busy : Effect.void))
+      const b = yield* processOn(rich, perSecond(10))
+      yield* Effect.flip(a.call)
+      yield* TestClock.adjust(0)
+      const all = yield* Effect.forkChild(many(b.call, 3))
+      yield* TestClock.adjust("4900 millis")
+      assert.deepStrictEqual(b.sent, [])
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(all)
+    })
+  )
 })
+
+const noAnswer = new RateLimiter.RateLimitStoreError({ message: "WRONGTYPE" })
 
 describe.skipIf(Redis.isLeftOut)("RateLimit.shared over Redis (needs redis-server)", () => {
   const connected = (url: string) => {
@@ -186,12 +298,13 @@ describe.skipIf(Redis.isLeftOut)("RateLimit.shared over Redis (needs redis-serve
         yield* processOn(yield* connected(url), patient),
         yield* processOn(yield* connected(url), patient)
       ]
+      // The store counts from its first answer, which may be long before the first request is sent.
+      const start = yield* Clock.currentTimeMillis
       yield* Effect.all([many(a.call, 15), many(b.call, 15)], { concurrency: 2 })
       const sent = [...a.sent, ...b.sent].toSorted((x, y) => x - y)
       // 5 at once, 25 at 20 a second.
-      const [start = NaN] = sent
       const took = (sent.at(-1) ?? NaN) - start
-      assert.isAtLeast(took, 1_200)
+      assert.isAtLeast(took, 1_250)
       assert.isAtMost(took, 4_000)
       assert.isAtMost(sent.filter((at) => at - start < 20).length, 6)
       assert.isAbove(Math.min(a.sent.length, b.sent.length), 0)
@@ -214,6 +327,26 @@ describe.skipIf(Redis.isLeftOut)("RateLimit.shared over Redis (needs redis-serve
       yield* how === "gone" ? server.restart : server.thaw
       const isBack = Effect.map(health, (limits) => limits?.storeAvailable === true)
       yield* Effect.repeat(Effect.delay(Effect.andThen(call, isBack), "1100 millis"), { until: (back) => back })
+    }).pipe(Effect.scoped, quietly)
+  )
+
+  it.live("believes nothing that others have put in the place of a limit", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Redis.start
+      const { keys, store } = noting(yield* connected(url))
+      const patient = { ...perSecond(100), storeTimeout: "5 seconds", maxWait: 0 } as const
+      const { call, health, sent } = yield* processOn(store, patient)
+      yield* call
+      const { client } = Context.get(yield* Layer.build(Redis.connection(url)), NodeRedis.NodeRedis)
+      for (const key of keys) {
+        yield* Effect.promise(() => client.mSet([`test:${key}`, "-1e15", `test:${key}:refill`, "abc"]))
+      }
+      yield* call
+      for (const key of keys) {
+        yield* Effect.promise(() => client.multi().del(`test:${key}`).rPush(`test:${key}`, "a list").exec())
+      }
+      yield* call
+      assert.deepStrictEqual([sent.length, (yield* health)?.storeAvailable], [3, true])
     }).pipe(Effect.scoped, quietly)
   )
 })

@@ -5,7 +5,7 @@ import { CacheMemory } from "../../../src/policy/response-cache/Memory.ts"
 const entry = (bytes = 1): CacheEntry => ({ storedAtMillis: 0, bytes, answer: { _tag: "Whole", parts: [] } })
 
 const keep = (memory: CacheMemory, ...keys: ReadonlyArray<string | number>) => {
-  for (const key of keys) memory.set(String(key), entry(), Infinity, 0)
+  for (const key of keys) memory.set(String(key), entry(), 0, Infinity, 0)
 }
 
 const keysOf = (memory: CacheMemory) => memory.live(0).map(({ key }) => key)
@@ -31,9 +31,9 @@ describe("CacheMemory", () => {
     // One that has no room beside any other, and then one that has none at all.
     const small = new CacheMemory(10, 5)
     keep(small, "a", "b", "c")
-    small.set("large", entry(5), Infinity, 0)
+    small.set("large", entry(5), 0, Infinity, 0)
     assert.deepStrictEqual(keysOf(small), ["large"])
-    small.set("too large", entry(6), Infinity, 0)
+    small.set("too large", entry(6), 0, Infinity, 0)
     keep(small, "d")
     assert.deepStrictEqual([keysOf(small), small.bytes], [["d"], 1])
   })

@@ -3,7 +3,7 @@ import { Clock, Effect, Exit, Fiber, Logger, Metric, Scope } from "effect"
 import type { Persistence } from "effect/persistence"
 import { TestClock } from "effect/testing"
 import { SeededScheduler } from "holdfast/testing"
-import { CacheStore } from "../../../src/policy/CacheStore.ts"
+import { CacheStore } from "../../../src/policy/response-cache/Store.ts"
 
 /** A store that never answers, and takes so long to let go of a question. */
 const silent = (lettingGoMillis = 0) => {
@@ -27,30 +27,11 @@ const silent = (lettingGoMillis = 0) => {
     clear: ask
   }
   const lease = { take: never, release: never }
-  const settings = { timeoutMillis: 100, retryMillis: 60_000, leaseMillis: 1_000 }
+  const settings = { timeoutMillis: 100, retryMillis: 60_000, leaseMillis: 1_000, maxEntryBytes: 1_000 }
   return { seen, make: Effect.map(Effect.scope, (scope) => new CacheStore(store, lease, settings, scope)) }
 }
 
 describe("CacheStore", () => {
-  it("gives up every question, whatever comes between", () => {
-    const asking = Effect.scoped(
-      Effect.gen(function* () {
-        const store = yield* silent().make
-        yield* store.get("key")
-        for (const after of [0, 100]) {
-          yield* Effect.sleep(after)
-          store.available = true
-          yield* store.get("key")
-        }
-      })
-    )
-    const points = SeededScheduler.points(asking).flatMap((point) => [point, { ...point, pastNextTimer: true }])
-    const hanging = points.filter(
-      (preempt) => !Exit.isSuccess(SeededScheduler.run(asking, { preempt, maxSteps: 10_000 }).exit)
-    )
-    assert.deepStrictEqual(hanging, [])
-  })
-
   it("has no fiber left when its scope has closed", () => {
     const closing = Effect.suspend(() => {
       let live = 0
@@ -77,30 +58,6 @@ describe("CacheStore", () => {
       yield* Fiber.join(closing)
       assert.strictEqual(seen.open, 0)
     }).pipe(Effect.provide(Logger.layer([])))
-  )
-
-  it.effect("has one timer for all that ask in the same moment", () =>
-    Effect.gen(function* () {
-      const clock = yield* Clock.Clock
-      let timers = 0
-      const counting: Clock.Clock = {
-        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe(),
-        currentTimeMillis: clock.currentTimeMillis,
-        currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe(),
-        currentTimeNanos: clock.currentTimeNanos,
-        monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
-        monotonicTimeNanos: clock.monotonicTimeNanos,
-        sleep: (duration) => Effect.suspend(() => (timers++, clock.sleep(duration)))
-      }
-      const store = yield* silent().make
-      yield* Effect.forEach(Array.from({ length: 50 }), () => Effect.forkChild(store.get("key"))).pipe(
-        Effect.provideService(Clock.Clock, counting)
-      )
-      yield* TestClock.adjust("50 millis")
-      assert.strictEqual(timers, 1)
-      yield* TestClock.adjust("50 millis")
-      assert.isFalse(store.available)
-    }).pipe(Effect.scoped, Effect.provide(Logger.layer([])))
   )
 
   it("has let go of the store when one who asks is interrupted, wherever the fibers are preempted", () => {

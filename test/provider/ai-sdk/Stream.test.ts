@@ -3,6 +3,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Schema, Stream } from "effect"
 import { Response } from "effect/ai"
 import { TestClock } from "effect/testing"
+import * as Shown from "../../../src/provider/errors/Shown.ts"
 import { drainLimit, fromPart, make } from "../../../src/provider/ai-sdk/Stream.ts"
 
 type Part = LanguageModelV4StreamPart
@@ -39,10 +40,10 @@ const body = (parts: ReadonlyArray<Part>, then: "ends" | "stays open" = "ends") 
 }
 
 const of = (open: (signal: AbortSignal) => PromiseLike<LanguageModelV4StreamResult>) =>
-  make({ open, tools, warn: () => Effect.void })
+  make({ open, tools, warn: () => Effect.void, shown: Shown.unknown })
 
 const ofParts = (parts: ReadonlyArray<Part>) =>
-  of(() => Promise.resolve({ stream: body(parts).stream, response: { headers: { a: "b" } } }))
+  of(() => Promise.resolve({ stream: body(parts).stream, response: { headers: { "x-request-id": "b" } } }))
 
 const metadata = { openai: { itemId: "i" } }
 
@@ -175,7 +176,7 @@ describe("a stream", () => {
         type: "finish",
         reason: "stop",
         usage: { inputTokens: { total: 1 }, outputTokens: { total: 2 } },
-        response: { status: 200, headers: { a: "b" } }
+        response: { status: 200, headers: { "x-request-id": "b" } }
       })
     })
   )
@@ -231,7 +232,8 @@ describe("a stream", () => {
       yield* make({
         open: () => Promise.resolve({ stream }),
         tools,
-        warn: (warnings) => Effect.sync(() => void seen.push(...warnings))
+        warn: (warnings) => Effect.sync(() => void seen.push(...warnings)),
+        shown: Shown.unknown
       }).pipe(Stream.runForEach((part) => Effect.sync(() => void seen.push(part.type))))
       expect(seen.slice(0, 2)).toEqual([{ type: "other", message: "careful" }, "text-start"])
     })

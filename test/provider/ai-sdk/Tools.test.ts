@@ -1,7 +1,8 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Schema } from "effect"
 import { LanguageModel, OpenAiStructuredOutput, Tool } from "effect/ai"
-import { offeredTools, ToolOptions, toResponseFormat, toTools } from "../../../src/provider/ai-sdk/Tools.ts"
+import { ToolOptions, toResponseFormat, toTools } from "../../../src/provider/ai-sdk/Tools.ts"
+import { make as offeredTools } from "../../../src/provider/tools/OfferedTools.ts"
 
 const plain = LanguageModel.defaultCodecTransformer
 const openai = OpenAiStructuredOutput.toCodecOpenAI

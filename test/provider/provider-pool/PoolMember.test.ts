@@ -1,10 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { ProviderPool } from "holdfast/provider"
 // Not part of what the package publishes: the decisions of a pool, as plain functions.
 import * as PoolMember from "../../../src/provider/provider-pool/PoolMember.ts"
 
-const settings = ProviderPool.resolve({})
+const settings = {
+  consecutive: 5,
+  margin: 0.3,
+  minCalls: 10,
+  windowMillis: 30_000,
+  ejectMillis: 30_000,
+  maxEjectMillis: 300_000,
+  maxEjected: 0.5,
+  decayMillis: 10_000,
+  failedChecks: 2
+}
 const Count = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 50 }))
 const Draw = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 0.999_999 }))
 const Millis = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 60_000 }))

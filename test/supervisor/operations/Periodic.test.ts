@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cron, Effect, Fiber, Logger, Schedule } from "effect"
+import { Cause, Cron, Effect, Exit, Fiber, Logger, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Job, Supervisor } from "holdfast/supervisor"
 import { settle } from "../settle.ts"
@@ -20,6 +20,20 @@ describe("periodic jobs", () => {
       )
       yield* pass(35)
       assert.strictEqual(rounds, 4)
+    }).pipe(Effect.provide(Supervisor.layer()))
+  )
+
+  it.effect("tell once of each round that others were skipped for, and count them all", () =>
+    Effect.gen(function* () {
+      const job = yield* Supervisor.every(Effect.sleep("2500 millis"), { name: "slow", schedule: "500 millis" })
+      yield* pass(5)
+      const events = yield* Supervisor.events({ after: 0 }).pipe(
+        Stream.takeUntil((event) => event._tag === "JobSubmitted" && event.sequence > 5),
+        Stream.filter((event) => event._tag === "RoundSkipped"),
+        Stream.runCollect
+      )
+      assert.lengthOf(events, 1)
+      assert.isAtLeast((yield* Job.status(job)).rounds?.skipped ?? 0, 4)
     }).pipe(Effect.provide(Supervisor.layer()))
   )
 
@@ -114,6 +128,44 @@ describe("periodic jobs", () => {
     }).pipe(Effect.provide(Supervisor.layer()))
   )
 
+  it.effect("begin after each slot of a cron by a random part of the jitter, and leave none out", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(Date.UTC(1970, 0, 1, 3, 59))
+      const begun: Array<number> = []
+      const round = Effect.clockWith((clock) =>
+        Effect.sync(() => void begun.push(clock.currentTimeMillisUnsafe() - Date.UTC(1970, 0, 1, 4)))
+      )
+      const schedule = Cron.parseUnsafe("0,5 4 * * *", "UTC")
+      const jobs = yield* Effect.forEach(Array.from({ length: 20 }), () =>
+        Supervisor.every(round, { name: "nightly", schedule, jitter: "10 minutes" })
+      )
+      yield* TestClock.adjust("16 minutes")
+      assert.isTrue(
+        begun.every((millis) => millis >= 0 && millis <= 900_000),
+        String(begun)
+      )
+      assert.isAbove(new Set(begun).size, 20)
+      yield* TestClock.adjust("1 day")
+      const rounds = (yield* Effect.forEach(jobs, Job.status)).map((status) => status.rounds?.started)
+      assert.deepStrictEqual(
+        rounds,
+        Array.from(jobs, () => 4)
+      )
+    }).pipe(Effect.provide(Supervisor.layer()))
+  )
+
+  it.effect("are refused a cron that never comes, by its pattern", () =>
+    Effect.gen(function* () {
+      const schedule = Cron.parseUnsafe("0 0 30 2 *")
+      const exit = yield* Effect.exit(Supervisor.every(Effect.void, { name: "x", schedule }))
+      assert.isTrue(Exit.hasDies(exit))
+      const refusal = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+      assert.instanceOf(refusal, RangeError)
+      assert.include(String(refusal), "schedule")
+      assert.include(String(refusal), "0 0 30 2 *")
+    }).pipe(Effect.provide(Supervisor.layer()))
+  )
+
   it.effect("take no slot, and end with a drain that lets the round they are in finish", () =>
     Effect.gen(function* () {
       let ended = 0
@@ -136,5 +188,89 @@ describe("periodic jobs", () => {
       )
       assert.strictEqual(ended, 1)
     }).pipe(Effect.provide(Supervisor.layer({ concurrency: 1 })))
+  )
+
+  it.effect("are one when they are started twice with one key, and are found by the id they were given", () =>
+    Effect.gen(function* () {
+      let rounds = 0
+      const start = Supervisor.every(
+        Effect.sync(() => rounds++),
+        { name: "monitor", id: "monitor-1", idempotencyKey: "monitor", schedule: "1 second" }
+      )
+      const [first, second] = [yield* start, yield* start]
+      yield* pass(1)
+      assert.deepStrictEqual([first.id, second.id, rounds], ["monitor-1", "monitor-1", 2])
+      assert.strictEqual((yield* Supervisor.get("monitor-1")).rounds?.started, 2)
+    }).pipe(Effect.provide(Supervisor.layer()))
+  )
+
+  it.effect("that have ended, or were asked to, are started anew by their key", () =>
+    Effect.gen(function* () {
+      let rounds = 0
+      const round = Effect.sync(() => rounds++)
+      const start = Supervisor.every(round, { name: "monitor", idempotencyKey: "monitor", schedule: "1 second" })
+      const first = yield* start
+      yield* settle
+      const cancelling = yield* Effect.forkChild(Job.cancel(first), { startImmediately: true })
+      const second = yield* start
+      yield* Fiber.join(cancelling)
+      yield* settle
+      yield* Job.cancel(second)
+      const third = yield* start
+      yield* settle
+      assert.strictEqual(new Set([first.id, second.id, third.id]).size, 3)
+      assert.deepStrictEqual([(yield* start).id, rounds], [third.id, 3])
+    }).pipe(Effect.provide(Supervisor.layer()))
+  )
+
+  it.effect("are not joined with what was submitted by the same name and key, nor the other way round", () =>
+    Effect.gen(function* () {
+      const options = { name: "monitor", idempotencyKey: "monitor" }
+      const before = yield* Supervisor.submit(Effect.never, options)
+      const job = yield* Supervisor.every(Effect.void, { ...options, schedule: "1 second" })
+      const after = yield* Supervisor.submit(Effect.never, options)
+      yield* settle
+      assert.deepStrictEqual([before.id === job.id, after.id], [false, before.id])
+      assert.strictEqual((yield* Job.status(job)).rounds?.started, 1)
+    }).pipe(Effect.provide(Supervisor.layer()))
+  )
+
+  it.effect("go on as they were started, whatever becomes of the options", () =>
+    Effect.gen(function* () {
+      const metadata: Record<string, string> = { user: "u-1" }
+      const options = { name: "watch", metadata, overlap: "skip" as const, schedule: "1 second" as const, timeout: 500 }
+      const job = yield* Supervisor.every(Effect.never, options)
+      yield* settle
+      metadata["user"] = "u-2"
+      Object.assign(options, { name: "other", timeout: "1 hour", schedule: 1, overlap: "queue" })
+      yield* pass(1.5)
+      const rounds = yield* Supervisor.list({ kind: "periodic" })
+      assert.deepStrictEqual(
+        rounds.map(({ metadata: facts, name }) => [name, facts["user"]]),
+        rounds.map(() => ["watch", "u-1"])
+      )
+      assert.strictEqual((yield* Job.status(job)).rounds?.failed, 2)
+    }).pipe(Effect.provide(Supervisor.layer()), Effect.provide(quiet))
+  )
+
+  it.effect.each([
+    ["schedule", { schedule: 0 }],
+    ["schedule", { schedule: NaN }],
+    ["schedule", { schedule: Infinity }],
+    ["schedule", { schedule: -1 }],
+    ["jitter", { jitter: Infinity }],
+    ["jitter", { jitter: NaN }],
+    ["timeout", { timeout: 0 }],
+    ["timeout", { timeout: NaN }],
+    ["overlap", { overlap: "never" as "skip" }]
+  ] as const)("reject the option %s where it makes no sense: %o", ([name, options]) =>
+    Effect.gen(function* () {
+      const started = Supervisor.every(Effect.void, { name: "a", schedule: "1 second", ...options })
+      const exit = yield* Effect.exit(started)
+      assert(Exit.isFailure(exit))
+      const error = Cause.squash(exit.cause)
+      assert.instanceOf(error, RangeError)
+      assert.include(String(error), `Supervisor.every option ${name} must be`)
+    }).pipe(Effect.provide(Supervisor.layer()))
   )
 })

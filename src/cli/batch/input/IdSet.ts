@@ -6,9 +6,12 @@
  */
 import { hash } from "node:crypto"
 
-/** What is known of an id: that its answer is in the output, or that a line of this input had it. */
+/** What is known of an id: that its answer is in the output, that a line of this input had it, or that the last run failed at it. */
 export const answered = 1
 export const read = 2
+export const failed = 4
+
+export type Mark = typeof answered | typeof read | typeof failed
 
 export class IdSet {
   private capacity = 1024
@@ -22,7 +25,7 @@ export class IdSet {
   }
 
   /** Adds a mark to an id and returns the marks it had before: 0 for an id that is new. */
-  mark(id: string, mark: typeof answered | typeof read): number {
+  mark(id: string, mark: Mark): number {
     if (this.count * 4 > this.capacity * 3) this.grow()
     // As UTF-16, in which no two strings are alike: UTF-8 has one replacement for all lone surrogates.
     const digest = hash("sha256", Buffer.from(id, "utf16le"), "buffer")

@@ -8,33 +8,54 @@ import { isUtf8 } from "node:buffer"
 export interface Line {
   /** Counted from 1. */
   readonly number: number
-  readonly text: string
+  readonly bytes: Uint8Array
   /** Byte offset just after the line, its line end included. */
   readonly end: number
   /** False only for a last line without a line end. */
   readonly terminated: boolean
-  /** Why `text` is empty although the line is not. */
-  readonly problem?: "is longer than 64 MiB" | "is not UTF-8" | undefined
+  /** Why it cannot be read. Of a line that is too long there are no `bytes`. */
+  readonly problem?: string | undefined
 }
 
-/** The longest line that is read, in bytes; longer ones are passed over without being held. 64 MiB. */
+/** The longest line that is read from an input, in bytes; longer ones are passed over without being held. 64 MiB. */
 export const longestLine = 64 * 1024 * 1024
 
 /** Cuts bytes into lines at `\n`. A byte order mark at the start is dropped; blank lines are kept. */
-export const split = <E, R>(bytes: Stream.Stream<Uint8Array, E, R>): Stream.Stream<Line, E, R> =>
+export const split = <E, R>(
+  bytes: Stream.Stream<Uint8Array, E, R>,
+  longest: number = longestLine
+): Stream.Stream<Line, E, R> =>
   Stream.mapAccumArray(
     bytes,
-    () => new Splitter(),
+    () => new Splitter(longest),
     (splitter, chunks) => [splitter, chunks.flatMap((chunk) => splitter.push(chunk))],
     { onHalt: (splitter) => splitter.finish() }
   )
 
+/** Whether a line holds nothing but spaces. */
+export const isBlank = ({ bytes, problem }: Line): boolean =>
+  problem === undefined && !hasContent(bytes, 0, bytes.length)
+
+/** Whether there is anything but spaces between two places. */
+export const hasContent = (bytes: Uint8Array, from: number, to: number): boolean => {
+  for (let at = from; at < to; at++) {
+    const byte = bytes[at]
+    if (byte !== 0x20 && byte !== 0x0d && byte !== 0x09) return true
+  }
+  return false
+}
+
 /** Remembers the unfinished line between chunks. */
 class Splitter {
+  private readonly longest: number
   private number = 0
   private end = 0
   private parts: Array<Uint8Array> = []
   private size = 0
+
+  constructor(longest: number) {
+    this.longest = longest
+  }
 
   push(chunk: Uint8Array): ReadonlyArray<Line> {
     const lines: Array<Line> = []
@@ -55,23 +76,25 @@ class Splitter {
 
   private hold(part: Uint8Array): void {
     this.size += part.length
-    if (this.size > longestLine) this.parts = []
+    if (this.size > this.longest) this.parts = []
     else if (part.length > 0) this.parts.push(part)
   }
 
   private take(terminated: boolean): Line {
-    const { parts, size } = this
+    const { longest, parts, size } = this
     this.parts = []
     this.size = 0
     this.number += 1
     this.end += size + (terminated ? 1 : 0)
     const place = { number: this.number, end: this.end, terminated }
-    if (size > longestLine) return { ...place, text: "", problem: "is longer than 64 MiB" }
+    if (size > longest) {
+      return { ...place, bytes: Buffer.alloc(0), problem: `is longer than ${Math.floor(longest / 2 ** 20)} MiB` }
+    }
     const bytes = Buffer.concat(parts, size)
-    if (!isUtf8(bytes)) return { ...place, text: "", problem: "is not UTF-8" }
-    const text = bytes.toString("utf8")
-    return { ...place, text: this.number === 1 && text.startsWith("\uFEFF") ? text.slice(1) : text }
+    if (!isUtf8(bytes)) return { ...place, bytes, problem: "is not UTF-8" }
+    return { ...place, bytes: this.number === 1 && mark.equals(bytes.subarray(0, 3)) ? bytes.subarray(3) : bytes }
   }
 }
 
 const newline = 0x0a
+const mark = Buffer.from([0xef, 0xbb, 0xbf])

@@ -19,6 +19,15 @@ export interface RequestAnswered {
   readonly attempts: number
   readonly inputTokens: number
   readonly outputTokens: number
+  /** What it cost, where prices were given. */
+  readonly cost?: number | undefined
+}
+
+/** Nothing goes for so long, and why: the server does not answer, or asks for it. */
+export interface RunWaiting {
+  readonly event: "RunWaiting"
+  readonly millis: number
+  readonly because: string
 }
 
 /** A request ended without an answer, and is in the errors file. */
@@ -37,7 +46,7 @@ export interface AttemptFailed {
   readonly fault: string
 }
 
-/** The run was asked to stop: nothing more is sent, and so many requests in flight may finish. */
+/** The run ends early, as it was asked to or has to: nothing more is sent, and so many requests in flight may finish. */
 export interface RunStopping {
   readonly event: "RunStopping"
   readonly inFlight: number
@@ -58,6 +67,7 @@ export type BatchEvent =
   | RequestAnswered
   | RequestFailed
   | AttemptFailed
+  | RunWaiting
   | RunStopping
   | RunProgressed
   | RunEnded

@@ -26,6 +26,10 @@ export interface Counts {
   readonly survived: Map<string, number>
   inputTokens: number
   outputTokens: number
+  /** What the answers cost, in the currency of the prices; `undefined` without prices. */
+  cost: number | undefined
+  /** Requests that were read and left for another run. */
+  left: number
   /** How the run's supervisor is; `undefined` until it is made. */
   health: Supervisor.Health | undefined
 }
@@ -43,6 +47,8 @@ export const make = (): Counts => ({
   survived: new Map(),
   inputTokens: 0,
   outputTokens: 0,
+  cost: undefined,
+  left: 0,
   health: undefined
 })
 

@@ -1,11 +1,13 @@
 /**
  * Tells on standard error how a batch run goes: as a bar on a terminal, as lines in a log, or as events for a program.
  */
-import { Clock, Effect, Fiber, Schedule, Stdio, Stream } from "effect"
+import { Effect, Fiber, Schedule, Stdio, Stream } from "effect"
 import type { Scope } from "effect"
+import * as Monotonic from "../../../core/Monotonic.ts"
 import type { BatchEvent } from "./BatchEvent.ts"
 import type * as Counts from "./Counts.ts"
 import * as ProgressBar from "./ProgressBar.ts"
+import * as Shown from "./Shown.ts"
 import * as Summary from "./Summary.ts"
 
 /**
@@ -37,8 +39,8 @@ export const make = Effect.fn("Reporter.make")(function* (options: {
 }): Effect.fn.Return<Reporter, never, Stdio.Stdio | Scope.Scope> {
   const { counts, files, resume, style } = options
   const stdio = yield* Stdio.Stdio
-  const startedAt = yield* Clock.currentTimeMillis
-  const elapsed = Effect.map(Clock.currentTimeMillis, (now) => now - startedAt)
+  const startedAt = yield* Monotonic.millis
+  const elapsed = Effect.map(Monotonic.millis, (now) => Math.round(now - startedAt))
   const write = (text: string) => Effect.ignore(Stream.run(Stream.succeed(text), stdio.stderr()))
 
   let isStopping = false
@@ -58,7 +60,7 @@ export const make = Effect.fn("Reporter.make")(function* (options: {
     return write(text)
   })
   const say = (text: string) => Effect.suspend(() => write(`${erase()}${text}\n`))
-  const emit = (event: BatchEvent) => write(`${JSON.stringify(event)}\n`)
+  const emit = (event: BatchEvent) => write(`${Shown.json(event)}\n`)
 
   const tick = {
     terminal: Effect.repeat(draw, Schedule.spaced(defaults.redraw)),
@@ -83,14 +85,24 @@ export const make = Effect.fn("Reporter.make")(function* (options: {
         failuresShown += 1
         if (failuresShown > defaults.failuresShown) return Effect.void
         return Effect.andThen(
-          say(`failed: ${event.customId === null ? "" : `${event.customId}, `}${event.message}`),
-          failuresShown === defaults.failuresShown ? say(`further failures: see ${files.errors}`) : Effect.void
+          say(
+            `failed: ${event.customId === null ? "" : `${Shown.short(event.customId, 100)}, `}${Shown.short(event.message, 500)}`
+          ),
+          failuresShown === defaults.failuresShown
+            ? say(`further failures: see ${Shown.text(files.errors)}`)
+            : Effect.void
         )
+      case "RunWaiting":
+        return style === "quiet"
+          ? Effect.void
+          : say(`waiting up to ${ProgressBar.clock(event.millis)}: ${event.because}`)
       case "RunStopping":
         isStopping = true
         return style === "quiet"
           ? Effect.void
-          : say(`stopping: ${event.inFlight} requests in flight may finish; press Ctrl-C again to stop at once`)
+          : say(
+              `stopping: ${Summary.counted(event.inFlight, "request")} in flight may finish; press Ctrl-C again to stop at once`
+            )
       default:
         return Effect.void
     }
@@ -113,8 +125,12 @@ const startNotes = (
   { answeredBefore, cutBytes }: Extract<BatchEvent, { event: "RunStarted" }>,
   { output }: Summary.Files
 ): ReadonlyArray<string> => [
-  ...(answeredBefore === 0 ? [] : [`${ProgressBar.group(answeredBefore)} answers are in ${output} already`]),
-  ...(cutBytes === 0 ? [] : [`removed ${cutBytes} bytes of an unfinished last line from ${output}`])
+  ...(answeredBefore === 0
+    ? []
+    : [
+        `${Summary.counted(answeredBefore, "answer")} ${answeredBefore === 1 ? "is" : "are"} in ${Shown.text(output)} already`
+      ]),
+  ...(cutBytes === 0 ? [] : [`removed ${cutBytes} bytes of an unfinished last line from ${Shown.text(output)}`])
 ]
 
 const columns = (): number => (process.stderr.columns ?? 80) - 1

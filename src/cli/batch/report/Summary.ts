@@ -3,6 +3,7 @@
  */
 import * as Counts from "./Counts.ts"
 import { clock, group } from "./ProgressBar.ts"
+import * as Shown from "./Shown.ts"
 
 /** How a run ended, as plain data. */
 export interface Summary {
@@ -21,6 +22,8 @@ export interface Summary {
   readonly survived: Readonly<Record<string, number>>
   readonly inputTokens: number
   readonly outputTokens: number
+  /** What the answers cost, where prices were given. */
+  readonly cost: number | undefined
   readonly elapsedMillis: number
   readonly stopped: boolean
 }
@@ -28,7 +31,7 @@ export interface Summary {
 export const make = (counts: Counts.Counts, elapsedMillis: number, stopped: boolean): Summary => {
   const failed = Counts.sum(counts.failed)
   const { answered, inputTokens, outputTokens, read, retried, sent, skipped, total } = counts
-  const expected = stopped ? Math.max(read, (total ?? 0) - skipped) : read
+  const expected = stopped || counts.left > 0 ? Math.max(read, (total ?? 0) - skipped) : read
   return {
     answered,
     skipped,
@@ -40,6 +43,7 @@ export const make = (counts: Counts.Counts, elapsedMillis: number, stopped: bool
     survived: Object.fromEntries(counts.survived),
     inputTokens,
     outputTokens,
+    cost: counts.cost,
     elapsedMillis,
     stopped
   }
@@ -63,17 +67,25 @@ export const render = (summary: Summary, files: Files): ReadonlyArray<string> =>
     ...(skipped === 0 ? [] : [fact("skipped", `${group(skipped)}, answered before`)]),
     ...(failed === 0 ? [] : [fact("failed", `${group(failed)}: ${kinds(failedBy)}`)]),
     ...(unfinished === 0 ? [] : [fact("unfinished", group(unfinished))]),
-    fact("sent", `${group(sent)} requests, ${group(retried)} of them retries${perAnswer}`),
+    fact("sent", `${counted(sent, "request")}, ${group(retried)} of them retries${perAnswer}`),
     ...(Object.keys(survived).length === 0 ? [] : [fact("survived", kinds(survived))]),
     fact("tokens", `${group(inputTokens)} in, ${group(outputTokens)} out`),
-    fact("answers", files.output),
-    ...(failed === 0 ? [] : [fact("errors", files.errors)])
+    ...(summary.cost === undefined ? [] : [fact("cost", money(summary.cost))]),
+    fact("answers", Shown.text(files.output)),
+    ...(failed === 0 ? [] : [fact("errors", Shown.text(files.errors))])
   ]
 }
 
+/** An amount of money: small ones with more digits. */
+export const money = (amount: number): string => amount.toFixed(amount < 0.1 ? 6 : amount < 10 ? 4 : 2)
+
+/** A number with its noun: `1 request`, `2,000 requests`. */
+export const counted = (count: number, noun: string): string => `${group(count)} ${noun}${count === 1 ? "" : "s"}`
+
 const took = (millis: number): string => (millis < 60_000 ? `${(millis / 1000).toFixed(1)} s` : clock(millis))
 
-const fact = (name: string, value: string): string => `${name.padEnd(12)}${value}`
+/** A fact on a line of its own. */
+export const fact = (name: string, value: string): string => `${name.padEnd(12)}${value}`
 
 const kinds = (counts: Readonly<Record<string, number>>): string =>
   Object.entries(counts)

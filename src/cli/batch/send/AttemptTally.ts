@@ -27,20 +27,22 @@ export interface Options {
   readonly counts: Counts.Counts
   /** Asked before every attempt, and after each that failed: true refuses it with `NotAccepted`, for good. */
   readonly isStopping: () => boolean
+  /** Asked before every attempt as well. Default: it may. */
+  readonly mayStart?: Effect.Effect<boolean> | undefined
   /** Hears of every attempt that failed, and `undefined` for one that was answered. */
   readonly onAttempt: (error: AiError.AiError | undefined) => Effect.Effect<void>
 }
 
 /** Put it inside of `Retry` and all that waits, and outside of the attempt's time limit, which it counts as a fault. */
 export const policy =
-  ({ counts, isStopping, onAttempt }: Options): Policy =>
+  ({ counts, isStopping, mayStart = Effect.succeed(true), onAttempt }: Options): Policy =>
   (next) =>
     Effect.succeed({
       ...next,
       generateText: (request) =>
         Effect.flatMap(CurrentProgress, (progress) =>
-          Effect.suspend(() => {
-            if (isStopping()) return Effect.fail(stopped)
+          Effect.flatMap(mayStart, (may) => {
+            if (!may || isStopping()) return Effect.fail(stopped)
             progress.attempts += 1
             progress.busy = true
             counts.sent += 1
@@ -87,12 +89,7 @@ export const isUnreachable = ({ reason }: AiError.AiError): boolean => {
   if (reason._tag === "NetworkError") {
     return !(Predicate.hasProperty(reason.cause, "code") && lostConnection.has(String(reason.cause.code)))
   }
-  // The AI SDK's words for a certificate that is not accepted, and for a server that does not speak TLS.
-  return (
-    reason._tag === "UnknownError" &&
-    reason.http === undefined &&
-    reason.description?.startsWith("Cannot connect to API") === true
-  )
+  return false
 }
 
 const lostConnection = new Set(["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"])

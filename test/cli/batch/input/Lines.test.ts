@@ -4,7 +4,10 @@ import * as Lines from "../../../../src/cli/batch/input/Lines.ts"
 
 const encode = (text: string) => new TextEncoder().encode(text)
 
-const linesOf = (...chunks: ReadonlyArray<Uint8Array>) => Stream.runCollect(Lines.split(Stream.fromIterable(chunks)))
+const linesOf = (...chunks: ReadonlyArray<Uint8Array>) =>
+  Stream.runCollect(Lines.split(Stream.fromIterable(chunks))).pipe(
+    Effect.map((lines) => lines.map(({ bytes, ...line }) => ({ ...line, text: Buffer.from(bytes).toString("utf8") })))
+  )
 
 const cutAt = (bytes: Uint8Array, places: ReadonlyArray<number>): ReadonlyArray<Uint8Array> => {
   const ends = [...new Set(places.map((place) => place % (bytes.length + 1))), bytes.length].toSorted((a, b) => a - b)

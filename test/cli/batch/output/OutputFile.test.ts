@@ -1,11 +1,21 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, layer } from "@effect/vitest"
 import { Effect, FileSystem } from "effect"
+import { statSync } from "node:fs"
 import * as IdSet from "../../../../src/cli/batch/input/IdSet.ts"
-import * as OutputFile from "../../../../src/cli/OutputFile.ts"
-import * as ResultLine from "../../../../src/cli/ResultLine.ts"
+import * as OutputFile from "../../../../src/cli/batch/output/OutputFile.ts"
+import * as ResultLine from "../../../../src/cli/batch/output/ResultLine.ts"
 
-const answer = (customId: string) => ResultLine.fromAnswered({ customId, requestId: undefined, body: { text: "é" } })
+const answer = (customId: string): string =>
+  Buffer.from(
+    ResultLine.fromAnswered({
+      customId,
+      line: 1,
+      status: 200,
+      requestId: undefined,
+      body: Buffer.from('{"text":"é"}')
+    })
+  ).toString("utf8")
 
 const temporary = Effect.map(
   FileSystem.FileSystem.use((fs) => fs.makeTempDirectoryScoped()),
@@ -19,7 +29,9 @@ const reopen = (content: string | Uint8Array) =>
     const path = yield* temporary
     yield* fs.writeFile(path, typeof content === "string" ? new TextEncoder().encode(content) : content)
     const ids = new IdSet.IdSet()
-    const found = yield* Effect.scoped(Effect.tap(OutputFile.open(path, ids), ({ append }) => append(answer("c"))))
+    const found = yield* Effect.scoped(
+      Effect.tap(OutputFile.open(path, ids), ({ append }) => append(Buffer.from(answer("c"))))
+    )
     const known = (id: string) => ids.mark(id, IdSet.read) === IdSet.answered
     return { found, text: yield* fs.readFileString(path), known }
   })
@@ -92,7 +104,7 @@ layer(NodeServices.layer)("OutputFile", (it) => {
       assert.strictEqual(inNowhere.message, `cannot write ${path}/nowhere/out.jsonl: no such file or folder`)
       const folder = path.slice(0, path.lastIndexOf("/"))
       const isFolder = yield* Effect.flip(OutputFile.open(folder, new IdSet.IdSet()))
-      assert.strictEqual(isFolder.message, `cannot write ${folder}: it is not a file`)
+      assert.strictEqual(isFolder.message, `cannot write ${folder}: it is a folder`)
     })
   )
 
@@ -102,22 +114,57 @@ layer(NodeServices.layer)("OutputFile", (it) => {
       const path = yield* temporary
       const ids = Array.from({ length: 500 }, (_, n) => `id-${n}`)
       const { append } = yield* OutputFile.open(path, new IdSet.IdSet())
-      yield* Effect.forEach(ids, (id) => append(answer(id)), { concurrency: "unbounded", discard: true })
+      yield* Effect.forEach(ids, (id) => append(Buffer.from(answer(id))), { concurrency: "unbounded", discard: true })
       const lines = (yield* fs.readFileString(path)).trimEnd().split("\n")
       assert.deepStrictEqual(lines.map((line) => JSON.parse(line).custom_id).toSorted(), ids.toSorted())
     })
   )
 
-  it.effect("makes the errors file with the first error, and removes that of the run before", () =>
+  it.effect("leaves a last line alone that it did not write", () =>
     Effect.gen(function* () {
-      const fs = yield* FileSystem.FileSystem
-      const path = yield* temporary
-      yield* fs.writeFileString(path, answer("of the run before"))
-      const { append } = yield* OutputFile.openErrors(path)
-      assert.isFalse(yield* fs.exists(path))
-      yield* append("one\n")
-      yield* append("two\n")
-      assert.strictEqual(yield* fs.readFileString(path), "one\ntwo\n")
+      const { found, text } = yield* reopen(`${answer("a")}a note of mine`)
+      assert.deepInclude(found, { answered: 1, cutBytes: 0 })
+      assert.strictEqual(text, `${answer("a")}a note of mine\n${answer("c")}`)
     })
+  )
+
+  it.effect("goes on in a file of a batch whose lines are all failures", () =>
+    Effect.gen(function* () {
+      const before = '{"custom_id":"a","response":{"status_code":400,"request_id":"x","body":{}},"error":null}\n'
+      const { found, known } = yield* reopen(before)
+      assert.deepStrictEqual([found.answered, known("a")], [0, false])
+    })
+  )
+
+  it.effect("makes a file that only its user can read", () =>
+    Effect.gen(function* () {
+      const path = yield* temporary
+      yield* Effect.scoped(OutputFile.open(path, new IdSet.IdSet()))
+      assert.strictEqual(statSync(path).mode & 0o077, 0)
+    })
+  )
+
+  it.effect(
+    "puts a file back that was removed meanwhile, and copies its answers where another was put in its place",
+    () =>
+      Effect.gen(function* () {
+        const fs = yield* FileSystem.FileSystem
+        const path = yield* temporary
+        const file = yield* OutputFile.open(path, new IdSet.IdSet())
+        yield* file.append(Buffer.from(answer("a")))
+        yield* fs.remove(path)
+        yield* file.append(Buffer.from(answer("b")))
+        yield* file.sync
+        yield* file.append(Buffer.from(answer("c")))
+        assert.strictEqual(yield* fs.readFileString(path), ["a", "b", "c"].map(answer).join(""))
+
+        yield* fs.remove(path)
+        yield* fs.writeFileString(path, "precious\n")
+        yield* file.append(Buffer.from(answer("d")))
+        const error = yield* Effect.flip(file.sync)
+        assert.match(error.message, /another file was put in its place; all answers are in .*\.rescued$/)
+        assert.strictEqual(yield* fs.readFileString(path), "precious\n")
+        assert.strictEqual(yield* fs.readFileString(`${path}.rescued`), ["a", "b", "c", "d"].map(answer).join(""))
+      })
   )
 })

@@ -1,18 +1,35 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Exit, FileSystem } from "effect"
-import { spawnSync } from "node:child_process"
-import * as OutputLock from "../../../../src/cli/OutputLock.ts"
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import * as OutputLock from "../../../../src/cli/batch/output/OutputLock.ts"
 
 const temporary = Effect.map(
   FileSystem.FileSystem.use((fs) => fs.makeTempDirectoryScoped()),
   (folder) => `${folder}/out.jsonl`
 )
 
-const owner = (pid: number) => JSON.stringify({ pid, startedAtMillis: 1 })
-
-/** The id of a process that has ended, and been waited for. */
-const deadPid = () => spawnSync(process.execPath, ["--version"]).pid
+/** A process that has the lock, until it is killed. */
+const holder = (path: string) =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const source = new URL("../../../../src/cli/batch/output/OutputLock.ts", import.meta.url)
+      const script = `
+        const { Effect } = await import("effect")
+        const { take } = await import(${JSON.stringify(source)})
+        await Effect.runPromise(Effect.scoped(Effect.andThen(take(process.argv[1]), Effect.suspend(() => {
+          console.log("held")
+          setInterval(() => {}, 1_000_000)
+          return Effect.never
+        }))))`
+      const args = ["--conditions=holdfast-source", "--input-type=module", "-e", script, path]
+      const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] })
+      await once(child.stdout, "data")
+      return child
+    }),
+    (child) => Effect.sync(() => child.kill("SIGKILL"))
+  )
 
 layer(NodeServices.layer, { excludeTestServices: true })("OutputLock", (it) => {
   it.effect("lets one in at a time, in this process too, and the next when it has left", () =>
@@ -22,31 +39,24 @@ layer(NodeServices.layer, { excludeTestServices: true })("OutputLock", (it) => {
         Effect.gen(function* () {
           yield* OutputLock.take(path)
           const error = yield* Effect.flip(OutputLock.take(path))
-          assert.deepInclude(error.reason, { _tag: "OutputLocked", pid: process.pid, lock: `${path}.lock` })
+          assert.deepInclude(error.reason, { _tag: "OutputLocked", lock: `${path}.lock` })
         })
       )
       yield* OutputLock.take(path)
     })
   )
 
-  it.effect("keeps out of what a live process has locked", () =>
+  it.effect("keeps out of what a live process has locked, and is free the moment that is killed", () =>
     Effect.gen(function* () {
       const path = yield* temporary
-      yield* FileSystem.FileSystem.use((fs) => fs.writeFileString(`${path}.lock`, owner(process.ppid)))
+      const child = yield* holder(path)
       const error = yield* Effect.flip(OutputLock.take(path))
-      assert.deepInclude(error.reason, { _tag: "OutputLocked", pid: process.ppid })
-    })
-  )
-
-  it.effect("takes over from a process that is gone, one that had this process's id, and a lock that was cut", () =>
-    Effect.gen(function* () {
-      const fs = yield* FileSystem.FileSystem
-      for (const content of [owner(deadPid()), owner(process.pid), "", '{"pid":']) {
-        const path = yield* temporary
-        yield* fs.writeFileString(`${path}.lock`, content)
-        yield* Effect.scoped(OutputLock.take(path))
-        assert.isFalse(yield* fs.exists(`${path}.lock`))
-      }
+      assert.strictEqual(error.reason._tag, "OutputLocked")
+      assert.isNull(child.exitCode)
+      const gone = once(child, "exit")
+      child.kill("SIGKILL")
+      yield* Effect.promise(() => gone)
+      yield* OutputLock.take(path)
     })
   )
 
@@ -55,9 +65,32 @@ layer(NodeServices.layer, { excludeTestServices: true })("OutputLock", (it) => {
       const fs = yield* FileSystem.FileSystem
       const path = yield* temporary
       const folder = path.slice(0, path.lastIndexOf("/"))
-      yield* fs.writeFileString(`${path}.lock`, owner(deadPid()))
-      const held = yield* Effect.scoped(Effect.andThen(OutputLock.take(path), fs.readDirectory(folder)))
-      assert.deepStrictEqual([held, yield* fs.readDirectory(folder)], [["out.jsonl.lock"], []])
+      for (const content of ["", '{"pid":4194300,"startedAtMillis":1}', '{"pid":-1,"startedAtMillis":1}']) {
+        yield* fs.writeFileString(`${path}.lock`, content)
+        const held = yield* Effect.scoped(Effect.andThen(OutputLock.take(path), fs.readDirectory(folder)))
+        assert.deepStrictEqual([held, yield* fs.readDirectory(folder)], [["out.jsonl.lock"], []])
+      }
+    })
+  )
+
+  it.effect("touches nothing that it did not make: a file, a link, a folder", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const path = yield* temporary
+      const victim = `${path}.victim`
+      yield* fs.writeFileString(victim, "")
+      for (const make of [
+        fs.writeFileString(`${path}.lock`, "precious"),
+        fs.symlink(victim, `${path}.lock`),
+        fs.makeDirectory(`${path}.lock`)
+      ]) {
+        yield* make
+        const error = yield* Effect.flip(OutputLock.take(path))
+        assert.match(error.message, /out\.jsonl\.lock: it is there and not of a batch run/)
+        assert.isTrue(yield* fs.exists(`${path}.lock`))
+        yield* fs.remove(`${path}.lock`, { recursive: true })
+      }
+      assert.strictEqual(yield* fs.readFileString(victim), "")
     })
   )
 

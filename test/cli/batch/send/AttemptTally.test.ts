@@ -1,9 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit } from "effect"
+import { Effect } from "effect"
 import { AiError, IdGenerator } from "effect/ai"
 import { PolicyReason } from "holdfast/core"
 import { Counts } from "holdfast/cli"
-import * as Hope from "../../../../src/cli/Hope.ts"
 import * as Tally from "../../../../src/cli/batch/send/AttemptTally.ts"
 import { request, scripted, type Answer } from "../../../policy/scripted.ts"
 
@@ -22,7 +21,6 @@ const network = (code?: string) =>
 const http = (status: number) =>
   error(new AiError.InternalProviderError({ description: "busy", http: { response: { status, headers: {} } } }))
 const timedOut = PolicyReason.toAiError("Timeout", { _tag: "TimedOut", clock: "attempt", afterMillis: 5 })
-const badKey = error(new AiError.AuthenticationError({ kind: "InvalidKey", description: "no such key" }))
 
 const tallied = (script: ReadonlyArray<Answer>, isStopping: () => boolean = () => false) =>
   Effect.gen(function* () {
@@ -67,10 +65,6 @@ describe("Tally", () => {
     [timedOut, "no answer in time"],
     [network("ECONNREFUSED"), "cannot connect"],
     [network("ENOTFOUND"), "cannot connect"],
-    [
-      error(new AiError.UnknownError({ description: "Cannot connect to API: self-signed certificate" })),
-      "cannot connect"
-    ],
     [error(new AiError.UnknownError({ description: "something else" })), "UnknownError"],
     [network("ECONNRESET"), "connection lost"],
     [network("UND_ERR_SOCKET"), "connection lost"],
@@ -78,55 +72,4 @@ describe("Tally", () => {
   ])("calls %s by a short name", (failure, name) => {
     assert.strictEqual(Tally.faultOf(failure), name)
   })
-})
-
-describe("Hope", () => {
-  const seeAll = (errors: ReadonlyArray<AiError.AiError | undefined>) =>
-    Effect.gen(function* () {
-      const hope = Hope.make("http://127.0.0.1/v1")
-      return yield* Effect.exit(
-        Effect.andThen(
-          Effect.forEach(errors, (one) => hope.see(one), { discard: true }),
-          hope.atEnd
-        )
-      )
-    })
-
-  it.effect("gives a run up when its first five attempts cannot connect, with the reason", () =>
-    Effect.gen(function* () {
-      const exit = yield* seeAll(Array.from({ length: 5 }, () => network("ECONNREFUSED")))
-      const failure = yield* Effect.flip(exit)
-      assert.strictEqual(
-        failure.message,
-        "cannot reach http://127.0.0.1/v1: ECONNREFUSED (the first 5 attempts all failed)"
-      )
-    })
-  )
-
-  it.effect("gives it up at the end of fewer attempts", () =>
-    Effect.gen(function* () {
-      const failure = yield* Effect.flip(yield* seeAll([network("ENOTFOUND")]))
-      assert.deepInclude(failure.reason, { _tag: "Hopeless", kind: "unreachable", attempts: 1 })
-    })
-  )
-
-  it.effect("gives it up at once when the key is refused, but not when it lacks a permission", () =>
-    Effect.gen(function* () {
-      const refused = Hope.make("http://127.0.0.1/v1")
-      const failure = yield* Effect.flip(refused.see(badKey))
-      assert.strictEqual(failure.message, "http://127.0.0.1/v1 does not accept the key: no such key")
-      const lacking = Hope.make("http://127.0.0.1/v1")
-      yield* lacking.see(error(new AiError.AuthenticationError({ kind: "InsufficientPermissions" })))
-      yield* lacking.atEnd
-    })
-  )
-
-  it.effect("never gives up after a single attempt with another outcome", () =>
-    Effect.gen(function* () {
-      const refused = Array.from({ length: 50 }, () => network("ECONNREFUSED"))
-      for (const outcome of [undefined, http(500), network("ECONNRESET"), timedOut]) {
-        assert.isTrue(Exit.isSuccess(yield* seeAll([...refused.slice(0, 4), outcome, ...refused])))
-      }
-    })
-  )
 })

@@ -1,0 +1,70 @@
+/**
+ * Keeps two runs from writing one output: a file `OUTPUT.lock` that the writing process holds a lock of the system on.
+ *
+ * The system lets go of it when the process ends, however that was, so there is no stale lock. The file itself is empty and is
+ * removed at the end. Locks are SQLite's, which are those of the system everywhere; nothing is written into the file.
+ */
+import { Effect, Predicate } from "effect"
+import type { Scope } from "effect"
+import { closeSync, lstatSync, openSync, readFileSync, rmSync, statSync } from "node:fs"
+import { DatabaseSync } from "node:sqlite"
+import { BatchError, OutputLocked, OutputUnwritable, problemOfNode } from "../BatchError.ts"
+
+/** Takes the lock of an output file for the current scope. Fails with `OutputLocked` when another process has it. */
+export const take = (output: string): Effect.Effect<void, BatchError, Scope.Scope> => {
+  const lock = `${output}.lock`
+  const unwritable = (problem: string) => new BatchError({ reason: new OutputUnwritable({ path: lock, problem }) })
+  const acquire = Effect.suspend(() => {
+    try {
+      if (isOfFormerVersion(lock)) rmSync(lock)
+      const found = lstatSync(lock, { throwIfNoEntry: false })
+      if (found !== undefined && (!found.isFile() || found.size > 0)) {
+        return Effect.fail(unwritable("it is there and not of a batch run: remove it, or choose another --out"))
+      }
+      for (let tries = 0; tries < 10; tries++) {
+        const held = hold(lock)
+        if (held !== undefined) return Effect.succeed(held)
+      }
+      return Effect.fail(new BatchError({ reason: new OutputLocked({ path: output, lock }) }))
+    } catch (error) {
+      return Effect.fail(
+        isBusy(error)
+          ? new BatchError({ reason: new OutputLocked({ path: output, lock }) })
+          : unwritable(problemOfNode(error))
+      )
+    }
+  })
+  return Effect.asVoid(Effect.acquireRelease(acquire, (held) => Effect.sync(() => release(lock, held))))
+}
+
+/** Locks the file; none when it was removed meanwhile by who had it before, so that others would lock another one. */
+const hold = (lock: string): DatabaseSync | undefined => {
+  closeSync(openSync(lock, "a", 0o600))
+  const before = statSync(lock, { throwIfNoEntry: false })?.ino
+  const database = new DatabaseSync(lock, { timeout: 0 })
+  try {
+    database.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE")
+    const after = statSync(lock, { throwIfNoEntry: false })?.ino
+    if (after !== undefined && after === before) return database
+    database.close()
+    return undefined
+  } catch (error) {
+    database.close()
+    throw error
+  }
+}
+
+const release = (lock: string, held: DatabaseSync): void => {
+  // Removed while it is held: whoever waits for this file sees that it is gone.
+  rmSync(lock, { force: true })
+  held.close()
+}
+
+/** Versions before wrote their process's number into it, and left it when they were killed. */
+const isOfFormerVersion = (lock: string): boolean => {
+  const found = lstatSync(lock, { throwIfNoEntry: false })
+  if (found === undefined || !found.isFile() || found.size === 0 || found.size > 200) return false
+  return /^\{"pid":-?[\d.e+]+,"startedAtMillis":\d+\}\s*$/u.test(readFileSync(lock, "utf8"))
+}
+
+const isBusy = (error: unknown): boolean => Predicate.hasProperty(error, "errcode") && error.errcode === 5

@@ -1,0 +1,326 @@
+/**
+ * Reads an answer, chunk by chunk, as a well-formed stream of parts. A whole answer is read as one chunk, so that both
+ * ways say the same.
+ *
+ * What a server says in a way of its own is read here, and in `ToolCalls.ts` for calls of tools. A field that is in none of the
+ * `known…` sets is kept as metadata, as it came.
+ */
+import { DateTime, Predicate, type Schema } from "effect"
+import { AiError, type Response } from "effect/ai"
+import * as FinishWord from "../errors/FinishWord.ts"
+import type { OfferedTools } from "../tools/OfferedTools.ts"
+import { type Choice, Choices } from "./Choices.ts"
+import { Extras } from "./Extras.ts"
+import * as Faults from "./Faults.ts"
+import * as Finish from "./Finish.ts"
+import type * as Limits from "./Limits.ts"
+import * as SaidErrors from "./SaidErrors.ts"
+import { ToolCalls } from "./ToolCalls.ts"
+
+type Part = Response.StreamPartEncoded
+type Fields = Readonly<Record<string, unknown>>
+
+/** What a reader needs to know of its call. */
+export interface Props {
+  readonly tools: OfferedTools
+  readonly limits: Limits.Resolved
+  /** Makes ids for tool calls without one, if the answer has no id either. */
+  readonly requestId: string | undefined
+}
+
+/** A field of a message that holds text, and may come in many pieces. */
+export type TextField = "content" | "reasoning_content" | "reasoning" | "refusal"
+
+const knownOfAnswer = new Set(["id", "object", "created", "model", "choices", "usage", "error"])
+const knownOfChoice = new Set(["index", "delta", "message", "finish_reason", "logprobs", "error", "usage"])
+const knownOfMessage = new Set([
+  "role",
+  "content",
+  "reasoning_content",
+  "reasoning",
+  "refusal",
+  "tool_calls",
+  "function_call",
+  "images"
+])
+
+export class AnswerReader {
+  /** The field whose text the last chunk brought, when it brought only that, to a block that was open. */
+  plainField: TextField | undefined
+  private readonly props: Props
+  private readonly choices = new Choices()
+  private readonly calls: ToolCalls
+  private readonly extras: Extras
+  private id: string | undefined
+  private isNamed = false
+  private block: Block | undefined
+  private blocks = 0
+  private word: string | undefined
+  private usage: unknown
+  private isRefusal = false
+  /** Whether neither text nor a file came. */
+  private isMute = true
+  /** The fields whose text came in deltas. */
+  private readonly begun = new Set<string>()
+
+  constructor(props: Props) {
+    this.props = props
+    this.calls = new ToolCalls(props.limits)
+    this.extras = new Extras(props.limits)
+  }
+
+  /** Whether the answer has said why it ended. */
+  get hasFinished(): boolean {
+    return this.word !== undefined || this.choices.hasFinished
+  }
+
+  /** Whether the last chunk of a choice brought content: a reason beside that, or before it, is not always the end. */
+  endsWithContent = false
+
+  /** Whether it has said what it cost as well, after which nothing can come. */
+  get isCounted(): boolean {
+    return this.hasFinished && this.usage !== undefined
+  }
+
+  /** Reads one chunk, or a whole answer. Throws what is wrong with it. */
+  read(chunk: unknown, out: Array<Part>): void {
+    this.plainField = undefined
+    if (!Predicate.isObject(chunk)) throw new Faults.Unreadable({ because: "the answer is no JSON object" })
+    if (SaidErrors.isError(chunk)) throw new Faults.Refused({ body: chunk })
+    if (!this.isNamed) this.name(chunk, out)
+    // Groq says it in a field of its own as well.
+    this.count(Predicate.isObject(chunk["x_groq"]) ? chunk["x_groq"]["usage"] : undefined)
+    this.count(chunk["usage"])
+    this.extras.last(this.extras.answer, chunk, knownOfAnswer)
+    const choice = this.choices.first(chunk["choices"])
+    if (choice === undefined) return
+    this.readChoice(choice, out)
+    for (const message of Choices.restOf(choice, chunk["choices"])) this.readCalls(message, false, out)
+  }
+
+  /** Keeps what the answer cost. One that counts nothing says less than one that does. */
+  private count(usage: unknown): void {
+    if (Predicate.isObject(usage) && (this.usage === undefined || Finish.isCount(usage))) this.usage = usage
+  }
+
+  /** Adds text to a block, which is begun unless it is open. */
+  text(field: TextField, delta: string, out: Array<Part>): void {
+    this.endsWithContent = true
+    const block = this.block?.field === field ? this.block : this.begin(field, out)
+    const text = block.half + delta
+    block.half = isHalf(text) ? text.slice(-1) : ""
+    const whole = block.half === "" ? text : text.slice(0, -1)
+    if (whole !== "") out.push(deltaOf(block, whole))
+  }
+
+  /** Ends the answer. Throws {@link Faults.Cut} when it did not say that it is finished. */
+  end(out: Array<Part>, response: Response.FinishPartEncoded["response"]): void {
+    for (const choice of this.choices.rest()) this.readChoice(choice, out)
+    const { extras, usage, word } = this
+    if (word === undefined) throw new Faults.Cut()
+    this.close(out)
+    this.calls.end(this.props.tools, out)
+    if (this.isMute && !this.calls.any && Finish.meaningOf(word) === "tool-calls") {
+      throw new AiError.InvalidOutputError({ description: "the answer says that it calls tools, and calls none" })
+    }
+    const reason = this.isRefusal ? "content-filter" : Finish.reasonOf(word, this.calls.any)
+    const kept = [
+      ["usage", usage],
+      ["answer", extras.answer],
+      ["choice", extras.choice],
+      ["message", extras.message]
+    ] as const
+    const chatWire: Record<string, Schema.Json> = { finishReason: word }
+    for (const [name, fields] of kept) {
+      if (Predicate.isObject(fields) && Object.keys(fields).length > 0) extras.piece(chatWire, name, fields)
+    }
+    out.push({
+      type: "finish",
+      reason,
+      usage: Finish.usageOf(usage),
+      ...(response === undefined ? {} : { response }),
+      metadata: { chatWire }
+    })
+  }
+
+  private name({ created, id, model }: Fields, out: Array<Part>): void {
+    const timestamp = timeOf(created)
+    const part = {
+      ...(Predicate.isString(id) && id !== "" ? { id } : {}),
+      ...(Predicate.isString(model) && model !== "" ? { modelId: model } : {}),
+      ...(timestamp === undefined ? {} : { timestamp })
+    }
+    if (Object.keys(part).length === 0) return
+    this.isNamed = true
+    this.id = part.id
+    out.push({ type: "response-metadata", ...part })
+  }
+
+  private readChoice(choice: Choice, out: Array<Part>): void {
+    if (SaidErrors.isSaid(choice["error"])) throw new Faults.Refused({ body: { error: choice["error"] } })
+    const isWhole = !Predicate.isNotNullish(choice["delta"])
+    const message = isWhole ? this.unread(choice["message"]) : choice["delta"]
+    const before = out.length
+    let isPlain = false
+    if (Predicate.isObject(message)) isPlain = this.readMessage(message, isWhole, out)
+    this.endsWithContent = out.length > before
+    this.count(choice["usage"])
+    this.extras.last(this.extras.choice, choice, knownOfChoice)
+    if (Predicate.isNotNullish(choice["logprobs"])) {
+      this.extras.piece(this.extras.choice, "logprobs", choice["logprobs"])
+      isPlain = false
+    }
+    const word = choice["finish_reason"]
+    if (FinishWord.isWord(word)) {
+      if (FinishWord.isFailure(word))
+        throw new Faults.Refused({ body: FinishWord.failureOf(word, choice["native_finish_reason"]) })
+      // A "stop" behind another reason says nothing new.
+      if (this.word === undefined || Finish.meaningOf(word) !== "stop") this.word = word
+    } else if (isPlain && out.length === before + 1) this.plainField = this.block?.field
+  }
+
+  /** Says whether there was text at most. */
+  private readMessage(message: Fields, isWhole: boolean, out: Array<Part>): boolean {
+    // Some servers send both fields, and one of them empty.
+    const reasoning = isText(message["reasoning_content"]) ? "reasoning_content" : "reasoning"
+    let isPlain = true
+    if (!isWhole) for (const name in message) if (SaidErrors.isSaid(message[name])) this.begun.add(name)
+    this.textIn(message, reasoning, out)
+    const content = message["content"]
+    if (Predicate.isString(content)) {
+      if (content !== "") this.text("content", content, out)
+    } else if (Array.isArray(content)) {
+      isPlain = false
+      for (const part of content) this.readContent(part, out)
+    } else if (SaidErrors.isSaid(content)) throw unreadable("content", content)
+    if (this.textIn(message, "refusal", out)) {
+      isPlain = false
+      this.isRefusal = true
+    }
+    if (Array.isArray(message["images"])) {
+      isPlain = false
+      for (const image of message["images"]) this.readContent(image, out)
+    }
+    if (this.readCalls(message, isWhole, out)) isPlain = false
+    return !this.extras.pieces(this.extras.message, message, knownOfMessage) && isPlain
+  }
+
+  /** Reads the calls of a message, in the field that they stand in now or in the one before. Some servers fill both. */
+  private readCalls(message: Fields, isWhole: boolean, out: Array<Part>): boolean {
+    const prefix = this.id ?? this.props.requestId ?? "call"
+    const calls = message["tool_calls"]
+    if (Array.isArray(calls) && calls.length > 0) {
+      for (const [place, item] of calls.entries()) this.calls.add(item, prefix, out, isWhole ? place : undefined)
+      return true
+    }
+    if (!Array.isArray(calls) && SaidErrors.isSaid(calls)) throw unreadable("tool_calls", calls)
+    if (!Predicate.isObject(message["function_call"])) return false
+    this.calls.add({ index: 0, function: message["function_call"] }, prefix, out)
+    return true
+  }
+
+  /** What a message says that did not come in deltas: some servers end a stream with the whole message. */
+  private unread(message: unknown): unknown {
+    if (!Predicate.isObject(message) || this.begun.size === 0) return message
+    const read = this.begun.has("reasoning") || this.begun.has("reasoning_content") ? reasoningFields : []
+    const names = new Set([...this.begun, ...read])
+    return Object.fromEntries(Object.entries(message).filter(([name]) => !names.has(name)))
+  }
+
+  private textIn(message: Fields, field: TextField, out: Array<Part>): boolean {
+    const text = message[field]
+    if (!isText(text)) return false
+    this.text(field, text, out)
+    return true
+  }
+
+  /** Reads a part of a message whose content is a list: text, thinking or an image. Others are kept as they are. */
+  private readContent(part: unknown, out: Array<Part>): void {
+    if (isText(part)) return this.text("content", part, out)
+    if (!Predicate.isObject(part)) throw new Faults.Unreadable({ because: "a part of the content is no object" })
+    const text = Predicate.isObject(part["text"]) ? part["text"]["value"] : part["text"]
+    if (Predicate.isString(text)) {
+      if (text !== "") this.text("content", text, out)
+      return
+    }
+    if (part["type"] === "thinking") {
+      const thinking = Array.isArray(part["thinking"]) ? part["thinking"] : [{ text: part["thinking"] }]
+      for (const each of thinking)
+        if (Predicate.isObject(each)) this.textIn({ reasoning: each["text"] }, "reasoning", out)
+      return
+    }
+    const image = Predicate.isObject(part["image_url"]) ? part["image_url"]["url"] : part["image_url"]
+    if (Predicate.isString(image)) return this.file(image, out)
+    this.extras.piece(this.extras.message, "content", [part])
+  }
+
+  private file(url: string, out: Array<Part>): void {
+    this.close(out)
+    this.isMute = false
+    const [, mediaType, data] = /^data:([\w.+-]+\/[\w.+-]+)[^,]{0,200}?;base64,/.exec(url.slice(0, 512)) ?? []
+    if (mediaType !== undefined && data === undefined) {
+      out.push({ type: "file", mediaType, data: url.slice(url.indexOf(",") + 1) })
+    } else if (URL.canParse(url)) {
+      out.push({ type: "source", sourceType: "url", id: url, url, title: "image" })
+    } else {
+      throw new Faults.Unreadable({ because: "an image of the answer is neither data nor a link" })
+    }
+  }
+
+  private begin(field: TextField, out: Array<Part>): Block {
+    this.close(out)
+    const block = { field, id: String(this.blocks++), half: "" }
+    this.block = block
+    if (isTextOf(field)) this.isMute = false
+    out.push({ type: isTextOf(field) ? "text-start" : "reasoning-start", id: block.id, ...noteOf(field) })
+    return block
+  }
+
+  private close(out: Array<Part>): void {
+    const { block } = this
+    if (block === undefined) return
+    this.block = undefined
+    if (block.half !== "") out.push(deltaOf(block, block.half))
+    out.push({ type: isTextOf(block.field) ? "text-end" : "reasoning-end", id: block.id, ...noteOf(block.field) })
+  }
+}
+
+/** A block of text that is open. */
+interface Block {
+  readonly field: TextField
+  readonly id: string
+  /** The first half of a character whose other half is still to come. */
+  half: string
+}
+
+const isTextOf = (field: TextField): boolean => field === "content" || field === "refusal"
+
+const deltaOf = ({ field, id }: Block, delta: string): Part => ({
+  type: isTextOf(field) ? "text-delta" : "reasoning-delta",
+  id,
+  delta
+})
+
+/** Whether a text ends in the middle of a character, as UTF-16 writes it. */
+const isHalf = (text: string): boolean => (text.charCodeAt(text.length - 1) & 0xfc00) === 0xd800
+
+/** Remembers the field, so that reasoning is sent back in the one it came in, and a refusal is known as one. */
+const noteOf = (field: TextField) => (field === "content" ? {} : { metadata: { chatWire: { field } } })
+
+const reasoningFields = ["reasoning", "reasoning_content"]
+
+const isText = (value: unknown): value is string => Predicate.isString(value) && value !== ""
+
+/** An answer must not look empty because nobody here can read it. */
+const unreadable = (field: string, value: unknown) => {
+  const because = `the field ${field} of the message is ${Predicate.isObject(value) ? "an object" : `a ${typeof value}`}`
+  return new Faults.Unreadable({ because })
+}
+
+const timeOf = (created: unknown): string | undefined =>
+  Predicate.isNumber(created) && created > 0 && created <= lastSecond
+    ? DateTime.formatIso(DateTime.makeUnsafe(created * 1_000))
+    : undefined
+
+/** The last second that has a date. */
+const lastSecond = 8_640_000_000_000

@@ -1,0 +1,136 @@
+/**
+ * What servers lack of the chat-completions wire, and what they call otherwise, as data.
+ *
+ * It is about what is sent, and nothing else: what comes back is read in one way for all servers, in `AnswerReader.ts`.
+ */
+import type * as OptionCheck from "../../core/OptionCheck.ts"
+import { AnthropicStructuredOutput, LanguageModel, OpenAiStructuredOutput } from "effect/ai"
+
+/** How one server speaks. Everything is optional; what is left out is as most servers have it. */
+export interface Dialect {
+  /** The field that limits the tokens of an answer. Default `"max_tokens"`. */
+  readonly maxTokens?: "max_tokens" | "max_completion_tokens" | undefined
+  /** How JSON is asked for: by a schema, as any JSON, or not at all. Default `"schema"`. */
+  readonly structuredOutput?: "schema" | "object" | "none" | undefined
+  /** Whether `stream_options` may ask for the usage of a stream. Default true. */
+  readonly streamUsage?: boolean | undefined
+  /** Whether tools may be marked `strict`. Default true. */
+  readonly strictTools?: boolean | undefined
+  /** What "must call a tool" is called. Default `"required"`. */
+  readonly requiredTool?: "required" | "any" | undefined
+  /** How the key travels. Default `"bearer"`. */
+  readonly auth?: "bearer" | "api-key" | undefined
+  /** Settings the server refuses. They are left out, and that is logged once. Default none. */
+  readonly lacks?: ReadonlyArray<"topK" | "seed" | "presencePenalty" | "frequencyPenalty" | "stopSequences"> | undefined
+  /** Adapts schemas to those the server accepts. Default: Effect's own. */
+  readonly codecTransformer?: LanguageModel.CodecTransformer | undefined
+}
+
+/** A dialect with nothing left out. */
+export type Resolved = { readonly [K in keyof Dialect]-?: Exclude<Dialect[K], undefined> }
+
+const defaults: Resolved = {
+  maxTokens: "max_tokens",
+  structuredOutput: "schema",
+  streamUsage: true,
+  strictTools: true,
+  requiredTool: "required",
+  auth: "bearer",
+  lacks: [],
+  codecTransformer: LanguageModel.defaultCodecTransformer
+}
+
+const openAi: Dialect = {
+  maxTokens: "max_completion_tokens",
+  lacks: ["topK"],
+  codecTransformer: OpenAiStructuredOutput.toCodecOpenAI
+}
+const azure: Dialect = { ...openAi, auth: "api-key" }
+
+/** A server that is known by its host, and how it speaks. */
+export interface Known {
+  /** Who answers, for logs and metrics. */
+  readonly name: string
+  /** The host, or a domain that it lies in. */
+  readonly host: string
+  readonly dialect: Dialect
+}
+
+/** The servers that are known. The first whose host fits counts. */
+export const known: ReadonlyArray<Known> = [
+  { name: "openai", host: "api.openai.com", dialect: openAi },
+  { name: "azure", host: "openai.azure.com", dialect: azure },
+  { name: "azure", host: "services.ai.azure.com", dialect: azure },
+  { name: "azure", host: "cognitiveservices.azure.com", dialect: azure },
+  {
+    name: "anthropic",
+    host: "api.anthropic.com",
+    dialect: {
+      structuredOutput: "none",
+      lacks: ["topK", "seed", "presencePenalty", "frequencyPenalty"],
+      codecTransformer: AnthropicStructuredOutput.toCodecAnthropic
+    }
+  },
+  {
+    name: "mistral",
+    host: "api.mistral.ai",
+    dialect: { streamUsage: false, requiredTool: "any", lacks: ["topK", "seed"] }
+  },
+  {
+    name: "deepseek",
+    host: "api.deepseek.com",
+    dialect: { structuredOutput: "object", strictTools: false, lacks: ["topK", "seed"] }
+  },
+  { name: "groq", host: "api.groq.com", dialect: { maxTokens: "max_completion_tokens", lacks: ["topK"] } },
+  { name: "xai", host: "api.x.ai", dialect: { lacks: ["topK"] } },
+  { name: "cerebras", host: "api.cerebras.ai", dialect: { maxTokens: "max_completion_tokens", lacks: ["topK"] } },
+  {
+    name: "google",
+    host: "generativelanguage.googleapis.com",
+    dialect: { strictTools: false, lacks: ["topK", "seed"] }
+  },
+  { name: "perplexity", host: "api.perplexity.ai", dialect: { strictTools: false, lacks: ["seed"] } },
+  { name: "openrouter", host: "openrouter.ai", dialect: {} },
+  { name: "together", host: "api.together.xyz", dialect: {} },
+  { name: "fireworks", host: "api.fireworks.ai", dialect: {} }
+]
+
+/** What is known of a server. Nothing of most: their host is a name of their own. */
+export const ofHost = (hostname: string): Known | undefined =>
+  known.find(({ host }) => hostname === host || hostname.endsWith(`.${host}`))
+
+/** Throws a `RangeError` for a dialect that no server has. */
+export const checkAll = (dialect: Dialect, check: OptionCheck.OptionCheck): void => {
+  check.record("dialect", dialect)
+  for (const name of ["maxTokens", "structuredOutput", "requiredTool", "auth"] as const) {
+    if (dialect[name] !== undefined) check.oneOf<string>(`dialect.${name}`, dialect[name], words[name])
+  }
+  for (const name of ["streamUsage", "strictTools"] as const) {
+    if (dialect[name] !== undefined) check.flag(`dialect.${name}`, dialect[name])
+  }
+  const { codecTransformer, lacks } = dialect
+  if (lacks !== undefined) {
+    check.list("dialect.lacks", lacks)
+    for (const setting of lacks) check.oneOf("dialect.lacks", setting, settings)
+  }
+  if (codecTransformer !== undefined) check.callback("dialect.codecTransformer", codecTransformer)
+}
+
+const words = {
+  maxTokens: ["max_tokens", "max_completion_tokens"],
+  structuredOutput: ["schema", "object", "none"],
+  requiredTool: ["required", "any"],
+  auth: ["bearer", "api-key"]
+} as const satisfies { readonly [Name in keyof Dialect]: ReadonlyArray<Dialect[Name]> }
+
+const settings = ["topK", "seed", "presencePenalty", "frequencyPenalty", "stopSequences"] as const
+
+/** Lays what was said over what is known, and that over the defaults. */
+export const resolve = (server: Dialect | undefined, said: Dialect | undefined): Resolved => {
+  const resolved: Record<string, unknown> = { ...defaults }
+  for (const dialect of [server, said]) {
+    for (const [name, value] of Object.entries(dialect ?? {})) if (value !== undefined) resolved[name] = value
+  }
+  // Every field of a dialect has its default, and what lies over it has the field's type.
+  return resolved as unknown as Resolved
+}

@@ -1,0 +1,73 @@
+/**
+ * Keeps what a server says besides what is known, so that nothing of an answer is lost.
+ */
+import { Predicate, type Schema } from "effect"
+import * as Faults from "./Faults.ts"
+import * as Limits from "./Limits.ts"
+
+/** Unknown fields by their names. */
+export type Fields = Record<string, Schema.Json>
+
+export class Extras {
+  /** Of the answer: `system_fingerprint`, `service_tier`, … */
+  readonly answer: Fields = {}
+  /** Of its first choice: `logprobs`, `native_finish_reason`, … */
+  readonly choice: Fields = {}
+  /** Of its message: `annotations`, `reasoning_details`, … */
+  readonly message: Fields = {}
+  private readonly limits: Limits.Resolved
+
+  constructor(limits: Limits.Resolved) {
+    this.limits = limits
+  }
+
+  /** Keeps the fields of an object that are not known. The last value counts. */
+  last(into: Fields, fields: Readonly<Record<string, unknown>>, known: ReadonlySet<string>): void {
+    for (const name in fields) {
+      if (!known.has(name) && Predicate.isNotNullish(fields[name])) this.set(into, name, fields[name])
+    }
+  }
+
+  /** As {@link last}, but puts together what comes in pieces. Says whether there was anything. */
+  pieces(into: Fields, fields: Readonly<Record<string, unknown>>, known: ReadonlySet<string>): boolean {
+    let any = false
+    for (const name in fields) {
+      if (known.has(name) || !Predicate.isNotNullish(fields[name])) continue
+      any = true
+      this.piece(into, name, fields[name])
+    }
+    return any
+  }
+
+  /** Puts one piece to those before: text to text, lists to lists, and the lists of an object each to its own. */
+  piece(into: Fields, name: string, value: unknown): void {
+    const before = Object.hasOwn(into, name) ? into[name] : undefined
+    this.check(name, value)
+    if (Array.isArray(before) && Array.isArray(value)) {
+      for (const item of value) before.push(item)
+    } else if (Predicate.isString(before) && Predicate.isString(value)) {
+      into[name] = before + value
+    } else if (isFields(before) && isFields(value)) {
+      this.pieces(before, value, none)
+    } else {
+      this.set(into, name, value)
+    }
+  }
+
+  private set(into: Fields, name: string, value: unknown): void {
+    if (name === "__proto__") return
+    this.check(name, value)
+    // Checked to be what JSON.parse made.
+    into[name] = value as Schema.Json
+  }
+
+  private check(name: string, value: unknown): void {
+    if (Limits.isWithin(value, this.limits.maxDepth)) return
+    const because = `the field ${JSON.stringify(name)} is nested too deeply`
+    throw new Faults.BeyondLimit({ limit: "maxDepth", allowed: this.limits.maxDepth, because })
+  }
+}
+
+const none: ReadonlySet<string> = new Set()
+
+const isFields = (value: unknown): value is Fields => Predicate.isObject(value)

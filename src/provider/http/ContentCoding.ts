@@ -1,0 +1,67 @@
+/**
+ * Unpacks compressed answers as they arrive.
+ */
+import * as zlib from "node:zlib"
+
+/** Takes packed bytes and gives unpacked ones to whoever made it. */
+export interface Unpacker {
+  /** Takes bytes; says whether it has room for more, and else calls `onRoom` when it has. */
+  readonly write: (bytes: Uint8Array) => boolean
+  readonly end: () => void
+  /** Stops giving bytes until {@link resume}. */
+  readonly pause: () => void
+  readonly resume: () => void
+  readonly close: () => void
+}
+
+/** Whom an unpacker tells. */
+export interface Listener {
+  readonly data: (bytes: Buffer) => void
+  readonly end: () => void
+  readonly fail: (error: Error) => void
+  readonly onRoom: () => void
+}
+
+/** Makes what unpacks a coding. `undefined` for one that is not known. */
+export const unpacker = (coding: string, listener: Listener): Unpacker | undefined => {
+  const make = codings[coding]
+  if (make === undefined) return undefined
+  let packed: ReturnType<typeof make> | undefined
+  const open = (first: Uint8Array) => {
+    const stream = make(first)
+    stream.on("data", listener.data)
+    stream.once("end", listener.end)
+    stream.on("error", listener.fail)
+    stream.on("drain", listener.onRoom)
+    packed = stream
+    return stream
+  }
+  return {
+    write: (bytes) => bytes.length === 0 || (packed ?? open(bytes)).write(bytes),
+    end: () => {
+      if (packed === undefined) listener.end()
+      else packed.end()
+    },
+    pause: () => packed?.pause(),
+    resume: () => packed?.resume(),
+    close: () => packed?.destroy()
+  }
+}
+
+/** A server that says "deflate" may mean the raw form, which its first byte tells. */
+const isWrapped = (first: Uint8Array): boolean => ((first[0] ?? 0) & 0x0f) === 8
+
+const gunzip = () => zlib.createGunzip()
+const codings: {
+  readonly [coding: string]:
+    | ((
+        first: Uint8Array
+      ) => zlib.Gunzip | zlib.Inflate | zlib.InflateRaw | zlib.BrotliDecompress | zlib.ZstdDecompress)
+    | undefined
+} = {
+  gzip: gunzip,
+  "x-gzip": gunzip,
+  deflate: (first) => (isWrapped(first) ? zlib.createInflate() : zlib.createInflateRaw()),
+  br: () => zlib.createBrotliDecompress(),
+  zstd: () => zlib.createZstdDecompress()
+}

@@ -1,0 +1,185 @@
+/**
+ * One HTTP request and its answer, within bounds: no redirects, a limit on the bytes that come back, closed at any stage.
+ */
+import type { Dispatcher } from "undici"
+import * as Connections from "./Connections.ts"
+import * as ContentCoding from "./ContentCoding.ts"
+import * as ShownError from "../../core/ShownError.ts"
+
+/** A request that is ready to be sent. */
+export interface Request {
+  /** The server: `https://api.openai.com`. */
+  readonly origin: string
+  /** The path with its query. */
+  readonly path: string
+  readonly method: string
+  /** Names and values in turn. */
+  readonly headers: Array<string>
+  readonly body: string | Uint8Array | null
+  readonly proxy: URL | undefined
+}
+
+/** Response headers by their names in lower case. */
+export type Headers = Readonly<Record<string, string | Array<string> | undefined>>
+
+/** Whom the answer is told, one after the other: `head`, `data` as often as bytes come, and then `end` or `fail`. */
+export interface Sink {
+  readonly head: (status: number, headers: Headers, reason: string) => void
+  /** Bytes of the body, unpacked. */
+  readonly data: (bytes: Buffer) => void
+  readonly end: () => void
+  readonly fail: (error: unknown) => void
+}
+
+/** A request that is on its way. */
+export interface Exchange {
+  /** Stops reading until {@link resume}. What is on its way still comes. */
+  readonly pause: () => void
+  readonly resume: () => void
+  /** Closes the connection, unless the answer is complete. The sink is told nothing more. */
+  readonly close: () => void
+}
+
+/** The answer is larger than it may be. */
+export class TooLarge extends ShownError.DataError("TooLarge")<{ readonly atMostBytes: number }> {
+  override get message(): string {
+    return `the answer is larger than ${this.atMostBytes} bytes`
+  }
+}
+
+/** The answer is packed in a way that nobody asked for. */
+export class UnknownCoding extends ShownError.DataError("UnknownCoding")<{ readonly coding: string }> {
+  override get message(): string {
+    return `the answer has the unknown content-encoding ${JSON.stringify(this.coding.slice(0, 64))}`
+  }
+}
+
+/** The answer is not packed as its `content-encoding` says, or was spoilt on its way. */
+export class Miscoded extends ShownError.DataError("Miscoded")<{ readonly coding: string; readonly because: string }> {
+  override get message(): string {
+    return `the answer is not what its content-encoding ${JSON.stringify(this.coding)} says, or was spoilt: ${this.because}`
+  }
+}
+
+/** Sends a request. Fails through the sink when the answer, unpacked, has more than `maxBytes`. */
+export const send = (request: Request, sink: Sink, maxBytes: number): Exchange => {
+  const running = new Running(sink, maxBytes, Connections.take(request.origin, request.proxy))
+  running.start(request)
+  return running
+}
+
+const withoutBody = new Set([204, 205, 304])
+
+class Running implements Exchange, Dispatcher.DispatchHandler {
+  private readonly sink: Sink
+  private readonly connection: Connections.Connection
+  private readonly maxBytes: number
+  private controller: Dispatcher.DispatchController | undefined
+  private unpacker: ContentCoding.Unpacker | undefined
+  private received = 0
+  private closed = false
+  private isComplete = false
+
+  constructor(sink: Sink, maxBytes: number, connection: Connections.Connection) {
+    this.sink = sink
+    this.maxBytes = maxBytes
+    this.connection = connection
+  }
+
+  start({ body, headers, method, path }: Request): void {
+    try {
+      this.connection.dispatch({ path, method, headers, body }, this)
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  pause(): void {
+    if (this.unpacker === undefined) this.controller?.pause()
+    else this.unpacker.pause()
+  }
+
+  resume(): void {
+    if (this.unpacker === undefined) this.controller?.resume()
+    else this.unpacker.resume()
+  }
+
+  close(): void {
+    if (this.closed) return
+    this.closed = true
+    this.unpacker?.close()
+    if (!this.isComplete) this.connection.close()
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.controller = controller
+  }
+
+  onResponseStart(_: unknown, status: number, headers: Headers, reason?: string): void {
+    if (this.closed || status < 200) return
+    const coding = withoutBody.has(status) ? undefined : codingOf(one(headers["content-encoding"]))
+    if (coding !== undefined) {
+      this.unpacker = ContentCoding.unpacker(coding.toLowerCase(), {
+        data: (bytes) => this.give(bytes),
+        end: () => this.endOf(),
+        fail: (error) => this.fail(isCut(error) ? error : new Miscoded({ coding, because: error.message })),
+        onRoom: () => this.controller?.resume()
+      })
+      if (this.unpacker === undefined) return this.fail(new UnknownCoding({ coding }))
+    }
+    this.sink.head(status, headers, reason ?? "")
+  }
+
+  onResponseData(_: unknown, bytes: Buffer): void {
+    if (this.closed) return
+    if (this.unpacker === undefined) this.give(bytes)
+    else if (!this.unpacker.write(bytes)) this.controller?.pause()
+  }
+
+  onResponseEnd(): void {
+    this.isComplete = true
+    this.connection.release()
+    if (this.closed) return
+    if (this.unpacker === undefined) this.endOf()
+    else this.unpacker.end()
+  }
+
+  onResponseError(_: unknown, error: Error): void {
+    this.fail(error)
+  }
+
+  private give(bytes: Buffer): void {
+    if (this.closed) return
+    this.received += bytes.length
+    if (this.received > this.maxBytes) return this.fail(new TooLarge({ atMostBytes: this.maxBytes }))
+    this.sink.data(bytes)
+  }
+
+  private endOf(): void {
+    if (this.closed) return
+    this.closed = true
+    this.sink.end()
+  }
+
+  private fail(error: unknown): void {
+    if (this.closed) return
+    this.close()
+    this.sink.fail(error)
+  }
+}
+
+/** Packed data that ends too early was cut, and not packed wrongly. */
+const isCut = (error: Error): boolean => "code" in error && error.code === "Z_BUF_ERROR"
+
+/** What a body is packed in. Some servers name what packs nothing, or a character set. */
+const codingOf = (value: string | undefined): string | undefined => {
+  const codings = value
+    ?.split(",")
+    .flatMap((each) => (packsNothing.has(each.trim().toLowerCase()) ? [] : [each.trim()]))
+  return codings === undefined || codings.length === 0 ? undefined : codings.join(", ")
+}
+
+const packsNothing = new Set(["", "identity", "none", "utf-8", "utf8"])
+
+/** The value of a header that should have only one. */
+const one = (value: Headers[string]): string | undefined => (Array.isArray(value) ? value.join(", ") : value)

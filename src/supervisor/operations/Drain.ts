@@ -1,0 +1,102 @@
+/**
+ * Brings a supervisor to rest and accounts for every job by name.
+ */
+import { type Duration, Effect } from "effect"
+import * as OptionCheck from "../../core/OptionCheck.ts"
+import type { Lifecycle } from "../lifecycle/Lifecycle.ts"
+import * as JobNews from "../records/JobNews.ts"
+import { CurrentJob, type JobRecord } from "../records/JobRecord.ts"
+import * as Report from "./Report.ts"
+
+export interface Options {
+  /** How long running jobs may go on before they are interrupted. Default 30 seconds. */
+  readonly deadline?: Duration.Input | undefined
+  /** How long to wait for interrupted jobs to end before they are reported as `still running`. Default 1 second. */
+  readonly interruptLimit?: Duration.Input | undefined
+}
+
+export const defaults = { deadline: "30 seconds", interruptLimit: "1 second" } as const
+
+/** Jobs that drain do not wait for each other, nor for those that own them: none of these ends before it has its report. */
+export const drain = (lifecycle: Lifecycle, given: Options = {}): Effect.Effect<Report.Report> =>
+  Effect.flatMap(CurrentJob, (current) => {
+    check.fields(given, fields)
+    const { deadline = defaults.deadline, interruptLimit = defaults.interruptLimit } = given
+    check.millis("deadline", deadline, { atLeast: 0, endless: true })
+    check.millis("interruptLimit", interruptLimit, { atLeast: 0, endless: true })
+    const limits = { deadline, interruptLimit }
+    return Effect.acquireUseRelease(
+      Effect.sync(() => {
+        const watched = lifecycle.watch.begin(lifecycle.table.liveRecords)
+        lifecycle.refuse("draining")
+        return watched
+      }),
+      (watched) => comeToReport(lifecycle, current, watched, limits),
+      () => Effect.sync(() => lifecycle.watch.end())
+    )
+  })
+
+const comeToReport = (
+  lifecycle: Lifecycle,
+  current: JobRecord | undefined,
+  watched: ReadonlySet<JobRecord>,
+  limits: TimeLimits
+): Effect.Effect<Report.Report> => {
+  if (current?.supervision !== lifecycle) {
+    return Effect.map(
+      comeToRest(
+        Effect.andThen(lifecycle.awaitIdle, lifecycle.hook.awaitIdle),
+        () => lifecycle.stopAll("drained"),
+        limits
+      ),
+      () => Report.make(inOrder(watched), () => false)
+    )
+  }
+  // The report names as callers those that were not waited for when it was last looked, drain they still or not.
+  let callers: ReadonlySet<JobRecord> = new Set()
+  const look = () => (callers = callersOf(lifecycle))
+  const rest = comeToRest(
+    Effect.andThen(awaitOthers(lifecycle, look), lifecycle.hook.awaitIdle),
+    () => lifecycle.stopAll("drained", look()),
+    limits
+  )
+  const drained = Effect.map(rest, () => Report.make(inOrder(watched), (record) => callers.has(record)))
+  const entry = { caller: current }
+  return Effect.acquireUseRelease(
+    Effect.sync(() => lifecycle.drainCallers.add(entry)),
+    () => lifecycle.lending.forSlot(current, drained, "at once"),
+    () => Effect.sync(() => lifecycle.drainCallers.delete(entry))
+  )
+}
+
+type TimeLimits = Readonly<Record<keyof Options, Duration.Input>>
+
+const comeToRest = (idle: Effect.Effect<void>, stopAll: () => void, limits: TimeLimits): Effect.Effect<unknown> =>
+  Effect.timeoutOrElse(idle, {
+    duration: limits.deadline,
+    orElse: () =>
+      Effect.suspend(() => {
+        stopAll()
+        return Effect.timeoutOption(idle, limits.interruptLimit)
+      })
+  })
+
+// Those that ended since stand behind the others.
+const inOrder = (records: Iterable<JobRecord>): ReadonlyArray<JobRecord> =>
+  Array.from(records).toSorted((a, b) => a.number - b.number)
+
+const fields: OptionCheck.Fields<Options> = { deadline: true, interruptLimit: true }
+
+const check = OptionCheck.of("Supervisor.drain")
+
+const callersOf = (lifecycle: Lifecycle): ReadonlySet<JobRecord> =>
+  new Set(Array.from(lifecycle.drainCallers).flatMap(({ caller }) => Array.from(caller.owners())))
+
+/** Waits until all jobs have ended but those that `look` finds, each time that the others have. */
+export const awaitOthers = (lifecycle: Lifecycle, look: () => ReadonlySet<JobRecord>): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const callers = look()
+    const others = Array.from(lifecycle.table.liveRecords).filter((record) => !callers.has(record))
+    if (others.length === 0) return Effect.void
+    return Effect.andThen(Effect.forEach(others, JobNews.end, { discard: true }), awaitOthers(lifecycle, look))
+  })

@@ -1,0 +1,212 @@
+/**
+ * Makes work for a supervisor of an async function: its job ends when its promise has settled, and not before.
+ */
+import * as OptionCheck from "../../core/OptionCheck.ts"
+import { Cause, Context, Effect, Exit, Fiber, type Scope } from "effect"
+import * as SafeText from "../../core/SafeText.ts"
+import { JobError, NotAccepting } from "../JobError.ts"
+import { CurrentJob, type Job, type JobRecord } from "../records/JobRecord.ts"
+import * as AsyncContext from "./AsyncContext.ts"
+import type { ReportedProgress } from "../records/ReportedProgress.ts"
+import type { Options as SubmitOptions } from "./SubmitOptions.ts"
+import { Supervisor } from "./SupervisorService.ts"
+
+/** What an async function is given to work with as a job. `R` is what Effects it starts may need besides a supervisor. */
+export interface PromiseTools<R = never> {
+  /** Aborts when the job is cancelled, runs out of time or the program ends. Pass it on. */
+  readonly signal: AbortSignal
+  /** Reports how far the job is: see `Job.report`. */
+  readonly report: (progress: ReportedProgress, message?: string) => void
+  /** Runs a job of this job and gives its result: see `Supervisor.run`. The wait lends the slot, and ends with the signal. */
+  readonly run: <A, E = never>(work: Startable<A, E, R>, options?: SubmitOptions<E>) => Promise<A>
+  /** Starts a job of this job and gives its handle: see `Supervisor.submit`. */
+  readonly submit: <A, E = never>(work: Startable<A, E, R>, options?: SubmitOptions<E>) => Promise<Job<A, E>>
+}
+
+/** An async function as a job may be made of. */
+export type PromiseFunction<A, R = never> = (tools: PromiseTools<R>) => PromiseLike<A> | A
+
+/** What may be started from within: an async function of the same shape, or an Effect. */
+export type Startable<A, E, R> = PromiseFunction<A, R> | Effect.Effect<A, E, R | Supervisor | Scope.Scope>
+
+/** How an async function becomes work. */
+export interface PromiseOptions<E> {
+  /** Makes the job's error of what the function threw. Default: it is the error as it was thrown, of type `unknown`. */
+  readonly catch?: ((thrown: unknown) => E) | undefined
+}
+
+/**
+ * Makes an Effect of an async function: work for `Supervisor.submit` and `Supervisor.run`.
+ *
+ * Interruption aborts the function's `signal` and then waits until its promise has settled, so the job is over, and its slot
+ * is free, only when the function is. A function that ignores its signal for ever keeps its job running: `Supervisor.health`
+ * counts it as stuck, and a drain reports it as `still running`.
+ *
+ * Fails with what the function threw, unchanged; a function that throws before its first `await` counts as one that
+ * rejects. After the abort, an error of the abort is part of the interruption, and any other error is reported with it.
+ *
+ * In a job the function sees, of each `AsyncLocalStorage` of Node, what whoever submitted it did: the tenant, the span.
+ *
+ * `run` and `submit` start jobs that belong to this one. When the function has settled, what it `run` and did not wait for
+ * is cancelled, and both reject with a `JobError` of reason `NotAccepting`.
+ *
+ * **Example**
+ *
+ * ```ts run
+ * import { Effect } from "effect"
+ * import { Job, Supervisor } from "holdfast/supervisor"
+ * import { setTimeout as sleep } from "node:timers/promises"
+ *
+ * const work = Job.promise(async ({ signal, report, run }) => {
+ *   await sleep(5, undefined, { signal })
+ *   report({ fraction: 0.5 }, "half way")
+ *   return await run(async () => 42, { name: "a part of it" })
+ * })
+ * await Effect.runPromise(Effect.provide(Supervisor.run(work), Supervisor.layer({ concurrency: 1 }))) // => 42
+ * ```
+ */
+export const promise: {
+  <A, R = never>(work: PromiseFunction<A, R>): Effect.Effect<A, unknown, R | Supervisor>
+  <A, E = unknown, R = never>(
+    work: PromiseFunction<A, R>,
+    options: PromiseOptions<E>
+  ): Effect.Effect<A, E, R | Supervisor>
+} = <A, R>(
+  work: PromiseFunction<A, R>,
+  options?: PromiseOptions<unknown>
+): Effect.Effect<A, unknown, R | Supervisor> => {
+  if (typeof work !== "function") throw new RangeError(`Job.promise takes an async function, ${notOne(work)}`)
+  AsyncContext.use()
+  const effect = Effect.contextWith((context: Context.Context<R | Supervisor>) => settle(work, context))
+  const translate = options?.catch
+  if (translate !== undefined) OptionCheck.of("Job.promise").callback("catch", translate)
+  return translate === undefined ? effect : Effect.mapError(effect, translate)
+}
+
+const notOne = (work: object): string =>
+  typeof work === "object" && "then" in work ? "not its promise, which runs already" : `not ${SafeText.of(work)}`
+
+const settle = <A, R>(
+  work: PromiseFunction<A, R>,
+  context: Context.Context<R | Supervisor>
+): Effect.Effect<A, unknown> =>
+  Effect.callback<A, unknown>((resume) => {
+    const job = Context.get(context, CurrentJob)
+    const controller = new AbortController()
+    const { signal } = controller
+    const waits = new Waits(context, signal)
+    const supervisor = Context.get(context, Supervisor)
+    const tools: PromiseTools<R> = {
+      signal,
+      report: (progress, message) => job?.report(progress, message),
+      run: (started, options) => waits.start(job, supervisor.run(effectOf(started), options)),
+      submit: (started, options) => waits.start(job, supervisor.submit(effectOf(started), options))
+    }
+    // A function that throws at once rejects, and what is no promise is a promise of it.
+    const settled = promised(() => AsyncContext.run(context, () => work(tools))).then(
+      (value) => waits.end(Exit.succeed(value)),
+      (thrown: unknown) => waits.end(Exit.fail(thrown))
+    )
+    void settled.then((exit) => resume(Effect.andThen(waits.interrupt, exit)))
+    return Effect.suspend(() => {
+      controller.abort(new DOMException(whyAborted(job), "AbortError"))
+      waits.interruptUnsafe()
+      return Effect.flatMap(
+        Effect.promise(() => settled),
+        (exit) => Effect.andThen(waits.interrupt, afterAbort(exit, signal))
+      )
+    })
+  })
+
+const promised = <A>(start: () => PromiseLike<A> | A): Promise<A> => {
+  const { promise, reject, resolve } = Promise.withResolvers<A>()
+  try {
+    resolve(start())
+  } catch (thrown) {
+    reject(thrown)
+  }
+  return promise
+}
+
+/** The waits for other jobs that an async function has begun. They end with it. */
+class Waits<R> {
+  private readonly fibers = new Set<Fiber.Fiber<unknown, unknown>>()
+  private readonly context: Context.Context<R | Supervisor>
+  private readonly signal: AbortSignal
+  private isOver = false
+
+  constructor(context: Context.Context<R | Supervisor>, signal: AbortSignal) {
+    this.context = context
+    this.signal = signal
+  }
+
+  start<A, E>(job: JobRecord | undefined, effect: Effect.Effect<A, E, R | Supervisor>): Promise<A> {
+    const { promise, reject, resolve } = Promise.withResolvers<A>()
+    if (this.isOver || this.signal.aborted) {
+      reject(isEnding(job))
+    } else {
+      const fiber = Effect.runForkWith(AsyncContext.renew(this.context))(effect)
+      this.fibers.add(fiber)
+      fiber.addObserver((exit) => {
+        this.fibers.delete(fiber)
+        if (Exit.isSuccess(exit)) return resolve(exit.value)
+        if (!Cause.hasInterruptsOnly(exit.cause)) return reject(Cause.squash(exit.cause))
+        reject(this.signal.aborted ? this.signal.reason : isEnding(job))
+      })
+    }
+    // Nobody may wait for it. What failed is a job of its own and has been reported as one.
+    promise.catch(() => {})
+    return promise
+  }
+
+  /** Lets no more begin. */
+  end<Settled>(exit: Settled): Settled {
+    this.isOver = true
+    return exit
+  }
+
+  interruptUnsafe(): void {
+    for (const fiber of this.fibers) fiber.interruptUnsafe()
+  }
+
+  /** Ends them, and waits until the jobs that end with them have. */
+  readonly interrupt: Effect.Effect<void> = Effect.uninterruptible(
+    Effect.suspend(() => (this.fibers.size === 0 ? Effect.void : Fiber.interruptAll(this.fibers)))
+  )
+}
+
+const isEnding = (job: JobRecord | undefined): JobError =>
+  new JobError({ id: job?.id ?? "", reason: new NotAccepting({ because: "parent ending" }) })
+
+const effectOf = <A, E, R>(work: Startable<A, E, R>): Effect.Effect<A, E, R | Supervisor | Scope.Scope> =>
+  // The type of a job's error is what its handle says; an async function may throw anything.
+  // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
+  Effect.isEffect(work) ? work : (promise(work) as Effect.Effect<A, E, R | Supervisor>)
+
+const whyAborted = (job: JobRecord | undefined): string => {
+  const stop = job?.stop
+  if (stop === undefined) return "the work was interrupted"
+  return stop._tag === "Cancel" ? `the job was cancelled: ${stop.reason}` : "the job ran out of time"
+}
+
+/** What of a settled promise is to be said after its abort: nothing, unless it failed by something else. */
+const afterAbort = (exit: Exit.Exit<unknown, unknown>, signal: AbortSignal): Effect.Effect<void> =>
+  Exit.isFailure(exit) && !isAbort(Cause.squash(exit.cause), signal.reason, 0)
+    ? Effect.asVoid(Effect.orDie(exit))
+    : Effect.void
+
+// Libraries dress an abort up in their own errors, most with its reason as the cause.
+const isAbort = (error: unknown, reason: unknown, depth: number): boolean => {
+  if (error === reason) return true
+  if (typeof error !== "object" || error === null || depth > 8) return false
+  try {
+    const { cause, code, constructor, name } = error as Readonly<Record<string, unknown>>
+    if ([name, code, typeof constructor === "function" && constructor.name].some((word) => abortWords.has(word)))
+      return true
+    return isAbort(cause, reason, depth + 1)
+  } catch {
+    return false
+  }
+}
+
+const abortWords = new Set<unknown>(["AbortError", "ABORT_ERR", "ERR_CANCELED", "CanceledError", "APIUserAbortError"])

@@ -1,0 +1,42 @@
+/**
+ * Accounts for jobs that were asked to end: what became of each, by name.
+ */
+import type { JobKind } from "../../core/JobEvent.ts"
+import type { JobRecord } from "../records/JobRecord.ts"
+
+/**
+ * What became of one job: its terminal state, that it was never started, or that it would not be interrupted.
+ *
+ * A `caller` asked for the report, or owns the job that did. It is not waited for, and goes on with the report.
+ */
+export interface Entry {
+  readonly id: string
+  readonly name: string
+  readonly kind: JobKind
+  readonly outcome: "completed" | "failed" | "cancelled" | "not started" | "still running" | "caller"
+  /** For how long it has ignored its interruption, in milliseconds; only when it is still running. */
+  readonly stuckForMillis: number | undefined
+}
+
+/** What became of every job that was to end. */
+export interface Report {
+  readonly jobs: ReadonlyArray<Entry>
+  /** True when every job has ended, but for those that asked. */
+  readonly clean: boolean
+}
+
+/** Makes the report of jobs as they are now. */
+export const make = (records: Iterable<JobRecord>, isCaller: (record: JobRecord) => boolean): Report => {
+  const jobs = Array.from(records, (record) => entry(record, isCaller))
+  return { jobs, clean: jobs.every((job) => job.outcome !== "still running") }
+}
+
+const entry = (record: JobRecord, isCaller: (record: JobRecord) => boolean): Entry => {
+  const { id, kind, name, startedAtMillis, state, stoppedAtMillis, supervision } = record
+  if (state !== "pending" && state !== "running") {
+    return { id, name, kind, outcome: startedAtMillis === undefined ? "not started" : state, stuckForMillis: undefined }
+  }
+  if (isCaller(record)) return { id, name, kind, outcome: "caller", stuckForMillis: undefined }
+  const now = supervision.now()
+  return { id, name, kind, outcome: "still running", stuckForMillis: now - (stoppedAtMillis ?? now) }
+}

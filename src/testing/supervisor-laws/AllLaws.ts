@@ -1,0 +1,47 @@
+/**
+ * All laws of the supervisor: its twelve promises, in their order, and what else it says of itself.
+ */
+import type { Breach } from "../laws/Search.ts"
+import type { Law } from "./Law.ts"
+import { historyOf } from "./History.ts"
+import { closingEndsEverything, oneTerminalState, stopsWaitForTheWork, waitingTouchesNothing } from "./OfJobs.ts"
+import { retriesAreAsAsked } from "./OfAttempts.ts"
+import {
+  childrenEndWithTheirParent,
+  drainAccountsForAll,
+  eventsHaveNoGaps,
+  noFailureIsSilent,
+  sameSeedSameRun
+} from "./OfRecords.ts"
+import { healthSaysWhatIs, theLatestAreKept } from "./OfStock.ts"
+import { neverMoreThanTheLimit } from "./OfSlots.ts"
+import { whoeverWaitsForRoomGoesFirst } from "./OfRoom.ts"
+import { pausedJobsWait } from "./OfPauses.ts"
+import { whoeverIsDueGoesNext } from "./OfTurns.ts"
+import type { Trace } from "./Trace.ts"
+
+/** All laws: the twelve promises, in their order, then who goes next, what is kept, and health. */
+export const laws: ReadonlyArray<Law> = [
+  oneTerminalState,
+  closingEndsEverything,
+  neverMoreThanTheLimit,
+  stopsWaitForTheWork,
+  waitingTouchesNothing,
+  eventsHaveNoGaps,
+  noFailureIsSilent,
+  drainAccountsForAll,
+  childrenEndWithTheirParent,
+  sameSeedSameRun,
+  whoeverIsDueGoesNext,
+  whoeverWaitsForRoomGoesFirst,
+  pausedJobsWait,
+  theLatestAreKept,
+  healthSaysWhatIs,
+  retriesAreAsAsked
+]
+
+/** The breaches of a run, each with the law that is broken. */
+export const breachesOf = (trace: Trace, again: Trace | undefined, of: ReadonlyArray<Law>): ReadonlyArray<Breach> => {
+  const history = historyOf(trace)
+  return of.flatMap((law) => law.breaches(history, again).map((what) => ({ law: law.name, what })))
+}

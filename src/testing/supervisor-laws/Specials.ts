@@ -1,0 +1,192 @@
+/**
+ * Programs for what chance seldom brings about.
+ */
+import { type Job, type Program, sharedKey, type Work } from "./Program.ts"
+
+/** A program that is run in many orders. */
+export type Unordered = Omit<Program, "order">
+
+/** A job that does this and succeeds. */
+export const job = (name: string, ...work: ReadonlyArray<Work>): Job => ({ name, work, end: "succeed" })
+
+// While a job waits for `x`, and lends its slot, `q` of its key takes it for good.
+const lending = (wait: Work): Unordered => ({
+  limits: { concurrency: 2, keyConcurrency: 1, maxPending: 20, retain: 50, eventHistory: 500 },
+  hook: "note",
+  clients: [
+    [
+      { do: "submit", job: { ...job("x"), end: "never", finalizer: "slow" } },
+      { do: "submit", job: { ...job("w", { do: "sleep", millis: 1 }, wait), key: "red" } },
+      { do: "submit", job: { ...job("q"), end: "never", key: "red" } }
+    ]
+  ],
+  rest: 60
+})
+
+const giveUps: ReadonlyArray<Unordered> = [
+  lending({ do: "cancel", job: "x" }),
+  lending({ do: "await", job: "x", limit: 2 }),
+  lending({ do: "give up", job: "x", limit: 2 }),
+  lending({ do: "run", job: { ...job("y"), end: "never", key: "blue" }, leaveAfter: 2 })
+]
+
+// While `w` waits for `x`, `q` of its key takes the slot it lent: `w` goes on when `q` has ended.
+const comesBack: Unordered = {
+  limits: { concurrency: 2, keyConcurrency: 1, maxPending: 20, retain: 50, eventHistory: 500 },
+  hook: "note",
+  clients: [
+    [
+      { do: "submit", job: job("x", { do: "sleep", millis: 3 }) },
+      { do: "submit", job: { ...job("w", { do: "join", job: "x" }, { do: "sleep", millis: 2 }), key: "red" } },
+      { do: "submit", job: { ...job("q", { do: "sleep", millis: 6 }), key: "red" } }
+    ]
+  ],
+  rest: 60
+}
+
+// A job waits for a call, and the call for a job: there is one slot.
+const throughCall: Unordered = {
+  limits: { concurrency: 1, maxPending: 20, retain: 50, eventHistory: 500 },
+  hook: "note",
+  clients: [
+    [
+      {
+        do: "submit",
+        job: job("w", {
+          do: "run",
+          job: { ...job("c", { do: "sleep", millis: 1 }, { do: "run", job: job("d") }), kind: "call" }
+        })
+      },
+      { do: "join", job: "w" }
+    ]
+  ]
+}
+
+// What repeats would have its next round long after the drain has begun.
+const drained: Unordered = {
+  limits: { concurrency: 1, maxPending: 20, retain: 50, eventHistory: 500 },
+  hook: "note",
+  clients: [
+    [
+      {
+        do: "submit",
+        job: { ...job("e", { do: "sleep", millis: 2 }), kind: "periodic", every: { millis: 9, overlap: "skip" } }
+      },
+      { do: "sleep", millis: 1 },
+      { do: "drain", deadline: 6 }
+    ],
+    [{ do: "sleep", millis: 4 }]
+  ]
+}
+
+// While `w` waits for room, `r` ends and makes some, and `n` comes before it is given away.
+const room: Unordered = {
+  limits: { concurrency: 1, maxPending: 1, retain: 50, eventHistory: 500 },
+  hook: "note",
+  clients: [
+    [
+      { do: "submit", job: job("r", { do: "sleep", millis: 2 }) },
+      { do: "submit", job: job("p") },
+      { do: "submit", job: { ...job("w"), whenFull: "wait" } }
+    ],
+    [
+      { do: "sleep", millis: 1 },
+      { do: "sleep", millis: 1 },
+      { do: "submit", job: job("n") }
+    ]
+  ]
+}
+
+// `p` is paused by itself, `q` by its name; both are resumed while the slot is free.
+const resumed: Unordered = {
+  limits: { concurrency: 1, maxPending: 20, retain: 50, eventHistory: 500 },
+  hook: "note",
+  clients: [
+    [
+      { do: "submit", job: job("r", { do: "sleep", millis: 2 }) },
+      { do: "submit", job: job("p") },
+      { do: "pause", job: "p" },
+      { do: "pause name", name: "q" },
+      { do: "submit", job: job("q") },
+      { do: "sleep", millis: 3 },
+      { do: "resume", job: "p" },
+      { do: "sleep", millis: 1 },
+      { do: "resume name", name: "q" }
+    ]
+  ],
+  rest: 8
+}
+
+// `h` is more urgent than `o`, which has waited for longer than that is worth: within a key, and between two.
+const aged = (own: Partial<Job>, other: Partial<Job>): Unordered => ({
+  limits: { concurrency: 1, maxPending: 20, aging: 1, retain: 50, eventHistory: 500 },
+  hook: "note",
+  clients: [
+    [
+      { do: "submit", job: { ...job("r", { do: "sleep", millis: 6 }), ...own } },
+      { do: "submit", job: { ...job("o"), ...own } },
+      { do: "sleep", millis: 5 },
+      { do: "submit", job: { ...job("h"), ...other } }
+    ]
+  ],
+  rest: 8
+})
+
+// What `j` reports last is all that it has to say, and it ends at once.
+const reported: Unordered = {
+  limits: { concurrency: 1, maxPending: 20, retain: 50, eventHistory: 500 },
+  hook: "note",
+  clients: [
+    [
+      { do: "submit", job: job("j", { do: "sleep", millis: 1 }, { do: "report", done: 2 }) },
+      { do: "watch", job: "j" }
+    ]
+  ],
+  rest: 8
+}
+
+// The call `c` has the key of a job that waits for a slot, and gets that job.
+const joinedByCall: Unordered = {
+  limits: { concurrency: 1, maxPending: 20, retain: 50, eventHistory: 500 },
+  hook: "note",
+  clients: [
+    [
+      { do: "submit", job: job("r", { do: "sleep", millis: 3 }) },
+      { do: "submit", job: { ...job("p", { do: "sleep", millis: 1 }), idempotencyKey: sharedKey } },
+      { do: "submit", job: { ...job("c"), kind: "call", idempotencyKey: sharedKey } }
+    ]
+  ],
+  rest: 8
+}
+
+// Two run one job, and one of them leaves.
+const shared: Unordered = {
+  limits: { concurrency: 1, maxPending: 20, retain: 50, eventHistory: 500 },
+  hook: "note",
+  clients: [
+    [{ do: "run", job: { ...job("x", { do: "sleep", millis: 4 }), idempotencyKey: sharedKey } }],
+    [
+      { do: "sleep", millis: 1 },
+      {
+        do: "run",
+        job: { ...job("y", { do: "sleep", millis: 4 }), idempotencyKey: sharedKey },
+        leaveAfter: 1
+      }
+    ]
+  ]
+}
+
+/** All of them. */
+export const specials: readonly [Unordered, ...ReadonlyArray<Unordered>] = [
+  comesBack,
+  throughCall,
+  drained,
+  room,
+  resumed,
+  aged({}, { priority: 2 }),
+  aged({ key: "red" }, { key: "blue" }),
+  reported,
+  joinedByCall,
+  shared,
+  ...giveUps
+]

@@ -1,0 +1,49 @@
+/**
+ * Says in the supervisor's own words what a job of a program is submitted with, and what its work is made of.
+ */
+import { Effect, References, Schedule } from "effect"
+import * as Program from "./Program.ts"
+
+/** What work fails with. */
+export type Failure = string | Unspeakable
+
+// Which job somebody joins by a key, and of what kind it is, is not known: so neither is whether that lends the slot.
+export const callOf = ({ idempotencyKey, kind, name }: Program.Job, attempts: string): string | undefined =>
+  kind === undefined && idempotencyKey === undefined ? undefined : Program.nameIn(name, attempts)
+
+/** The id of the job that is running, which every line it logs bears. */
+export const currentId: Effect.Effect<string> = Effect.map(References.CurrentLogAnnotations, ({ jobId }) =>
+  String(jobId)
+)
+
+/** An error of which nothing can be said without a further one. */
+export class Unspeakable {
+  get message(): string {
+    throw new Error("this error cannot be read")
+  }
+  toString(): string {
+    throw new Error("this error cannot be printed")
+  }
+}
+
+export const finalizers = { slow: Effect.sleep(2), die: Effect.die("finalizer") }
+
+/** What of it is said of work that repeats. */
+export const roundsOf = (
+  { millis, overlap }: NonNullable<Program.Job["every"]>,
+  { name, timeout }: Pick<ReturnType<typeof optionsOf>, "name" | "timeout">
+) => ({ name, timeout, schedule: millis, overlap })
+
+export const optionsOf = (job: Program.Job, attempts: string) => ({
+  ...(job.idempotencyKey === undefined
+    ? { name: Program.nameIn(job.name, attempts) }
+    : { name: job.idempotencyKey, id: Program.nameIn(job.name, attempts) }),
+  timeout: job.timeout,
+  key: job.key,
+  priority: job.priority,
+  kind: job.kind === "call" ? job.kind : undefined,
+  whenFull: job.whenFull,
+  idempotencyKey: job.idempotencyKey,
+  owner: job.owner,
+  retry: job.retry === undefined ? undefined : Schedule.recurs(job.retry)
+})

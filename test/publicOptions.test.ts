@@ -1,0 +1,273 @@
+/** Hands every option of every public function, as the compiler lists them, what its type does not have, and what is no number. */
+import { NodeServices } from "@effect/platform-node"
+import { createOpenAI } from "@ai-sdk/openai"
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Effect, Exit, Layer, Logger, type Scope, Stream } from "effect"
+import { LanguageModel } from "effect/ai"
+import { CircuitBreaker as Circuits, Persistence, RateLimiter } from "effect/persistence"
+import { BatchRun } from "holdfast/cli"
+import { BoundedClose, Caller } from "holdfast/core"
+import { CacheUpkeep, Model } from "holdfast/model"
+import {
+  AdaptiveLimit,
+  Bulkhead,
+  CircuitBreaker,
+  Degrade,
+  Fallback,
+  Hedge,
+  Pipeline,
+  Race,
+  RateLimit,
+  Repair,
+  ResponseCache,
+  Retry,
+  RetryBudget,
+  SingleFlight,
+  SpendBudget,
+  Timeout
+} from "holdfast/policy"
+import { AiSdk, ChatWire, EffectAi, Fetch, type ModelProvider, ProviderPool } from "holdfast/provider"
+import { Job, StatusLine, Supervisor } from "holdfast/supervisor"
+import {
+  FaultyModel,
+  FaultyServer,
+  LeakDetector,
+  PolicyLaws,
+  ProviderContract,
+  SeededScheduler,
+  SupervisorLaws
+} from "holdfast/testing"
+import { senseless } from "./optionWalk.ts"
+import { type Has, type PublicOption, read } from "./publicOptions.ts"
+import { scripted } from "./policy/scripted.ts"
+
+const stores = Layer.mergeAll(RateLimiter.layerStoreMemory, Circuits.layerStoreMemory(), Persistence.layerBackingMemory)
+const services = Layer.mergeAll(stores, Supervisor.layer(), NodeServices.layer, Logger.layer([]))
+type Services = Layer.Success<typeof services> | Scope.Scope
+
+/** Calls a function with options, or makes with them what it makes. */
+type Call = (options: never) => unknown
+
+const { provider } = scripted([])
+// Its methods are not called.
+const service = {} as LanguageModel.LanguageModel
+const openai = createOpenAI({ apiKey: "none" })("gpt-5-mini")
+const classify = () => ({ blame: "none" as const, retryable: false })
+const submitted = Supervisor.submit(Effect.void)
+
+const subject: ProviderContract.Subject = { server: Effect.never, provider: () => Effect.never }
+
+const inJob = (use: (job: Job.Job<void, never>) => Effect.Effect<unknown, unknown, Supervisor.Supervisor>) =>
+  Effect.flatMap(submitted, use)
+
+/** What a policy makes of a provider. */
+const built = (policy: ModelProvider.Policy<Services>) => policy(provider)
+
+/** A call of each public function that has options, and what it needs besides the one that makes no sense. */
+const calls: Readonly<Record<string, readonly [Call] | readonly [Call, object]>> = {
+  "BoundedClose.layer": [(options) => BoundedClose.layer(Layer.empty, options)],
+  "Caller.as": [(options) => Caller.as(options)(Effect.void)],
+  "Job.promise": [(options) => Job.promise(async () => {}, options)],
+  "Job.PromiseTools.run": [(options) => Job.promise(async (tools) => tools.run(async () => {}, options))],
+  "Job.PromiseTools.submit": [(options) => Job.promise(async (tools) => tools.submit(async () => {}, options))],
+  "Job.await": [(options) => inJob((job) => Job.await(job, options))],
+  "Job.cancel": [(options) => inJob((job) => Job.cancel(job, options))],
+  "Job.cancelAll": [(options) => inJob((job) => Job.cancelAll([job], options))],
+  "Job.awaitAll": [(options) => inJob((job) => Job.awaitAll([job], options))],
+  "Job.events": [(options) => inJob((job) => Stream.runDrain(Job.events(job, options)))],
+  "StatusLine.render": [(options) => Effect.map(Supervisor.health, (health) => StatusLine.render(health, options))],
+  "Supervisor.await": [(options) => inJob((job) => Supervisor.await(job.id, options))],
+  "Supervisor.cancel": [(options) => inJob((job) => Supervisor.cancel(job.id, options))],
+  "Supervisor.join": [(options) => inJob((job) => Supervisor.join(job.id, options))],
+  "Supervisor.layer": [Supervisor.layer],
+  "Supervisor.layerConfig": [(options) => Layer.build(Supervisor.layerConfig(options))],
+  "Supervisor.make": [Supervisor.make],
+  "Supervisor.submit": [(options) => Supervisor.submit(Effect.void, options)],
+  "Supervisor.run": [(options) => Supervisor.run(Effect.void, options)],
+  "Supervisor.list(filter)": [Supervisor.list],
+  "Supervisor.snapshot(filter)": [Supervisor.snapshot],
+  "Supervisor.select(filter)": [Supervisor.select],
+  "Supervisor.events": [(options) => inJob(() => Stream.runDrain(Stream.take(Supervisor.events(options), 1)))],
+  "Supervisor.every": [(options) => Supervisor.every(Effect.void, options), { name: "n", schedule: "1 hour" }],
+  "Supervisor.awaitAll(filter)": [(options) => Supervisor.awaitAll(options)],
+  "Supervisor.awaitAll": [(options) => Supervisor.awaitAll({}, options)],
+  "Supervisor.cancelAll(filter)": [(options) => Supervisor.cancelAll(options)],
+  "Supervisor.cancelAll": [(options) => Supervisor.cancelAll({}, options)],
+  "Supervisor.drain": [Supervisor.drain],
+  "AdaptiveLimit.learned": [(options) => built(AdaptiveLimit.learned(options))],
+  "AdaptiveLimit.make": [AdaptiveLimit.make, { classify }],
+  "Bulkhead.limit": [(options) => built(Bulkhead.limit(options)), { concurrency: 1 }],
+  "Bulkhead.make": [Bulkhead.make, { concurrency: 1 }],
+  "CircuitBreaker.perModel": [(options) => built(CircuitBreaker.perModel(options))],
+  "CircuitBreaker.shared": [(options) => built(CircuitBreaker.shared(options))],
+  "CircuitBreaker.make": [CircuitBreaker.make, { classify }],
+  "Degrade.to": [(options) => built(Degrade.to("sorry", options))],
+  "Fallback.to": [(options) => built(Fallback.to(provider, options))],
+  "Fallback.chain": [(options) => built(Fallback.chain([provider], options))],
+  "Hedge.afterDelay": [(options) => built(Hedge.afterDelay("1 second", options))],
+  "Hedge.adaptive": [(options) => built(Hedge.adaptive(options))],
+  "Hedge.make": [Hedge.make],
+  "Pipeline.standard": [(options) => Effect.forEach(Pipeline.standard(options), built)],
+  "Race.with": [(options) => built(Race.with([provider], options))],
+  "Race.effect": [(options) => Race.effect([Effect.void], options)(Effect.void)],
+  "RateLimit.of": [(options) => built(RateLimit.of(options))],
+  "RateLimit.adaptive": [(options) => built(RateLimit.adaptive(options))],
+  "RateLimit.shared": [(options) => built(RateLimit.shared(options)), { requests: { limit: 1, window: "1 minute" } }],
+  "RateLimit.makePerTenant": [(options) => Effect.flatMap(RateLimit.makePerTenant(options), built)],
+  "RateLimit.make": [RateLimit.make],
+  "Repair.structured": [(options) => built(Repair.structured(options))],
+  "ResponseCache.whenReachable": [(options) => Layer.build(ResponseCache.whenReachable(stores, options))],
+  "ResponseCache.exact": [(options) => built(ResponseCache.exact(options)), { timeToLive: "1 minute" }],
+  "ResponseCache.shared": [(options) => built(ResponseCache.shared(options)), { timeToLive: "1 minute" }],
+  "ResponseCache.ResponseCache.evict": [
+    (options) => Effect.flatMap(ResponseCache.make({ timeToLive: "1 minute" }), (cache) => cache.evict(options))
+  ],
+  "ResponseCache.make": [ResponseCache.make, { timeToLive: "1 minute" }],
+  "ResponseCache.makeShared": [ResponseCache.makeShared, { timeToLive: "1 minute" }],
+  "Retry.transient": [(options) => built(Retry.transient(options))],
+  "Retry.effect": [(options) => Retry.effect(options)(Effect.void), { classify }],
+  "RetryBudget.of": [(options) => built(RetryBudget.of(options))],
+  "SingleFlight.identical": [(options) => built(SingleFlight.identical(options))],
+  "SingleFlight.make": [SingleFlight.make, { key: String, run: Effect.succeed }],
+  "SpendBudget.of": [(options) => built(SpendBudget.of(options)), { tokens: 1 }],
+  "SpendBudget.make": [SpendBudget.make, { tokens: 1 }],
+  "Timeout.perAttempt(limits)": [(options) => built(Timeout.perAttempt(options))],
+  "AiSdk.provider": [(options) => AiSdk.provider(openai, options)],
+  "AiSdk.withSettings(settings)": [(settings) => AiSdk.withSettings(Effect.void, settings)],
+  "AiSdk.withStreamSettings(settings)": [
+    (settings) => Stream.runDrain(AiSdk.withStreamSettings(Stream.empty, settings))
+  ],
+  "ChatWire.provider": [ChatWire.provider, { baseUrl: "https://localhost/v1", model: "m" }],
+  "ChatWire.raw": [ChatWire.raw, { baseUrl: "https://localhost/v1" }],
+  "ChatWire.withSettings(settings)": [(settings) => ChatWire.withSettings(Effect.void, settings)],
+  "ChatWire.withStreamSettings(settings)": [
+    (settings) => Stream.runDrain(ChatWire.withStreamSettings(Stream.empty, settings))
+  ],
+  "EffectAi.provider": [
+    (options) => Effect.provideService(EffectAi.provider(options), LanguageModel.LanguageModel, service)
+  ],
+  "EffectAi.fromService": [(options) => EffectAi.fromService(service, options)],
+  "Fetch.make": [Fetch.make],
+  "ProviderPool.make": [ProviderPool.make, { providers: { a: provider } }],
+  "CacheUpkeep.run": [
+    (options) =>
+      Effect.flatMap(ResponseCache.make({ timeToLive: "1 minute" }), (cache) => CacheUpkeep.run(cache, options)),
+    { snapshot: { path: "none" }, warm: { calls: [] } }
+  ],
+  "Model.layer": [(options) => Layer.build(Model.layer(options)), { provider }],
+  "Model.compose": [Model.compose, { provider }],
+  "BatchRun.run": [
+    BatchRun.run,
+    { input: "none.jsonl", output: "none.out", errors: "none.errors", baseUrl: "http://127.0.0.1:9/v1" }
+  ],
+  "FaultyModel.behaviours(choices)": [FaultyModel.behaviours],
+  "FaultyModel.fromSeed(choices)": [(choices) => FaultyModel.fromSeed(1, choices)],
+  "FaultyModel.make": [FaultyModel.make],
+  "FaultyServer.bucket": [FaultyServer.bucket, { perSecond: 1 }],
+  "FaultyServer.make": [FaultyServer.make],
+  "LeakDetector.check": [(options) => LeakDetector.check(Effect.void, options)],
+  "PolicyLaws.check": [(options) => PolicyLaws.check([], options), { runs: 1 }],
+  "PolicyLaws.explore": [(options) => PolicyLaws.explore([], options), { runs: 1 }],
+  "ProviderContract.check": [(options) => ProviderContract.check(subject, options), { laws: [] }],
+  "SeededScheduler.run": [
+    (options) => SeededScheduler.run(Effect.void, options),
+    { preempt: { fiber: 0, operation: 0 } }
+  ],
+  "SeededScheduler.runAsync": [
+    (options) => SeededScheduler.runAsync(Effect.void, options),
+    { preempt: { fiber: 0, operation: 0 } }
+  ],
+  "SeededScheduler.explore": [(options) => SeededScheduler.explore(Effect.void, options), { runs: 1 }],
+  "SupervisorLaws.check": [(options) => SupervisorLaws.check(Supervisor.make, options), { runs: 1 }],
+  "SupervisorLaws.explore": [(options) => SupervisorLaws.explore(Supervisor.make, options), { runs: 1 }],
+  "SupervisorLaws.sweep": [(options) => SupervisorLaws.sweep(Supervisor.make, options), { laws: [] }]
+}
+
+/** What is data and no options. */
+const data = [
+  /^(AiSdkError|CallContext|CallTrail|ModelProvider)\./,
+  /\.policy\(next\)$/,
+  /^Fallback.to\(target\)$/,
+  /\((part|now|program|trace|law|plan|allows|subject)\)$/,
+  /^SupervisorLaws\.(Handles|Law)\./
+]
+
+/** What a pipeline hands on is refused by the policies that get it. */
+const isHandedOn = ({ name, of }: PublicOption): boolean => of === "Pipeline.standard" && name.includes(".")
+
+const all = read().filter((option) => !data.some((pattern) => pattern.test(option.of)) && !isHandedOn(option))
+const byFunction = Map.groupBy(all, ({ of }) => of)
+
+it("every public function with options is called here", () => {
+  assert.isAbove(byFunction.size, 80)
+  assert.deepStrictEqual(Object.keys(calls).sort(), Array.from(byFunction.keys()).sort())
+})
+
+/** What a type has of the senseless values: numbers are looked at one by one. */
+const kindOf: Readonly<Record<string, Has>> = {
+  "an empty text": "texts",
+  "a text": "texts",
+  true: "true",
+  "an object": "objects",
+  "an array": "lists",
+  "a function": "functions"
+}
+
+/** Numbers that may be below 0: a smaller one goes first, or says less. */
+const mayBeNegative = /priority|seed|Penalty$/
+
+const mustRefuse = ({ has, name }: PublicOption): ReadonlyArray<string> => {
+  if (has.has("all")) return []
+  return Object.keys(senseless).filter((said) => {
+    const value = senseless[said]
+    // The tables of each interface say where it is the same as nothing.
+    if (value === null) return false
+    if (typeof value !== "number") return kindOf[said] === undefined || !has.has(kindOf[said])
+    return (
+      !has.has("numbers") || Number.isNaN(value) || value === -Infinity || (value === -1 && !mayBeNegative.test(name))
+    )
+  })
+}
+
+const withOption = (others: object, path: string, value: unknown): object => {
+  const [first = "", ...rest] = path.split(".")
+  const inner = (others as Readonly<Record<string, object>>)[first]
+  return { ...others, [first]: rest.length === 0 ? value : withOption({ ...inner }, rest.join("."), value) }
+}
+
+/** What came of a call: `undefined` when the option was refused by its name. */
+const outcome = (call: Call, options: object, name: string): Effect.Effect<string | undefined> => {
+  const named = new RegExp(` option ${name.replaceAll(".", "\\.")}\\b`)
+  const refusal = (error: unknown) =>
+    error instanceof RangeError && named.test(error.message) ? undefined : String(error)
+  try {
+    // What plain JavaScript would hand over.
+    const made = call(options as never)
+    if (!Effect.isEffect(made)) return Effect.succeed("taken")
+    // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
+    return (made as Effect.Effect<unknown, unknown, Services>).pipe(
+      Effect.scoped,
+      Effect.provide(services),
+      Effect.timeout("2 seconds"),
+      Effect.exit,
+      Effect.map((exit) => (Exit.isSuccess(exit) ? "taken" : refusal(Cause.squash(exit.cause))))
+    )
+  } catch (error) {
+    return Effect.succeed(refusal(error))
+  }
+}
+
+describe.each(Object.entries(calls))("%s", (of, [call, others = {}]) => {
+  it.live.each((byFunction.get(of) ?? []).map((option) => [option.name, option] as const))(
+    "refuses what its %s cannot be",
+    ([name, option]) =>
+      Effect.gen(function* () {
+        const taken: Array<string> = []
+        for (const said of mustRefuse(option)) {
+          const came = yield* outcome(call, withOption(others, name, senseless[said]), name)
+          if (came !== undefined) taken.push(`${said}: ${came}`)
+        }
+        assert.deepStrictEqual(taken, [])
+      })
+  )
+})

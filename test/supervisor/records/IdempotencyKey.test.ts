@@ -1,0 +1,18 @@
+import { assert, it } from "@effect/vitest"
+import { Schema } from "effect"
+import * as IdempotencyKey from "../../../src/supervisor/records/IdempotencyKey.ts"
+
+const Part = Schema.Union([
+  Schema.Undefined,
+  Schema.Literals(["", "a", "b", '"', '","', "a:b", "null", "\ud800", "\ud801", "\ufffd"])
+])
+const Parts = Schema.Struct({
+  tenant: Part,
+  name: Part,
+  key: Schema.Literals(["", "a", "b", '","a', "\ud800", "\udc00"])
+})
+
+it.prop("is the same for the same parts, and for no others", [Parts, Parts], ([one, other]) => {
+  const same = one.tenant === other.tenant && one.name === other.name && one.key === other.key
+  assert.strictEqual(IdempotencyKey.of(one) === IdempotencyKey.of(other), same)
+})
