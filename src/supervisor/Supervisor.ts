@@ -75,7 +75,7 @@ export { await, cancel, find, get, join, pause, progress, resume } from "./opera
 
 /**
  * Makes a supervisor for the layer's scope. Closing the scope interrupts every job and waits for all finalizers. A job that
- * closes the scope itself, and its owners, are interrupted and not waited for: they end when closing has.
+ * closes the scope itself, and those that own it or wait for it, are interrupted and not waited for: they end when closing has.
  *
  * Throws a `RangeError` when it is called with an option that makes no sense or does not exist.
  */
@@ -309,8 +309,8 @@ export const prune: Effect.Effect<void, never, Supervisor> = Effect.flatMap(
  * A running job's own jobs still start, for they are part of its work, whether it submitted them before the drain or during
  * it. One that is paused stays so: it starts when it is resumed, or is cancelled at the deadline. Interrupting the drain leaves the supervisor closed to new jobs.
  *
- * Called inside a job, it does not wait for that job, its owners, and other jobs that drain: they are `caller`s in the
- * report, are not interrupted at the deadline, and go on with the report.
+ * Called inside a job, it does not wait for that job, other jobs that drain, and all that cannot end before these: those that
+ * own them or wait for them. They are `caller`s in the report, are not interrupted at the deadline, and go on with the report.
  */
 export const drain = (options?: Drain.Options): Effect.Effect<Report.Report, never, Supervisor> =>
   Effect.flatMap(Supervisor, (supervisor) => supervisor.drain(options))

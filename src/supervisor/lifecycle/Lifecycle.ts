@@ -200,9 +200,9 @@ export class Lifecycle implements Supervision {
 
   readonly lendSlot = (record: JobRecord): void => this.lending.lend(record)
 
-  /** Waits for a job on behalf of another, which lends its slot meanwhile: see `SlotLending`. */
-  readonly waitingFor: Supervision["waitingFor"] = (target, waiter, wait, resuming) =>
-    this.lending.forJob(target, waiter, wait, resuming)
+  /** Waits for jobs on behalf of another, which lends its slot meanwhile: see `SlotLending`. */
+  readonly waitingFor: Supervision["waitingFor"] = (targets, waiter, wait, resuming) =>
+    this.lending.forJobs(targets, waiter, wait, resuming)
   readonly waitingForAny: Supervision["waitingForAny"] = (waiter, wait) => this.lending.forSlot(waiter, wait)
 
   /** Takes down how far a job is, for whoever follows it. */

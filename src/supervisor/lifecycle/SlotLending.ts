@@ -12,12 +12,7 @@
 import { Effect, Exit } from "effect"
 import type { JobRecord } from "../records/JobRecord.ts"
 import { Admission } from "./Admission.ts"
-
-/** What waits for a call or a periodic job: for each waiter, how many of its fibers do. */
-type Waiters = Map<JobRecord, number>
-
-// Of all supervisors: a job of one may wait for a call of another that waits for a job of the first.
-const waitersOf = new WeakMap<JobRecord, Waiters>()
+import * as Waiters from "./Waiters.ts"
 
 export class SlotLending {
   private readonly admission: Admission
@@ -43,31 +38,28 @@ export class SlotLending {
     )
   }
 
-  /** Waits, as `waiter`, for a job. */
-  forJob<A, E>(
-    job: JobRecord,
-    waiter: JobRecord | undefined,
+  /** Waits, as `waiter`, for jobs. */
+  forJobs<A, E>(
+    jobs: ReadonlyArray<JobRecord>,
+    waiter: JobRecord,
     wait: Effect.Effect<A, E>,
     resuming?: "at once"
   ): Effect.Effect<A, E> {
-    if (waiter === undefined || job.kind === "job") return this.forSlot(waiter, wait, resuming)
     return this.around(
       waiter,
       wait,
       resuming,
       () => {
-        const waiters = waitersOf.get(job)
-        if (waiters === undefined) waitersOf.set(job, new Map([[waiter, 1]]))
-        else waiters.set(waiter, (waiters.get(waiter) ?? 0) + 1)
-        if (job.waits > 0) this.begin(waiter, 1)
+        for (const job of jobs) {
+          Waiters.add(job, waiter)
+          if (needsSlots(job)) this.begin(waiter, 1)
+        }
       },
       () => {
-        const waiters = waitersOf.get(job)
-        const others = (waiters?.get(waiter) ?? 1) - 1
-        if (others > 0) waiters?.set(waiter, others)
-        else waiters?.delete(waiter)
-        if (waiters?.size === 0) waitersOf.delete(job)
-        if (job.waits > 0) this.end(waiter, 1)
+        for (const job of jobs) {
+          Waiters.remove(job, waiter)
+          if (needsSlots(job)) this.end(waiter, 1)
+        }
       }
     )
   }
@@ -141,7 +133,10 @@ export class SlotLending {
   }
 }
 
+/** True when whoever waits for this job waits for a slot: the job's own, or one that it waits for. */
+const needsSlots = (job: JobRecord): boolean => job.kind === "job" || job.waits > 0
+
 // One by one, for there may be more than a call takes arguments.
 const pushWaiters = (record: JobRecord, rest: Array<readonly [JobRecord, number]>): void => {
-  for (const waiter of waitersOf.get(record) ?? []) rest.push(waiter)
+  for (const waiter of Waiters.of(record)) rest.push(waiter)
 }

@@ -1,38 +1,36 @@
 /**
  * Closes a supervisor: interrupts every job and waits until all have ended.
  *
- * A job that closes its own supervisor cannot be waited for, nor can those that own it: none of them ends before closing
- * has. They are interrupted all the same, and end next.
+ * A job that closes its own supervisor cannot be waited for, nor can those that own it or wait for it: none of them ends
+ * before closing has. They are interrupted all the same, and end next.
  */
 import { Effect } from "effect"
 import * as StuckWarning from "../lifecycle/StuckWarning.ts"
 import type { Lifecycle } from "../lifecycle/Lifecycle.ts"
+import * as Waiters from "../lifecycle/Waiters.ts"
 import type { Settings } from "../lifecycle/Settings.ts"
 import { CurrentJob, type JobRecord } from "../records/JobRecord.ts"
 import { awaitOthers } from "./Drain.ts"
 
 export const close = (lifecycle: Lifecycle, { stuckAfterMillis }: Settings): Effect.Effect<void> =>
   Effect.flatMap(CurrentJob, (current) => {
-    const closing = new Set(current?.supervision === lifecycle ? current.owners() : [])
+    const look = () => Waiters.withAllBehind(current?.supervision === lifecycle ? [current] : [])
     lifecycle.refuse("closed")
     lifecycle.stopAll("supervisor closed")
-    const ended = Effect.andThen(
-      awaitOthers(lifecycle, () => closing),
-      lifecycle.hook.close
-    )
+    const ended = Effect.andThen(awaitOthers(lifecycle, look), lifecycle.hook.close)
     return Effect.uninterruptible(
       Effect.andThen(
-        StuckWarning.during(ended, stuckAfterMillis, () => whoKeepsIt(lifecycle, closing)),
-        Effect.sync(() => closeEvents(lifecycle, closing))
+        StuckWarning.during(ended, stuckAfterMillis, () => whoKeepsIt(lifecycle, look())),
+        Effect.sync(() => closeEvents(lifecycle, look()))
       )
     )
   })
 
-// The owner of all others ends last.
-const closeEvents = (lifecycle: Lifecycle, closing: ReadonlySet<JobRecord>): void => {
-  const last = Array.from(closing).findLast(({ endedAtMillis }) => endedAtMillis === undefined)
-  if (last === undefined) lifecycle.events.close()
-  else last.onEnd(() => lifecycle.events.close())
+// Nothing more is told once the last of those has ended that end next.
+const closeEvents = (lifecycle: Lifecycle, closing: Iterable<JobRecord>): void => {
+  const next = Array.from(closing).find(({ endedAtMillis }) => endedAtMillis === undefined)
+  if (next === undefined) lifecycle.events.close()
+  else next.onEnd(() => closeEvents(lifecycle, closing))
 }
 
 const whoKeepsIt = (lifecycle: Lifecycle, closing: ReadonlySet<JobRecord>): string => {

@@ -4,6 +4,7 @@
 import { type Duration, Effect } from "effect"
 import * as OptionCheck from "../../core/OptionCheck.ts"
 import type { Lifecycle } from "../lifecycle/Lifecycle.ts"
+import * as Waiters from "../lifecycle/Waiters.ts"
 import * as JobNews from "../records/JobNews.ts"
 import { CurrentJob, type JobRecord } from "../records/JobRecord.ts"
 import * as Report from "./Report.ts"
@@ -17,7 +18,10 @@ export interface Options {
 
 export const defaults = { deadline: "30 seconds", interruptLimit: "1 second" } as const
 
-/** Jobs that drain do not wait for each other, nor for those that own them: none of these ends before it has its report. */
+/**
+ * Jobs that drain do not wait for each other, nor for those that own them or wait for them: none of these ends before it has
+ * its report.
+ */
 export const drain = (lifecycle: Lifecycle, given: Options = {}): Effect.Effect<Report.Report> =>
   Effect.flatMap(CurrentJob, (current) => {
     check.fields(given, fields)
@@ -90,13 +94,18 @@ const fields: OptionCheck.Fields<Options> = { deadline: true, interruptLimit: tr
 const check = OptionCheck.of("Supervisor.drain")
 
 const callersOf = (lifecycle: Lifecycle): ReadonlySet<JobRecord> =>
-  new Set(Array.from(lifecycle.drainCallers).flatMap(({ caller }) => Array.from(caller.owners())))
+  Waiters.withAllBehind(Array.from(lifecycle.drainCallers, ({ caller }) => caller))
 
-/** Waits until all jobs have ended but those that `look` finds, each time that the others have. */
+/**
+ * Waits until all jobs have ended but those that `look` finds. It looks again each time that the others have ended, and when
+ * one of them comes to wait for one of those.
+ */
 export const awaitOthers = (lifecycle: Lifecycle, look: () => ReadonlySet<JobRecord>): Effect.Effect<void> =>
   Effect.suspend(() => {
     const callers = look()
     const others = Array.from(lifecycle.table.liveRecords).filter((record) => !callers.has(record))
     if (others.length === 0) return Effect.void
-    return Effect.andThen(Effect.forEach(others, JobNews.end, { discard: true }), awaitOthers(lifecycle, look))
+    const ended = Effect.forEach(others, JobNews.end, { discard: true })
+    const found = Waiters.awaitNext((job, waiter) => callers.has(job) && !callers.has(waiter))
+    return Effect.andThen(Effect.raceFirst(ended, found), awaitOthers(lifecycle, look))
   })

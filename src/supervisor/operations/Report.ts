@@ -7,7 +7,8 @@ import type { JobRecord } from "../records/JobRecord.ts"
 /**
  * What became of one job: its terminal state, that it was never started, or that it would not be interrupted.
  *
- * A `caller` asked for the report, or owns the job that did. It is not waited for, and goes on with the report.
+ * A `caller` asked for the report, or owns the job that did, or waits for one of these. It is not waited for, and goes on with
+ * the report.
  */
 export interface Entry {
   readonly id: string

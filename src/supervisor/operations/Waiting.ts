@@ -12,7 +12,7 @@ export const forEnd = (record: JobRecord): Effect.Effect<void, JobError> =>
   Effect.suspend(() =>
     record.endedAtMillis === undefined
       ? Effect.flatMap(CurrentJob, (current) =>
-          current?.isWithin(record) === true ? failFor(record) : lending(record, current, JobNews.end(record))
+          current?.isWithin(record) === true ? failFor(record) : lending([record], current, JobNews.end(record))
         )
       : Effect.void
   )
@@ -42,7 +42,7 @@ export const forEndOfOther = (record: JobRecord): Effect.Effect<void> =>
   Effect.flatMap(CurrentJob, (current) =>
     record.endedAtMillis !== undefined || current?.isWithin(record) === true
       ? Effect.void
-      : lending(record, current, JobNews.end(record), "at once")
+      : lending([record], current, JobNews.end(record), "at once")
   )
 
 /** Waits until a job has ended or reported other progress than `seen`. Fails as {@link forNews}. */
@@ -51,7 +51,7 @@ export const forProgress = (record: JobRecord, seen: Progress | undefined): Effe
 
 /** Waits for news of a job by which it is followed. Fails when that is the job that waits. */
 export const forNews = (record: JobRecord, news: Effect.Effect<void>): Effect.Effect<void, JobError> =>
-  Effect.flatMap(CurrentJob, (current) => (current === record ? failFor(record) : lending(record, current, news)))
+  Effect.flatMap(CurrentJob, (current) => (current === record ? failFor(record) : lending([record], current, news)))
 
 /** Waits for news of no job in particular: any job may be the one that needs the slot to bring them. */
 export const forAnyNews = (news: Effect.Effect<void>): Effect.Effect<void> =>
@@ -63,11 +63,11 @@ const failFor = (record: JobRecord) => Effect.fail(new JobError({ id: record.id,
 
 // The slot is the waiting job's, and so lent by the supervisor that runs it.
 const lending = (
-  record: JobRecord,
+  records: ReadonlyArray<JobRecord>,
   waiter: JobRecord | undefined,
   wait: Effect.Effect<void>,
   resuming?: "at once"
-): Effect.Effect<void> => (waiter === undefined ? wait : waiter.supervision.waitingFor(record, waiter, wait, resuming))
+): Effect.Effect<void> => (waiter === undefined ? wait : waiter.supervision.waitingFor(records, waiter, wait, resuming))
 
 const together = (
   records: ReadonlyArray<JobRecord>,
@@ -76,10 +76,9 @@ const together = (
 ): Effect.Effect<void> => {
   const living = records.filter(({ endedAtMillis }) => endedAtMillis === undefined)
   const [others, jobs] = [living.filter(({ kind }) => kind !== "job"), living.filter(({ kind }) => kind === "job")]
-  const [first] = jobs
-  const jobsEnd = Effect.forEach(jobs, JobNews.end, { discard: true })
-  const othersEnd = Effect.forEach(others, (other) => lending(other, waiter, JobNews.end(other), resuming), {
-    discard: true
-  })
-  return first === undefined ? othersEnd : Effect.andThen(lending(first, waiter, jobsEnd, resuming), othersEnd)
+  const end = (those: ReadonlyArray<JobRecord>): Effect.Effect<void> =>
+    those.length === 0
+      ? Effect.void
+      : lending(those, waiter, Effect.forEach(those, JobNews.end, { discard: true }), resuming)
+  return Effect.andThen(end(jobs), end(others))
 }

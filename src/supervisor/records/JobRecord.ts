@@ -114,7 +114,7 @@ export interface Supervision {
   readonly isPaused: (record: JobRecord) => boolean
   readonly stop: (record: JobRecord, stop: Outcome.Stop) => void
   readonly waitingFor: <A, E>(
-    target: JobRecord,
+    targets: ReadonlyArray<JobRecord>,
     waiter: JobRecord,
     wait: Effect.Effect<A, E>,
     resuming?: "at once"

@@ -4,6 +4,7 @@
  * Pure functions of plain data. Nothing here knows how a supervisor works.
  */
 import type { JobEvent, JobState } from "../../core/JobEvent.ts"
+import { isSpared } from "./Behind.ts"
 import { type Job, jobsOf, planned } from "./Program.ts"
 import type { Ending } from "../laws/Ending.ts"
 import type { Note, Trace } from "./Trace.ts"
@@ -31,7 +32,7 @@ export interface Stop extends Moment {
   readonly kind: "cancelled" | "timed out"
   /** What only a job that never started may take for a reason. */
   readonly onlyWhileWaiting?: boolean
-  /** Who drains, if that is why: the jobs it is made in are not interrupted for it. */
+  /** Who drains, if that is why: the jobs it is made in, and those that wait for them, are not interrupted for it. */
   readonly drainedBy?: string
 }
 
@@ -142,7 +143,7 @@ export const historyOf = (trace: Trace): History => {
     job.waits = job.waits.map((wait) => ({ ...wait, call: jobs.get(wait.callName ?? "") }))
   }
   for (const job of jobs.values()) {
-    const others = everywhere.filter(({ drainedBy }) => drainedBy === undefined || !isWithin(jobs.get(drainedBy), job))
+    const others = everywhere.filter((stop) => !isSpared(job, stop, { jobs, notes: trace.notes }))
     job.stops.push(...others, ...timeoutOf(job, moments))
   }
   for (const run of runs) {
@@ -266,10 +267,6 @@ export const isWorkingAt = ({ began, ended, worked }: JobHistory, index: number)
 /** True when the job waited for another one, or for room, just before a note. */
 export const isWaitingAt = (job: JobHistory, index: number): boolean =>
   job.waits.some(({ from, to }) => from < index && index <= to)
-
-/** True when one is the other, or was submitted from it or from one of its own. */
-export const isWithin = (job: JobHistory | undefined, owner: JobHistory): boolean =>
-  job !== undefined && (job === owner || isWithin(job.parent, owner))
 
 /** True for one time of what a periodic job repeats. */
 export const isRound = ({ parent, plan }: JobHistory): boolean => plan.kind === "periodic" && parent?.plan === plan

@@ -2,18 +2,10 @@
  * The promises about what is told: events, failures, the drain's report; and about owners and seeds.
  */
 import type { EventsMissed, JobEvent } from "../../core/JobEvent.ts"
+import { mayBeBehind } from "./Behind.ts"
 import { hanging, type Law, some } from "./Law.ts"
 import { isLendingAt, stopsBefore } from "./EarlyEnds.ts"
-import {
-  type History,
-  isHeldAt,
-  isRound,
-  isTerminal,
-  isWithin,
-  type JobHistory,
-  type Moment,
-  stateAt
-} from "./History.ts"
+import { type History, isHeldAt, isRound, isTerminal, type JobHistory, type Moment, stateAt } from "./History.ts"
 import { interruptLimit, type Note, type Trace } from "./Trace.ts"
 
 /**
@@ -166,7 +158,8 @@ export const noFailureIsSilent: Law = {
  */
 export const drainAccountsForAll: Law = {
   name: "drainAccountsForAll",
-  breaches: ({ jobs, moments, trace }) => {
+  breaches: (history) => {
+    const { jobs, moments, trace } = history
     const { notes } = trace
     const all = Array.from(jobs.values())
     return [
@@ -221,8 +214,9 @@ export const drainAccountsForAll: Law = {
           ...all.flatMap((job) => {
             const outcome = outcomes.get(job.name)
             const right = outcomeOf(job, limit)
-            const drains = notes.some((each) => each._tag === "DrainCalled" && isWithin(jobs.get(each.by), job))
-            return outcome === undefined || right.has(outcome) || (outcome === "caller" && drains)
+            const drains = () =>
+              notes.some((each) => each._tag === "DrainCalled" && mayBeBehind(history, job, jobs.get(each.by)))
+            return outcome === undefined || right.has(outcome) || (outcome === "caller" && drains())
               ? []
               : [`the drain said that ${job.name} was ${outcome}, not ${some(right)}`]
           }),

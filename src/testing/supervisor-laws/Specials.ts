@@ -79,6 +79,21 @@ const drained: Unordered = {
   ]
 }
 
+// `w` waits for `d`, which drains, through `v`: neither is ended at the deadline, as `x` is.
+const waitedForByDrained: Unordered = {
+  limits: { concurrency: 3, maxPending: 20, retain: 50, eventHistory: 500 },
+  hook: "note",
+  clients: [
+    [
+      { do: "submit", job: job("d", { do: "sleep", millis: 1 }, { do: "drain", deadline: 3 }) },
+      { do: "submit", job: job("v", { do: "join", job: "d" }) },
+      { do: "submit", job: job("w", { do: "sleep", millis: 2 }, { do: "join", job: "v" }) },
+      { do: "submit", job: { ...job("x"), end: "never" } }
+    ]
+  ],
+  rest: 8
+}
+
 // While `w` waits for room, `r` ends and makes some, and `n` comes before it is given away.
 const room: Unordered = {
   limits: { concurrency: 1, maxPending: 1, retain: 50, eventHistory: 500 },
@@ -181,6 +196,7 @@ export const specials: readonly [Unordered, ...ReadonlyArray<Unordered>] = [
   comesBack,
   throughCall,
   drained,
+  waitedForByDrained,
   room,
   resumed,
   aged({}, { priority: 2 }),

@@ -317,6 +317,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     replace: '() => lifecycle.stopAll("drained"),'
   },
   {
+    fault: "a drain's deadline interrupts those who wait for the job that it is made in",
+    breaks: "oneTerminalState",
+    file: "lifecycle/Waiters.ts",
+    search: "    for (const [waiter] of of(job)) found.add(waiter)\n",
+    replace: ""
+  },
+  {
     fault: "what a logger throws ends the log of a failure",
     breaks: "noFailureIsSilent",
     file: "lifecycle/FailureLog.ts",

@@ -54,6 +54,36 @@ describe("closing a supervisor in a job that it", () => {
     })
   )
 
+  const waits: Record<string, (by: Service, closes: Effect.Effect<void>) => Effect.Effect<unknown, unknown>> = {
+    "a wait that cannot be interrupted": (by, closes) =>
+      Effect.flatMap(by.submit(closes), (closer) => by.submit(Effect.uninterruptible(Job.join(closer)))),
+    "such a wait that begins while it closes": (by, closes) =>
+      Effect.flatMap(by.submit(closes), (closer) =>
+        by.submit(Effect.uninterruptible(Effect.delay(Job.join(closer), "1 second")))
+      ),
+    "a wait until what it ran has ended": (by, closes) => by.submit(by.run(closes, { owner: "supervisor" })),
+    "an owner of one that waits": (by, closes) =>
+      Effect.flatMap(by.submit(closes), (closer) =>
+        by.submit(Effect.andThen(by.submit(Effect.uninterruptible(Job.join(closer))), Effect.never))
+      )
+  }
+  it.effect.each(Object.keys(waits))("returns, though a job cannot end before it: %s", (way) =>
+    Effect.gen(function* () {
+      const { close, supervisor } = yield* closable
+      const events = yield* Effect.forkChild(Stream.runCollect(supervisor.events()))
+      yield* settle
+      const gate = yield* Deferred.make<void>()
+      yield* waits[way]?.(supervisor, Effect.andThen(Deferred.await(gate), close)) ?? Effect.die(way)
+      yield* settle
+      yield* Deferred.succeed(gate, undefined)
+      yield* settle
+      yield* TestClock.adjust("1 second")
+      yield* settle
+      assert.strictEqual((yield* supervisor.counts).running, 0)
+      assert.isDefined(events.pollUnsafe())
+    })
+  )
+
   it.effect("runs through a layer that is closed with it returns", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()

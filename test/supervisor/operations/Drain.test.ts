@@ -106,6 +106,66 @@ describe("a drain inside a job", () => {
     }).pipe(Effect.provide(Supervisor.layer()))
   )
 
+  it.effect(
+    "neither waits for those who wait for its caller nor interrupts them, whoever they are and whenever they begin",
+    () =>
+      Effect.gen(function* () {
+        const gate = yield* Deferred.make<void>()
+        const drains = Effect.andThen(Deferred.await(gate), Supervisor.drain({ deadline: "10 seconds" }))
+        const handler = yield* Supervisor.submit(drains, { name: "handler" })
+        const together = yield* Supervisor.submit(Job.awaitAll([handler, yield* Supervisor.submit(Effect.void)]), {
+          name: "together"
+        })
+        const other = yield* Supervisor.submit(Job.join(together), { name: "through another" })
+        yield* Supervisor.submit(Effect.andThen(Supervisor.submit(Job.join(other)), Effect.sleep("3 seconds")), {
+          name: "owner"
+        })
+        const call = yield* Supervisor.submit(Job.join(handler), { name: "call", kind: "call" })
+        yield* Supervisor.submit(Job.join(call), { name: "through a call" })
+        yield* Supervisor.submit(Effect.delay(Job.join(handler), "1 second"), { name: "late" })
+        yield* Supervisor.submit(Effect.sleep("2 seconds"), { name: "other" })
+        yield* settle
+        yield* Deferred.succeed(gate, undefined)
+        yield* settle
+        yield* TestClock.adjust("1 second")
+        yield* TestClock.adjust("1 second")
+        yield* settle
+        const report = yield* Job.await(handler, { limit: 0 })
+        assert(report._tag === "Success")
+        assert.deepStrictEqual(outcomes(report.value), [
+          "handler: caller",
+          "together: caller",
+          "through another: caller",
+          "owner: caller",
+          "call: caller",
+          "through a call: caller",
+          "late: caller",
+          "other: completed",
+          "job-10: caller"
+        ])
+        yield* TestClock.adjust("1 second")
+        yield* settle
+        const { cancelled, running } = yield* Supervisor.counts
+        assert.deepStrictEqual([cancelled, running], [0, 0])
+      }).pipe(Effect.provide(Supervisor.layer()))
+  )
+
+  it.effect("leaves alone at its deadline who waits for its caller", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const drains = Effect.andThen(Deferred.await(gate), Supervisor.drain({ deadline: "10 seconds" }))
+      const handler = yield* Supervisor.submit(drains, { name: "handler" })
+      const joiner = yield* Supervisor.submit(Job.join(handler), { name: "joiner" })
+      yield* Supervisor.submit(Effect.never, { name: "endless" })
+      yield* settle
+      yield* Deferred.succeed(gate, undefined)
+      yield* settle
+      yield* TestClock.adjust("10 seconds")
+      const report = yield* Job.join(joiner)
+      assert.deepStrictEqual(outcomes(report), ["handler: caller", "joiner: caller", "endless: cancelled"])
+    }).pipe(Effect.provide(Supervisor.layer()))
+  )
+
   it.effect("says of another job that drained, and then went on, that it was a caller", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
