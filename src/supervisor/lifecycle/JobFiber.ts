@@ -2,6 +2,7 @@
  * Runs a job's work in a fiber of its own: its scope, context, retries and span.
  */
 import { Cause, Context, Effect, Exit, References, type Schedule, Scope, Tracer } from "effect"
+import * as CauseChain from "../../core/CauseChain.ts"
 import { JobError } from "../JobError.ts"
 import { CurrentJob, type JobRecord, type Work } from "../records/JobRecord.ts"
 
@@ -78,8 +79,19 @@ const retrying = <A, E, R>(
   )
 }
 
-// Somebody ended a job that this one waited for: to start it again would undo that.
-const isCancelled = (error: unknown): boolean => error instanceof JobError && error.reason._tag === "Cancelled"
+// Somebody ended a job that this one waited for: to start it again would undo that. Whatever the error is dressed up in.
+const isCancelled = (error: unknown, levels = 3): boolean => {
+  try {
+    for (const each of CauseChain.of(error)) {
+      if (each instanceof JobError && each.reason._tag === "Cancelled") return true
+      if (!(each instanceof AggregateError) || levels === 0) continue
+      if (each.errors.some((one) => isCancelled(one, levels - 1))) return true
+    }
+  } catch {
+    // What cannot be read is something else.
+  }
+  return false
+}
 
 // Only where somebody traces: a span of its own, because a job may outlive the span it was submitted in. A call is not
 // outlived by its caller, and has the span of its LanguageModel.

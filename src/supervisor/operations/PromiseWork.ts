@@ -1,6 +1,7 @@
 /**
  * Makes work for a supervisor of an async function: its job ends when its promise has settled, and not before.
  */
+import * as CauseChain from "../../core/CauseChain.ts"
 import * as OptionCheck from "../../core/OptionCheck.ts"
 import { Cause, Context, Effect, Exit, Fiber, type Scope } from "effect"
 import * as SafeText from "../../core/SafeText.ts"
@@ -191,19 +192,21 @@ const whyAborted = (job: JobRecord | undefined): string => {
 
 /** What of a settled promise is to be said after its abort: nothing, unless it failed by something else. */
 const afterAbort = (exit: Exit.Exit<unknown, unknown>, signal: AbortSignal): Effect.Effect<void> =>
-  Exit.isFailure(exit) && !isAbort(Cause.squash(exit.cause), signal.reason, 0)
+  Exit.isFailure(exit) && !isAbort(Cause.squash(exit.cause), signal.reason)
     ? Effect.asVoid(Effect.orDie(exit))
     : Effect.void
 
 // Libraries dress an abort up in their own errors, most with its reason as the cause.
-const isAbort = (error: unknown, reason: unknown, depth: number): boolean => {
-  if (error === reason) return true
-  if (typeof error !== "object" || error === null || depth > 8) return false
+const isAbort = (error: unknown, reason: unknown): boolean => {
+  for (const each of CauseChain.of(error)) if (each === reason || saysAbort(each)) return true
+  return false
+}
+
+const saysAbort = (error: unknown): boolean => {
+  if (typeof error !== "object" || error === null) return false
   try {
-    const { cause, code, constructor, name } = error as Readonly<Record<string, unknown>>
-    if ([name, code, typeof constructor === "function" && constructor.name].some((word) => abortWords.has(word)))
-      return true
-    return isAbort(cause, reason, depth + 1)
+    const { code, constructor, name } = error as Readonly<Record<string, unknown>>
+    return [name, code, typeof constructor === "function" && constructor.name].some((word) => abortWords.has(word))
   } catch {
     return false
   }

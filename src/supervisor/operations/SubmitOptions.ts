@@ -33,7 +33,7 @@ export interface Options<E = never> {
   readonly whenFull?: "refuse" | "wait" | Duration.Input | undefined
   /**
    * When to try again after a failure, within the job's one time limit and slot. A failure that says that a job was
-   * cancelled (`Cancelled`) is not tried again. Default: never.
+   * cancelled (`Cancelled`), by itself or by one of its causes, is not tried again. Default: never.
    */
   readonly retry?: Schedule.Schedule<unknown, E> | undefined
   /**

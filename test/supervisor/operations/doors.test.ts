@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Logger, Schedule } from "effect"
 import { TestClock } from "effect/testing"
-import { Job, Supervisor } from "holdfast/supervisor"
+import { Job, JobError, Supervisor } from "holdfast/supervisor"
 import { settle } from "../settle.ts"
 
 const quiet = Logger.layer([])
@@ -112,18 +112,56 @@ describe("a full queue", () => {
 })
 
 describe("retry", () => {
-  it.effect("does not start a child again whose cancellation it sees", () =>
+  type Failing = Supervisor.Supervisor
+  const wrapped: Record<string, (child: Effect.Effect<never>) => Effect.Effect<unknown, unknown, Failing>> = {
+    "as it is": (child) => Supervisor.run(child, { id: "child" }),
+    "as the cause of another error": (child) =>
+      Effect.mapError(Supervisor.run(child, { id: "child" }), (cause) => new Error("import failed", { cause })),
+    "in the catch of an async function": (child) =>
+      Job.promise(async ({ run }) => {
+        try {
+          return await run(child, { id: "child" })
+        } catch (error) {
+          throw new Error("import failed", { cause: new Error("no pages", { cause: error }) })
+        }
+      }),
+    "among the errors of several": (child) =>
+      Job.promise(({ run }) => Promise.any([run(child, { id: "child" }), run(Effect.fail("no"))]))
+  }
+  it.effect.each(Object.keys(wrapped))("does not start a child again whose cancellation it sees: %s", (way) =>
     Effect.gen(function* () {
       let started = 0
       const child = Effect.andThen(
         Effect.sync(() => ++started),
         Effect.never
       )
-      const parent = yield* Supervisor.submit(Supervisor.run(child, { id: "child" }), { retry: Schedule.recurs(5) })
+      const parent = yield* Supervisor.submit(wrapped[way]?.(child) ?? Effect.die(way), { retry: Schedule.recurs(5) })
       yield* settle
       yield* Supervisor.cancel("child", { reason: "not wanted" })
-      assert.include(String(yield* Effect.flip(Job.join(parent))), "was cancelled: not wanted")
+      const { error } = yield* Effect.andThen(Job.await(parent), Job.status(parent))
+      assert.include(error, "was cancelled: not wanted")
       assert.strictEqual(started, 1)
+    }).pipe(Effect.provide(Supervisor.layer()), Effect.provide(quiet))
+  )
+
+  it.effect("tries again what failed by itself, whatever its cause is", () =>
+    Effect.gen(function* () {
+      let started = 0
+      const error = new Error("busy", {
+        cause: new JobError.JobError({ id: "other", reason: new JobError.NotFound() })
+      })
+      const unreadable = new Proxy(new Error(), {
+        get: () => {
+          throw new Error("no")
+        }
+      })
+      const circle = new Error("round")
+      circle.cause = circle
+      const { proxy: revoked, revoke } = Proxy.revocable({}, {})
+      revoke()
+      const failing = Effect.suspend(() => Effect.fail([error, circle, unreadable, revoked, undefined][started++]))
+      yield* Effect.exit(Supervisor.run(failing, { retry: Schedule.recurs(4) }))
+      assert.strictEqual(started, 5)
     }).pipe(Effect.provide(Supervisor.layer()), Effect.provide(quiet))
   )
 })
