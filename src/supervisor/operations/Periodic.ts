@@ -107,12 +107,7 @@ export const every = <A, E, R>(
       )
     })
 
-    yield* Effect.raceFirst(
-      beginAll,
-      Effect.map(lifecycle.awaitRefusal, () => {
-        queued = 0
-      })
-    )
+    yield* Effect.raceFirst(beginAll, lifecycle.awaitRefusal)
     yield* awaitLast
   }).pipe(
     // A round that is not accepted means that the end has come.

@@ -93,6 +93,11 @@ export class Acts {
     }
   }
 
+  /** Submits the alert for the failure of that number. */
+  alert(number: number): Effect.Effect<void> {
+    return this.submit(Program.alert, "hook", `${number}`)
+  }
+
   private submit(job: Program.Job, by: Actor, attempts = "1", tools?: Job.PromiseTools): Effect.Effect<void> {
     const { stage, supervisor } = this
     const options = optionsOf(job, attempts)

@@ -6,6 +6,7 @@ import type { Law } from "./Law.ts"
 import { historyOf } from "./History.ts"
 import { closingEndsEverything, oneTerminalState, stopsWaitForTheWork, waitingTouchesNothing } from "./OfJobs.ts"
 import { retriesAreAsAsked } from "./OfAttempts.ts"
+import { oneJobPerKey } from "./OfKeys.ts"
 import {
   childrenEndWithTheirParent,
   drainAccountsForAll,
@@ -37,7 +38,8 @@ export const laws: ReadonlyArray<Law> = [
   pausedJobsWait,
   theLatestAreKept,
   healthSaysWhatIs,
-  retriesAreAsAsked
+  retriesAreAsAsked,
+  oneJobPerKey
 ]
 
 /** The breaches of a run, each with the law that is broken. */

@@ -46,7 +46,7 @@ class Generator {
         ...(chance.onceIn(2) ? { stuckAfter: 1 + chance.below(2) } : {}),
         eventHistory: chance.oneOf([500, 500, 500, 3])
       },
-      hook: chance.oneOf(["note", "note", "note", "slow", "die", "throw", "hang"]),
+      hook: chance.oneOf(["note", "note", "note", "slow", "die", "throw", "hang", "alert"]),
       ...(chance.onceIn(8) ? { logger: "throw" } : {}),
       clients,
       ...(chance.onceIn(3) ? { rest: chance.oneOf([8, 8, 60]) } : {})
@@ -139,8 +139,9 @@ class Generator {
     const { chance } = this
     if (!chance.onceIn(20)) return job
     const { end, finalizer, name, timeout, work } = job
+    const key = chance.onceIn(3) ? { idempotencyKey: sharedKey } : {}
     const every = { millis: 3 + chance.below(9), overlap: chance.oneOf(["skip", "queue", "cancel previous"]) }
-    return { name, work, end, finalizer, timeout, kind: "periodic", every }
+    return { name, work, end, finalizer, timeout, kind: "periodic", every, ...key }
   }
 
   private shared(job: Job): Job {

@@ -4,7 +4,6 @@
  * Pure functions of plain data. Nothing here knows how a supervisor works.
  */
 import type { JobEvent, JobState } from "../../core/JobEvent.ts"
-import { isSpared } from "./Behind.ts"
 import { type Job, jobsOf, planned } from "./Program.ts"
 import type { Ending } from "../laws/Ending.ts"
 import type { Note, Trace } from "./Trace.ts"
@@ -166,7 +165,10 @@ interface Called {
 // Its own job, or else one with the same key.
 const isRunOf = ({ name, plan }: Called, job: JobHistory, jobs: History["jobs"]): boolean =>
   name === job.name ||
-  (plan.idempotencyKey !== undefined && plan.idempotencyKey === job.plan.idempotencyKey && !jobs.has(name))
+  (plan.idempotencyKey !== undefined &&
+    plan.idempotencyKey === job.plan.idempotencyKey &&
+    job.plan.kind !== "periodic" &&
+    !jobs.has(name))
 
 const runOf = (
   { by, called, joined, name, returned }: Called,
@@ -239,6 +241,40 @@ const stopsForAll = (note: Note, moment: Moment): ReadonlyArray<Stop> => {
     { ...moment, at: moment.at + note.deadline, kind: "cancelled", drainedBy: note.by }
   ]
 }
+
+/** Whether a drain did not end a job for sure: it owns the one that drained, or waited for it at the deadline. */
+const isSpared = (
+  job: JobHistory,
+  { at: deadline, drainedBy }: Stop,
+  { jobs, notes }: { readonly jobs: History["jobs"]; readonly notes: ReadonlyArray<Note> }
+): boolean => {
+  const drainer = drainedBy === undefined ? undefined : jobs.get(drainedBy)
+  if (drainer === undefined) return false
+  if (isWithin(drainer, job)) return true
+  const last = notes.findLast((note) => note.at <= deadline && isOfWait(note, job.name, drainer.name))
+  return last !== undefined && last.at < deadline && beginsWait(last)
+}
+
+const beginsWait = (note: Note): boolean =>
+  note._tag === "RunCalled" || (note._tag === "WaitCalled" && note.limit === undefined)
+
+const isOfWait = (note: Note, by: string, job: string): boolean =>
+  ("by" in note && "job" in note && note.by === by && note.job === job && waits.has(note._tag)) ||
+  (note._tag === "WaitEnded" && note.job === by)
+
+const waits = new Set<Note["_tag"]>([
+  "RunCalled",
+  "RunReturned",
+  "WaitCalled",
+  "WaitReturned",
+  "GaveUp",
+  "LeaveCalled",
+  "Left"
+])
+
+/** True when one is the other, or was submitted from it or from one of its own. */
+const isWithin = (job: JobHistory | undefined, owner: JobHistory): boolean =>
+  job !== undefined && (job === owner || isWithin(job.parent, owner))
 
 /** When what an event tells happened, whatever the wall clock said: its own date only where nobody saw it happen. */
 export const timeOf = ({ jobsById }: History, { _tag, atMillis, jobId }: JobEvent): number => {

@@ -6,6 +6,7 @@ import { mayBeBehind } from "./Behind.ts"
 import { hanging, type Law, some } from "./Law.ts"
 import { isLendingAt, stopsBefore } from "./EarlyEnds.ts"
 import { type History, isHeldAt, isRound, isTerminal, type JobHistory, type Moment, stateAt } from "./History.ts"
+import { alert } from "./Program.ts"
 import { interruptLimit, type Note, type Trace } from "./Trace.ts"
 
 /**
@@ -109,8 +110,8 @@ const eventsOf = ({ events }: History, id: string): ReadonlyArray<JobEvent["_tag
   events.flatMap((event) => (event.jobId === id ? [event._tag] : []))
 
 /**
- * No failure is silent: recorded, counted, logged once, handed to the hook once. A hook or a logger that fails is itself
- * recorded, and keeps no other logger from its turn.
+ * No failure is silent: recorded, counted, logged once, handed to the hook once. A failure that the hook itself brought about is
+ * not handed to it, and that is recorded. So is a hook or a logger that fails, and it keeps no other logger from its turn.
  */
 export const noFailureIsSilent: Law = {
   name: "noFailureIsSilent",
@@ -125,21 +126,19 @@ export const noFailureIsSilent: Law = {
       const hooked = trace.notes.filter((note) => note._tag === "Hooked" && note.job === name).length
       const isFailure = end.state === "failed" || (end.state === "cancelled" && end.reasons > 1)
       const right = isFailure && plan.kind !== "call" ? 1 : 0
+      const isOwn = plan === alert
+      const rightHooked = isOwn ? 0 : right
       const { hook } = trace.program
       const hookLogged = count(name, "the failure hook failed")
-      const hookFails =
-        (hook === "die" || hook === "throw" || hook === "hang") && !trace.isLate
-          ? hooked
-          : trace.isLate
-            ? hookLogged
-            : 0
+      const fails = hook === "die" || hook === "throw" || hook === "hang"
+      const hookFails = isOwn ? right : trace.isLate ? hookLogged : fails ? hooked : 0
       const told = (event: JobEvent["_tag"]) => eventsOf(history, id).filter((tag) => tag === event).length
       const hookTold = told("FailureHookFailed")
       const unheard = trace.program.logger === "throw" ? logged + hookLogged : 0
       const unheardTold = told("FailureLogFailed")
       return [
         ...(logged === right ? [] : [`${name} was ${end.state} and logged ${logged} times`]),
-        ...(hooked === right || (trace.isLate && hooked < right)
+        ...(hooked === rightHooked || (trace.isLate && hooked < rightHooked)
           ? []
           : [`${name} was ${end.state} and handed to the hook ${hooked} times`]),
         ...(hookLogged === hookFails ? [] : [`the hook failed for ${name} and that was logged ${hookLogged} times`]),

@@ -9,8 +9,8 @@ export interface Program {
   /** In which order its fibers go on: as a seed chooses, or with one preemption at a point. */
   readonly order: Pick<SeededScheduler.Options, "seed" | "preempt">
   readonly limits: Limits
-  /** What the failure hook does. */
-  readonly hook: "note" | "slow" | "die" | "throw" | "hang"
+  /** What the failure hook does: `alert` submits a job, which fails as well. */
+  readonly hook: "note" | "slow" | "die" | "throw" | "hang" | "alert"
   /** What a logger that hears before the others does. Default: there is none. */
   readonly logger?: "throw" | undefined
   readonly clients: ReadonlyArray<ReadonlyArray<Step>>
@@ -94,11 +94,15 @@ export type Work =
   | { readonly do: "drain"; readonly deadline: number }
   | { readonly do: "cancel all" }
 
-/** Every job of a program, those that jobs submit included. */
-export const jobsOf = (program: Program): ReadonlyArray<Job> =>
-  program.clients
+/** Every job of a program, those that jobs and the hook submit included. */
+export const jobsOf = ({ clients, hook }: Program): ReadonlyArray<Job> =>
+  clients
     .flat()
     .flatMap((step) => ("job" in step && typeof step.job !== "string" ? withChildren(step.job) : []))
+    .concat(hook === "alert" ? alert : [])
+
+/** What the hook submits for each failure that it hears of. */
+export const alert: Job = { name: "alert", work: [], end: "fail" }
 
 const withChildren = (job: Job): ReadonlyArray<Job> => [
   job,

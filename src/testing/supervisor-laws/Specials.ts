@@ -191,11 +191,51 @@ const shared: Unordered = {
   ]
 }
 
+// `p` and `q` are one, until that is cancelled: then `r` is another one.
+const monitor = (name: string): Job => ({
+  ...job(name, { do: "sleep", millis: 1 }),
+  kind: "periodic",
+  every: { millis: 3, overlap: "skip" },
+  idempotencyKey: sharedKey
+})
+const monitors: Unordered = {
+  limits: { concurrency: 1, maxPending: 20, retain: 50, eventHistory: 500 },
+  hook: "note",
+  clients: [
+    [
+      { do: "submit", job: monitor("p") },
+      { do: "sleep", millis: 4 },
+      { do: "cancel", job: "p" },
+      { do: "submit", job: monitor("r") }
+    ],
+    [{ do: "submit", job: monitor("q") }]
+  ],
+  rest: 8
+}
+
+// The second round of `e` waits for the first, which a drain waits for.
+const queuedRound: Unordered = {
+  limits: { concurrency: 1, maxPending: 20, retain: 50, eventHistory: 500 },
+  hook: "note",
+  clients: [
+    [
+      {
+        do: "submit",
+        job: { ...job("e", { do: "sleep", millis: 6 }), kind: "periodic", every: { millis: 3, overlap: "queue" } }
+      },
+      { do: "sleep", millis: 4 },
+      { do: "drain", deadline: 20 }
+    ]
+  ]
+}
+
 /** All of them. */
 export const specials: readonly [Unordered, ...ReadonlyArray<Unordered>] = [
   comesBack,
   throughCall,
   drained,
+  queuedRound,
+  monitors,
   waitedForByDrained,
   room,
   resumed,

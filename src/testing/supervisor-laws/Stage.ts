@@ -10,7 +10,7 @@ import * as SeededScheduler from "../SeededScheduler.ts"
 import { Acts } from "./Acts.ts"
 import type { Stage as StageOfCalls } from "./Calls.ts"
 import { type Make, type Tested, testedOf } from "./Handles.ts"
-import { hasPauses, jobsOf, planned, sharedKey, type Program } from "./Program.ts"
+import { alert, hasPauses, jobsOf, planned, sharedKey, type Program } from "./Program.ts"
 import { endingOf } from "../laws/Ending.ts"
 import { type Actor, hookLimit, type Note, type Trace, type Unplaced } from "./Trace.ts"
 
@@ -71,10 +71,14 @@ class Stage implements StageOfCalls {
   private readonly followers: Array<Fiber.Fiber<unknown, unknown>> = []
   private readonly known = new Set<string>()
   private readonly live = new Map<string, Seen>()
+  // What the rounds repeat that are named as all are which share a key.
+  private readonly rounds = new Map<string, string>()
   private readonly periodic: ReadonlySet<string>
   // What changes and is counted nowhere: periodic jobs, and who is held.
   private readonly hasUncounted: boolean
   private tested: Tested | undefined = undefined
+  private acts: Acts | undefined = undefined
+  private alerts = 0
   private clock: Clock.Clock = Clock.Clock.defaultValue()
   private isClosing = false
   private pruned = false
@@ -93,15 +97,15 @@ class Stage implements StageOfCalls {
   }
 
   label(name: string, id: string): string {
-    if (name === sharedKey) return id
-    return this.periodic.size > 0 && this.periodic.has(planned(name)) ? `${name}#${id}` : name
+    const own = name === sharedKey ? (this.rounds.get(id) ?? id) : name
+    return this.periodic.size > 0 && this.periodic.has(planned(own)) ? `${own}#${id}` : own
   }
 
   readonly play: Effect.Effect<void> = Effect.suspend(() =>
     Effect.gen({ self: this }, function* () {
       this.clock = yield* Clock.Clock
       this.tested = testedOf(yield* Scope.provide(this.make(this.options), this.scope))
-      const acts = new Acts(this.tested, this.program, this)
+      const acts = (this.acts = new Acts(this.tested, this.program, this))
       yield* this.follow(acts.calls.read(0, { after: 0, count: Infinity, pause: 0 }))
       const clients = yield* Effect.forEach(this.program.clients, (steps, index) =>
         Effect.forkDetach(Effect.forEach(steps, (step) => acts.client(step, `client ${index}`), { discard: true }))
@@ -198,6 +202,9 @@ class Stage implements StageOfCalls {
 
   private lookAt(seen: Seen, tested: Tested): void {
     const { cause, id, isPaused, name, parentId, startedAtMillis, state } = atOnce(tested.handles.status(seen.job))
+    if (name === sharedKey && parentId !== undefined && this.periodic.has(planned(parentId))) {
+      this.rounds.set(id, parentId)
+    }
     if (isPaused !== seen.isHeld) this.note({ _tag: "Held", job: this.label(name, id), isHeld: isPaused })
     seen.isHeld = isPaused
     if (state === seen.state) return
@@ -229,9 +236,14 @@ class Stage implements StageOfCalls {
 
   private hooked(job: Job.JobStatus, hook: Program["hook"]): Effect.Effect<void> {
     const hooked = { _tag: "Hooked", job: this.label(job.name, job.id), text: job.state } as const
-    if (hook !== "throw") return Effect.andThen(this.take(hooked), hooks[hook])
-    this.note(hooked)
-    throw new Error("hook")
+    if (hook === "throw") {
+      this.note(hooked)
+      throw new Error("hook")
+    }
+    // One that heard of its own alerts would alert for ever.
+    const isOwn = planned(job.name) === alert.name
+    const more = hook !== "alert" ? hooks[hook] : isOwn ? Effect.void : this.acts?.alert(++this.alerts)
+    return Effect.andThen(this.take(hooked), more ?? Effect.void)
   }
 
   // One that throws must not keep the next from its turn.

@@ -31,13 +31,12 @@ export const finalizers = { slow: Effect.sleep(2), die: Effect.die("finalizer") 
 /** What of it is said of work that repeats. */
 export const roundsOf = (
   { millis, overlap }: NonNullable<Program.Job["every"]>,
-  { name, timeout }: Pick<ReturnType<typeof optionsOf>, "name" | "timeout">
-) => ({ name, timeout, schedule: millis, overlap })
+  { id, idempotencyKey, name, timeout }: ReturnType<typeof optionsOf>
+) => ({ name, id, idempotencyKey, timeout, schedule: millis, overlap })
 
 export const optionsOf = (job: Program.Job, attempts: string) => ({
-  ...(job.idempotencyKey === undefined
-    ? { name: Program.nameIn(job.name, attempts) }
-    : { name: job.idempotencyKey, id: Program.nameIn(job.name, attempts) }),
+  name: job.idempotencyKey ?? Program.nameIn(job.name, attempts),
+  id: job.idempotencyKey === undefined ? undefined : Program.nameIn(job.name, attempts),
   timeout: job.timeout,
   key: job.key,
   priority: job.priority,

@@ -32,7 +32,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     fault: "closing does not wait for the jobs it interrupts",
     breaks: "closingEndsEverything",
     file: "operations/Closing.ts",
-    search: "StuckWarning.during(ended, stuckAfterMillis, () => whoKeepsIt(lifecycle, closing)),",
+    search: "StuckWarning.during(ended, stuckAfterMillis, () => whoKeepsIt(lifecycle, look())),",
     replace: "Effect.void,"
   },
   {
@@ -147,6 +147,50 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: "lifecycle/FailureHook.ts",
     search: `.emit(record, { _tag: "FailureHookFailed", cause: hookCause })`,
     replace: ""
+  },
+  {
+    fault: "the failure hook is called for what it brought about itself",
+    breaks: "noFailureIsSilent",
+    file: "lifecycle/FailureHook.ts",
+    search:
+      'if (Context.get(context, Within).has(this)) return this.giveUp(waiting, "the job comes from a call of it")',
+    replace: ""
+  },
+  {
+    fault: "a failure that the failure hook brought about is passed over in silence",
+    breaks: "noFailureIsSilent",
+    file: "lifecycle/FailureHook.ts",
+    search:
+      'if (Context.get(context, Within).has(this)) return this.giveUp(waiting, "the job comes from a call of it")',
+    replace: "if (Context.get(context, Within).has(this)) return"
+  },
+  {
+    fault: "what waits for the round before it begins during a drain",
+    breaks: "drainAccountsForAll",
+    file: "lifecycle/Lifecycle.ts",
+    search: '(this.refusal === "closed" || !isPartOfWork(parent))',
+    replace: '(this.refusal === "closed" || parent === undefined)'
+  },
+  {
+    fault: "idempotency keys are ignored",
+    breaks: "oneJobPerKey",
+    file: "lifecycle/Lifecycle.ts",
+    search: "if (known !== undefined) return known\n",
+    replace: ""
+  },
+  {
+    fault: "a monitor that is started twice is two monitors",
+    breaks: "oneJobPerKey",
+    file: "operations/Periodic.ts",
+    search: "{ ...common, id, idempotencyKey }",
+    replace: "{ ...common, id }"
+  },
+  {
+    fault: "what has ended is taken for the monitor that is to be started",
+    breaks: "oneJobPerKey",
+    file: "operations/Periodic.ts",
+    search: "lifecycle.table.forgetIdempotencyKey(key)",
+    replace: "return key"
   },
   {
     fault: "a drain forgets the jobs that running jobs submit while it waits",
@@ -306,8 +350,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     fault: "a call that waits for a job leaves those who wait for it their slots",
     breaks: "childrenEndWithTheirParent",
     file: "lifecycle/SlotLending.ts",
-    search: "if (waiter === undefined) return wait\n",
-    replace: 'if (waiter?.kind !== "job") return wait\n'
+    search: "if (needsSlots(job)) this.begin(waiter, 1)",
+    replace: 'if (waiter.kind === "job" && needsSlots(job)) this.begin(waiter, 1)'
   },
   {
     fault: "a drain's deadline interrupts the jobs that it is made in",

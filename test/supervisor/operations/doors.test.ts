@@ -122,7 +122,7 @@ describe("retry", () => {
         try {
           return await run(child, { id: "child" })
         } catch (error) {
-          throw new Error("import failed", { cause: new Error("no pages", { cause: error }) })
+          throw new Error("import failed", { cause: error })
         }
       }),
     "among the errors of several": (child) =>
