@@ -232,6 +232,17 @@ describe("holdfast batch, with answers of others", () => {
     })
   )
 
+  it.live("knows an answer of its own again that is longer than any line it would read", () =>
+    Effect.gen(function* () {
+      const body = completion("x".repeat(70_000_000))
+      const { asked, url } = yield* serving(() => ({ body }))
+      const { batch, write } = yield* folder
+      write("in.jsonl", requests(1))
+      assert.deepStrictEqual([(yield* batch(quiet(url))).code, (yield* batch(quiet(url))).code], [0, 0])
+      assert.strictEqual(asked.length, 1)
+    })
+  )
+
   it.live("writes failures as the Batch API does", () =>
     Effect.gen(function* () {
       const { url } = yield* serving(failing(400, "unknown_parameter", "Unknown parameter: 'foo'."))

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process"
 import { describe, expect, it } from "vitest"
 import { makeFolder, startFast } from "./command.ts"
 
@@ -55,6 +56,18 @@ describe("Ctrl-C during holdfast batch", { timeout: 60_000 }, () => {
     })
     expect(code).toBe(130)
     expect([folder.lines("out.jsonl"), folder.lines("out.errors.jsonl")]).toEqual([[], []])
+  })
+
+  it("ends at once while nobody writes the pipe that it reads", async () => {
+    const url = await startFast()
+    const folder = makeFolder()
+    spawnSync("mkfifo", [folder.path("pipe")])
+    const started = folder.start(["batch", "pipe", "--out=out.jsonl", `--base-url=${url}`, "--model=m", "--json"])
+    await started.says("RunStarted")
+    const asked = performance.now()
+    started.process.kill("SIGTERM")
+    expect((await started.ended).code).toBe(130)
+    expect(performance.now() - asked).toBeLessThan(2_000)
   })
 
   it("does not wait for requests that are between two attempts", async () => {

@@ -3,7 +3,8 @@
  * the environment.
  *
  * A key goes to the server that it was meant for. `OPENAI_API_KEY` is meant for OpenAI, and for whom `OPENAI_BASE_URL` names; a
- * server that is named by `--base-url` or a target has the key that is named with it, or none.
+ * server that is named by `--base-url` or a target has the key that is named with it, or none. A target's key and headers go to its
+ * own server only.
  */
 import { Config, Effect, FileSystem, Option, Redacted, Schema } from "effect"
 import type { Scope } from "effect"
@@ -60,7 +61,7 @@ export const resolve = Effect.fn("Target.resolve")(function* (
   given: Given,
   isDry: boolean
 ): Effect.fn.Return<Target, BatchError, FileSystem.FileSystem> {
-  const configured = yield* configuredBy(given.target)
+  const configured = ownOf(yield* configuredBy(given.target), given.baseUrl)
   const named = Option.orElse(given.baseUrl, () => Option.fromUndefinedOr(configured.baseUrl))
   const openAiUrl = yield* Config.String("OPENAI_BASE_URL").pipe(
     Effect.option,
@@ -104,6 +105,16 @@ export const resolve = Effect.fn("Target.resolve")(function* (
     prices: yield* pricesOf(given.prices, configured)
   }
 })
+
+/** A target without its key and headers, where a flag names another server than the target does. */
+const ownOf = (configured: typeof Configured.Type, baseUrl: Option.Option<string>): typeof Configured.Type => {
+  const { apiKeyEnv: _, headers: __, ...rest } = configured
+  const isOther = Option.exists(
+    baseUrl,
+    (url) => URL.parse(url)?.origin !== URL.parse(configured.baseUrl ?? "")?.origin
+  )
+  return isOther ? rest : configured
+}
 
 /** Anthropic's own endpoint wants its key in another place, and to know the version. */
 const anthropicHeaders = (keys: ReadonlyArray<Redacted.Redacted>): { readonly [name: string]: string } => ({

@@ -34,7 +34,7 @@ export const contextOf = (mask: WireError.Context["mask"], url: string, body: Ui
 const saidIn = (body: Uint8Array): Prompt.Prompt => {
   const json = Option.getOrUndefined(decode(Buffer.from(body).toString("utf8")))
   const said = fieldsWithTexts.map((name) => (Predicate.hasProperty(json, name) ? json[name] : ""))
-  return Prompt.make([...Shown.textsIn(said)].join("\n"))
+  return Prompt.make(Array.from(Shown.textsIn(said), (content) => ({ role: "system", content })))
 }
 
 const decode = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Unknown))

@@ -24,13 +24,21 @@ export const longestLine = 64 * 1024 * 1024
 export const split = <E, R>(
   bytes: Stream.Stream<Uint8Array, E, R>,
   longest: number = longestLine
-): Stream.Stream<Line, E, R> =>
-  Stream.mapAccumArray(
-    bytes,
-    () => new Splitter(longest),
-    (splitter, chunks) => [splitter, chunks.flatMap((chunk) => splitter.push(chunk))],
-    { onHalt: (splitter) => splitter.finish() }
-  )
+): Stream.Stream<Line, E, R> => cut(bytes, () => new Splitter(longest))
+
+/** Cuts bytes into pieces as they come. */
+export interface Cutter<A> {
+  readonly push: (chunk: Uint8Array) => ReadonlyArray<A>
+  /** What is left when all bytes have come. */
+  readonly finish: () => ReadonlyArray<A>
+}
+
+/** Cuts a stream of bytes. Where that fails the last piece is not whole, and is not given. */
+export const cut = <A, E, R>(bytes: Stream.Stream<Uint8Array, E, R>, make: () => Cutter<A>): Stream.Stream<A, E, R> =>
+  Stream.mapAccumArray(Stream.concat(bytes, Stream.succeed(undefined)), make, (cutter, chunks) => [
+    cutter,
+    chunks.flatMap((chunk) => (chunk === undefined ? cutter.finish() : cutter.push(chunk)))
+  ])
 
 /** Whether a line holds nothing but spaces. */
 export const isBlank = ({ bytes, problem }: Line): boolean =>
@@ -46,7 +54,7 @@ export const hasContent = (bytes: Uint8Array, from: number, to: number): boolean
 }
 
 /** Remembers the unfinished line between chunks. */
-class Splitter {
+class Splitter implements Cutter<Line> {
   private readonly longest: number
   private number = 0
   private end = 0
