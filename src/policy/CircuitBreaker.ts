@@ -182,12 +182,16 @@ const circuits = (
   Effect.clockWith((clock) => {
     const isClear = (circuit: Circuit) => circuit.isClearAt(Monotonic.millisUnsafe(clock))
     const known = new KeptKeys<Circuit>(options.maxKeys ?? defaults.maxKeys, isClear)
-    const acquire: Acquire = (key, clock, restore) => {
+    const placeOf = (key: string) =>
       // What they share holds for all who may have opened it.
-      const place = known.peek(key) === undefined && known.shared !== undefined ? undefined : known.placeOf(key)
+      known.peek(key) === undefined && known.shared !== undefined ? undefined : known.placeOf(key)
+    const acquire: Acquire = (key, clock, restore) => {
+      const place = placeOf(key)
       return (
         known.get(place)?.acquire(clock, restore) ??
         Effect.flatMap(stores(place ?? othersKey), (store) => {
+          // Another key may have taken the last place meanwhile.
+          if (placeOf(key) !== place) return acquire(key, clock, restore)
           const circuit = known.get(place) ?? new Circuit(place ?? othersKey, store, settings, place === undefined)
           known.set(place, circuit)
           return circuit.acquire(clock, restore)

@@ -16,6 +16,7 @@ import * as OptionCheck from "../core/OptionCheck.ts"
 import * as PolicyKind from "../core/call/PolicyKind.ts"
 import * as SafeText from "../core/SafeText.ts"
 import * as StructuredAnswer from "../core/call/StructuredAnswer.ts"
+import * as Degrade from "./Degrade.ts"
 
 export interface Options {
   /** Further questions for one call. Default 1. */
@@ -26,7 +27,8 @@ export const defaults = { times: 1 } as const
 
 /**
  * Asks again when the answer to `LanguageModel.generateObject` is not what its schema wants: the same question, followed by
- * the last answer and what was wrong with it. What is passed on is always one that can be read.
+ * the last answer and what was wrong with it. What is passed on is always one that can be read, or one that `Degrade`
+ * gave in place of an error, which no model can mend.
  *
  * Each further question is an attempt of the call: it passes all that stands further in, draws on the call's
  * {@link RetryBudget}, and is not sent when the whole call's time is up. When no more may be sent the call fails with
@@ -58,7 +60,7 @@ const repaired = (next: ModelProvider, request: Request, times: number): Answer 
   const key = keyOf(next)
   const read = (answer: Answer, repairs: number): Answer =>
     Effect.flatMap(answer, (parts) =>
-      Effect.flatMap(StructuredAnswer.wrongIn(request, parts, next), (wrong) =>
+      Effect.flatMap(wrongIn(request, parts, next), (wrong) =>
         wrong === undefined
           ? Effect.succeed(parts)
           : Effect.andThen(
@@ -72,6 +74,10 @@ const repaired = (next: ModelProvider, request: Request, times: number): Answer 
     )
   return Effect.andThen(AttemptAllowance.count(key), read(next.generateText(request), 0))
 }
+
+/** Says what is wrong with an answer of a model's. */
+const wrongIn: typeof StructuredAnswer.wrongIn = (request, parts, provider) =>
+  Degrade.isDegraded(parts) ? Effect.undefined : StructuredAnswer.wrongIn(request, parts, provider)
 
 /** Goes on when the model may be asked again, and else fails with what is wrong. */
 const mayAsk = Effect.fnUntraced(function* (

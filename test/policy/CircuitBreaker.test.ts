@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Layer, Logger, Option, Random, Schema, Stream } from "effect"
+import { Duration, Effect, Fiber, Layer, Logger, Option, Random, References, Schema, Stream } from "effect"
 import { AiError, IdGenerator } from "effect/ai"
 import { CircuitBreaker as Circuits } from "effect/persistence"
 import { TestClock } from "effect/testing"
@@ -384,6 +384,20 @@ describe("CircuitBreaker", () => {
       )
       yield* by("c")
       assert.deepStrictEqual([yield* by("a"), (yield* breaker.health).circuits.length], [300_000, 2])
+    }).pipe(withoutJitter, ids)
+  )
+
+  it.effect("keeps no more circuits than it may when many tenants come at one moment", () =>
+    Effect.gen(function* () {
+      const breaker = yield* breaking(CircuitBreaker.perModel({ perTenant: true, maxKeys: 2 }))
+      breaker.answers({ error: noQuota })
+      // Whether the last place is free is seen at one moment, and taken at another.
+      yield* Effect.forEach(
+        Array.from({ length: 50 }, (_, tenant) => `${tenant}`),
+        (tenant) => Effect.andThen(Effect.yieldNow, Caller.as({ tenant })(breaker.generate)),
+        { concurrency: "unbounded" }
+      ).pipe(Effect.provideService(References.MaxOpsBeforeYield, 5))
+      assert.isAtMost((yield* breaker.health).circuits.length, 3)
     }).pipe(withoutJitter, ids)
   )
 

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Option, Schema, SchemaGetter } from "effect"
 import { AiError, LanguageModel, Prompt, Tool, Toolkit } from "effect/ai"
 import { TestClock } from "effect/testing"
-import { CallTrail, Deadline, PolicyReason } from "holdfast/core"
+import { AttemptAllowance, CallTrail, Deadline, PolicyReason } from "holdfast/core"
 import { Model } from "holdfast/model"
 import { Degrade, Pipeline, Repair, ResponseCache, RetryBudget, SingleFlight } from "holdfast/policy"
 import type { ModelProvider } from "holdfast/provider"
@@ -139,6 +139,49 @@ describe("Repair", () => {
     )
   )
 
+  it.effect("is a call of which a share of all may be made again", () =>
+    withModel([wrong, good], [RetryBudget.of({ ratio: 1, minPerSecond: 0 }), Repair.structured()], (seen) =>
+      Effect.gen(function* () {
+        yield* ask
+        assert.strictEqual(seen.calls, 2)
+      })
+    )
+  )
+
+  it.effect("grants further attempts to calls for structured output only", () =>
+    Effect.gen(function* () {
+      const granted: Array<number | undefined> = []
+      const { provider } = yield* FaultyModel.make({ script: [good] })
+      const repaired = yield* Repair.structured({ times: 3 })({
+        ...provider,
+        generateText: (request) =>
+          Effect.flatMap(AttemptAllowance.Current, (allowance) => {
+            granted.push(allowance?.granted)
+            return provider.generateText(request)
+          })
+      })
+      const model = yield* LanguageModel.make(repaired)
+      yield* model.generateText({ prompt: "hello" })
+      yield* model.generateObject(question)
+      assert.deepStrictEqual(granted, [undefined, 3])
+    })
+  )
+
+  it.effect("shows the model no more of a long answer, and of what was wrong with it, than is of use", () => {
+    const long = Schema.Struct({
+      wordy: Schema.String.check(Schema.makeFilter(() => false, { message: "x".repeat(9_999) }))
+    })
+    const text = JSON.stringify({ wordy: "y".repeat(300_000) })
+    return withModel([saying(text)], [Repair.structured()], (seen) =>
+      Effect.gen(function* () {
+        yield* Effect.flip(LanguageModel.generateObject({ prompt: "?", schema: long }))
+        const [answered, told] = seen.log[1]?.request.prompt.content.slice(-2) ?? []
+        assert.closeTo(textsOf(answered).join().length, 100_000, 100)
+        assert.isBelow(textsOf(told).join().length, 2_300)
+      })
+    )
+  })
+
   it.effect("adds up with retries, which try the further question again too", () =>
     withModel([wrong, down, good], Pipeline.standard({ retry: { base: 1 } }), () =>
       Effect.gen(function* () {
@@ -244,6 +287,16 @@ describe("Repair", () => {
       Effect.gen(function* () {
         const { content, value } = yield* ask
         assert.deepStrictEqual([value, Degrade.isDegraded(content)], [kelp, true])
+      })
+    )
+  )
+
+  it.effect("asks no model to mend what Degrade gave in its place", () =>
+    withModel([down, good], [Repair.structured(), Degrade.to("Sorry.")], (seen) =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(ask)
+        assert.strictEqual(error.reason._tag, "StructuredOutputError")
+        assert.deepStrictEqual([seen.calls, decisionsOf(trailOf(error))], [1, [["Degraded", 1]]])
       })
     )
   )

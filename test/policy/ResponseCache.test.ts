@@ -4,7 +4,8 @@ import { AiError, IdGenerator, type LanguageModel, type Response, Tool } from "e
 import { Persistence } from "effect/persistence"
 import { TestClock } from "effect/testing"
 import { Attempt, Caller, CallTrail, Deadline, PolicyHealth } from "holdfast/core"
-import { Fallback, Race, ResponseCache, SingleFlight } from "holdfast/policy"
+import { Model } from "holdfast/model"
+import { Fallback, Race, ResponseCache, Retry, RetryBudget, SingleFlight } from "holdfast/policy"
 import { AiSdk, type ModelProvider } from "holdfast/provider"
 import { cacheMark } from "./cacheMark.ts"
 import { asking, failure, request, scripted, text } from "./scripted.ts"
@@ -695,6 +696,24 @@ describe("stale answers of ResponseCache", () => {
       assert.deepStrictEqual(deadlines, [1_000_000, undefined])
       assert.strictEqual(trails[0], trail)
       assert.notStrictEqual(trails[1], trail)
+    }).pipe(Effect.scoped, ids)
+  )
+
+  it.effect("are fetched anew within the budget that all calls share for further attempts", () =>
+    Effect.gen(function* () {
+      const error = failure(new AiError.InternalProviderError({ description: "no" }))
+      const { provider, seen } = scripted([{}, { error }])
+      const policies = [
+        RetryBudget.of({ ratio: 0, minPerSecond: 1, window: "1 second" }),
+        ResponseCache.exact(stale),
+        Retry.transient({ times: 5, base: 1 })
+      ]
+      const cached = yield* Model.compose({ provider, policies })
+      yield* cached.generateText(yield* request)
+      yield* TestClock.adjust("2 minutes")
+      yield* cached.generateText(yield* request)
+      yield* TestClock.adjust("500 millis")
+      assert.strictEqual(seen.calls, 3)
     }).pipe(Effect.scoped, ids)
   )
 

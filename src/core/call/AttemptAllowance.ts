@@ -26,6 +26,13 @@ export class Allowance {
   private maxExtra = Infinity
   private budget: SharedBudget | undefined
 
+  /** Makes that of another call, under the same shared budget. */
+  static beside(other: Allowance | undefined): Allowance {
+    const made = new Allowance()
+    if (other?.budget !== undefined) made.bind(other.maxExtra, other.budget)
+    return made
+  }
+
   /** Puts the call under a shared budget. The outermost one counts. */
   bind(maxExtra: number, budget: SharedBudget): void {
     if (this.budget !== undefined) return

@@ -43,20 +43,20 @@ const begun = <R>(outer: Context.Context<R>, allowance: Allowance, trail?: CallT
 /**
  * Runs a call in the background of another: it has its own time, attempts and trail, and nobody hears its headers.
  *
- * For whom it is made stays, and the bytes of its request.
+ * For whom it is made stays, and the bytes of its request, and the budget that all calls share for further attempts.
  */
 export const detached =
   (origin: Attempt.Origin) =>
   <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.provideContext(self, Context.add(ofNoCall, Attempt.CurrentOrigin, origin))
+    Effect.flatMap(CurrentAllowance, (outer) =>
+      Effect.provideContext(self, begun(Context.add(ofNoCall, Attempt.CurrentOrigin, origin), Allowance.beside(outer)))
+    )
 
 /** What a call carries that is made for several others at once: no deadline, for each of them leaves at its own. */
 export const forSeveral = (hear: (headers: ResponseHeaders.Headers) => void): Context.Context<never> =>
   Context.make(Deadline.Current, undefined).pipe(Context.add(ResponseHeaders.Listener, hear))
 
 const ofNoCall = Context.make(CallTrail.Current, undefined).pipe(
-  Context.add(CurrentAllowance, undefined),
-  Context.add(Refusals.Current, undefined),
   Context.add(Deadline.Current, undefined),
   Context.add(Patience.Current, undefined),
   Context.add(ResponseHeaders.Listener, undefined)

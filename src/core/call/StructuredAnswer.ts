@@ -102,7 +102,8 @@ const wrong = (parts: ReadonlyArray<Response.PartEncoded>, text: string, problem
   const isCut = finish?.reason === "length" || finish?.reason === "content-filter"
   const reason = new Unshown({
     description: isCut ? `${shown}; the answer was cut: ${finish.reason}` : shown,
-    responseText: leftOut
+    // Its constructor wants a text.
+    responseText: ""
   })
   answers.set(reason, text)
   return {
@@ -113,9 +114,6 @@ const wrong = (parts: ReadonlyArray<Response.PartEncoded>, text: string, problem
     callsTools: parts.some((part) => part.type === "tool-call" && part.providerExecuted !== true)
   }
 }
-
-/** What its constructor is given, which wants a text. */
-const leftOut = "<left out>"
 
 const answers = new WeakMap<object, string>()
 

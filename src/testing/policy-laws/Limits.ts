@@ -2,7 +2,7 @@
  * Draws the limits of rate limiters, and says what they allow.
  */
 import { Duration } from "effect"
-import type * as RateLimit from "../../policy/RateLimit.ts"
+import * as RateLimit from "../../policy/RateLimit.ts"
 import type { Chance } from "../seed/Chance.ts"
 import type { Allows, Rate } from "./Law.ts"
 import type { Sharing } from "./Stores.ts"
@@ -43,14 +43,13 @@ interface Where {
 }
 
 export const allows = (limits: Limits, { isLast }: Where): Allows => {
-  const { maxKeys } = limits
   // One more is shared by those for whom there is no room.
-  const keys = maxKeys === undefined ? {} : { keys: { RateLimit: maxKeys + 1 } }
+  const keys = { keys: { RateLimit: (limits.maxKeys ?? RateLimit.defaults.maxKeys) + 1 } }
   if (!isLast) return keys
   const rates = [...ofRequests(limits), ...ofTokens(limits)]
   return limits.perTenant === true
     ? { ...keys, rates: rates.map((rate) => ({ ...rate, perTenant: true })) }
-    : { paced: true, rates }
+    : { ...keys, paced: true, rates }
 }
 
 /** What several processes with one store allow together, when it answers. */
@@ -64,7 +63,7 @@ export const allowsShared = (limits: Limits, { lies, processes = 1, silent }: Sh
   )
   return {
     tellsBehind: true,
-    ...(keys === undefined ? {} : { keys }),
+    keys,
     ...(paced === true && isOne ? { paced } : {}),
     ...(rates === undefined ? {} : { rates: isOne ? rates : together })
   }

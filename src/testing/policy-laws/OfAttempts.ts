@@ -47,15 +47,18 @@ export const attemptsAreBounded: Law = {
     )
     if (allows.retries === undefined) return ofCalls
     const { ratio, reserve } = allows.retries
-    const { calls } = trace
-    const further = calls.reduce((sum, call) => {
-      const first = attemptsOf(trace, call).filter(({ model }) => model === 0)
-      return sum + Math.max(0, first.length - 1)
-    }, 0)
-    const most = Math.max(reserve, ratio * calls.length)
+    const atFirst = trace.attempts.filter(({ model }) => model === 0)
+    const behind = atFirst.filter(({ isBehind }) => isBehind)
+    const refreshes = behind.filter(({ origin }) => origin === "refresh").length
+    const further = trace.calls.reduce((sum, call) => {
+      const made = atFirst.filter((attempt) => attempt.call === call.number && !attempt.isBehind)
+      return sum + Math.max(0, made.length - 1)
+    }, behind.length - refreshes)
+    const calls = trace.calls.length + refreshes
+    const most = Math.max(reserve, ratio * calls)
     return further <= most
       ? ofCalls
-      : [...ofCalls, `${calls.length} calls made ${further} further attempts, ${most} are allowed`]
+      : [...ofCalls, `${calls} calls made ${further} further attempts, ${most} are allowed`]
   }
 }
 
@@ -78,7 +81,7 @@ export const neverTooEarly: Law = {
 }
 
 /** What a call asked of a model too early, whether it was sent or, as the model had told the call so, was not. */
-const askedTooEarly = (made: ReadonlyArray<AttemptSeen>, { unsent }: Trace): ReadonlyArray<string> => [
+const askedTooEarly = (made: ReadonlyArray<AttemptSeen>, { attempts, unsent }: Trace): ReadonlyArray<string> => [
   ...made.flatMap((failed, index) => {
     const next = made.slice(index + 1).find((other) => other.model === failed.model && isAfter(failed, other))
     return next === undefined || failed.error === undefined
@@ -93,7 +96,11 @@ const askedTooEarly = (made: ReadonlyArray<AttemptSeen>, { unsent }: Trace): Rea
     const isAlone = before.every(
       ({ endMillis }) => endMillis <= (last?.startMillis ?? 0) || endMillis === last?.endMillis
     )
-    const isFurther = last?.model === ask.model && isAlone && isAfter(last, ask)
+    // A pool whose other member failed somebody else meanwhile goes back to this one.
+    const othersAreWell = attempts.every(
+      ({ endMillis, error, model }) => model === ask.model || error === undefined || endMillis > ask.startMillis
+    )
+    const isFurther = last?.model === ask.model && isAlone && othersAreWell && isAfter(last, ask)
     // Nor can an application's own policy be blamed for what only Holdfast reads, as the wait in an error of overload.
     return isFurther && !isOfItsOwn.has(ask.origin) && !isOfItsOwn.has(last.origin)
       ? tooEarly(last, ask, last.error?.retryAfter)

@@ -2,6 +2,7 @@
  * The promise about requests: what is sent is what the caller asked.
  */
 import type { Law } from "./Law.ts"
+import { isSharing } from "./OfAttempts.ts"
 import type { Asked } from "./Requests.ts"
 import type { AttemptSeen, Trace } from "./Trace.ts"
 
@@ -12,10 +13,13 @@ import type { AttemptSeen, Trace } from "./Trace.ts"
 export const requestsArriveUnchanged: Law = {
   name: "requestsArriveUnchanged",
   breaches: (trace) => {
-    const begun = new Set<number>()
+    const begun = new Set<string | number>()
+    // Callers that share an attempt make further ones each for himself.
+    const shares = isSharing(trace)
     return trace.attempts.flatMap((attempt) => {
-      const isFurther = begun.has(attempt.call)
-      begun.add(attempt.call)
+      const of = (shares ? trace.calls[attempt.call]?.key : undefined) ?? attempt.call
+      const isFurther = begun.has(of)
+      begun.add(of)
       return changed(attempt, isFurther, trace)
     })
   }

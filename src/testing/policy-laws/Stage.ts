@@ -237,7 +237,11 @@ class Stage {
     call.isOpen = false
     this.lastEvent = this.now
     if (!call.isGivenUp) call.endMillis = this.lastEvent
-    const isShared = this.calls.some(({ isOpen, key }) => isOpen && key === call.key)
+    // A refresh behind a call that has its answer may wait for the same attempt.
+    const isShared = this.calls.some(
+      ({ counter, isOpen, key, recorder }) =>
+        key === call.key && (isOpen || (counter.live > 0 && recorder.trail.decisions.some(isStaleHit)))
+    )
     call.orphans = isShared
       ? []
       : this.open.flatMap(({ call: of, isBehind, number }) =>
@@ -276,6 +280,9 @@ const inTime = (ended: Effect.Effect<unknown>): Effect.Effect<void> =>
 /** Sets the wall clock, when it is time for that. */
 const setting = ({ after, by }: NonNullable<Program["clock"]>): Effect.Effect<void> =>
   Effect.delay(SeededScheduler.setWallClockBy(by), after)
+
+const isStaleHit = ({ decision }: CallSeen["decisions"][number]): boolean =>
+  decision._tag === "CacheHit" && decision.stale
 
 const isNothing = ({ attempts, fibers, sleepers }: Left): boolean => attempts + fibers + sleepers === 0
 

@@ -56,9 +56,14 @@ describe("CallContext", () => {
 
   it.effect("leaves nothing of a call to what runs detached from it, but for whom it is", () =>
     Effect.gen(function* () {
-      const { caller, origin, ...ofCall } = yield* inCall(CallContext.detached("refresh")(carried))
-      assert.deepStrictEqual(Object.values(ofCall), [undefined, undefined, undefined, undefined, undefined])
-      assert.deepStrictEqual([origin, caller.tenant, caller.priority], ["refresh", "acme", 10])
+      const around = yield* inCall(carried)
+      const own = yield* inCall(CallContext.detached("refresh")(carried))
+      assert.deepStrictEqual([own.trail, own.deadline, own.listener], [undefined, undefined, undefined])
+      assert.isDefined(own.allowance)
+      assert.isDefined(own.refusals)
+      assert.notStrictEqual(own.allowance, around.allowance)
+      assert.notStrictEqual(own.refusals, around.refusals)
+      assert.deepStrictEqual([own.origin, own.caller.tenant, own.caller.priority], ["refresh", "acme", 10])
     })
   )
 

@@ -1,10 +1,17 @@
 import { inspect } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Layer, Schema } from "effect"
-import { AiError, LanguageModel } from "effect/ai"
+import { Cause, Effect, Exit, Layer, Schema, SchemaGetter, SchemaIssue } from "effect"
+import { AiError, LanguageModel, type Response } from "effect/ai"
 import { Model } from "holdfast/model"
 import { Supervisor } from "holdfast/supervisor"
 import { FaultyModel } from "holdfast/testing"
+import * as StructuredAnswer from "../../../src/core/call/StructuredAnswer.ts"
+import { request } from "../../policy/scripted.ts"
+
+const refusing = (issueOf: (text: string) => SchemaIssue.Issue) => {
+  const decode = SchemaGetter.transformEffect((text: string) => Effect.fail(issueOf(text)))
+  return Schema.String.pipe(Schema.decode({ decode, encode: SchemaGetter.passthrough() }))
+}
 
 const leaf = Schema.Struct({
   name: Schema.optional(Schema.String),
@@ -18,6 +25,9 @@ const leaf = Schema.Struct({
     Schema.String.check(Schema.makeFilter((polite: string) => polite.length < 9, { message: "Be brief" }))
   ),
   born: Schema.optional(Schema.DateTimeUtcFromString),
+  place: Schema.optional(refusing((place) => new SchemaIssue.InvalidValue({ message: `${place} is nowhere` }))),
+  told: Schema.optional(refusing((told) => new SchemaIssue.InvalidValue(undefined, told, { reportInput: true }))),
+  wordy: Schema.optional(Schema.String.check(Schema.makeFilter(() => false, { message: "No. ".repeat(10_000) }))),
   size: Schema.optional(Schema.Union([Schema.Struct({ tag: Schema.Literal("in metres") }), Schema.Finite]))
 })
 
@@ -37,6 +47,7 @@ const reasonOf = ({ reason }: AiError.AiError): AiError.StructuredOutputError =>
 
 describe("an answer that cannot be read", () => {
   it.effect.each<readonly [how: string, text: string, description: string]>([
+    ["nothing", "", "there is no text"],
     ["no JSON", answer, "Expected a valid JSON string"],
     ["half an object", `{"name": "${answer}`, "Expected a valid JSON string"],
     ["another type", JSON.stringify({ name: [answer] }), `Expected string | undefined at ["name"]`],
@@ -50,6 +61,8 @@ describe("an answer that cannot be read", () => {
     ],
     ["a filter's message", JSON.stringify({ polite: answer }), `Be brief at ["polite"]`],
     ["a text to be parsed", JSON.stringify({ born: answer }), `Expected a valid UTC DateTime string at ["born"]`],
+    ["a transformation's message", JSON.stringify({ place: answer }), `Expected another value at ["place"]`],
+    ["a transformation that tells the value", JSON.stringify({ told: answer }), `Expected another value at ["told"]`],
     [
       "none of several",
       JSON.stringify({ size: { tag: answer } }),
@@ -108,6 +121,29 @@ describe("an answer that cannot be read", () => {
       )
   )
 
+  interface Tree {
+    readonly list?: ReadonlyArray<Tree> | undefined
+    readonly leaf?: string | undefined
+  }
+  const tree: Schema.Codec<Tree, Readonly<Record<string, unknown>>> = Schema.Struct({
+    list: Schema.optional(
+      Schema.Array(Schema.suspend((): Schema.Codec<Tree, Readonly<Record<string, unknown>>> => tree))
+    ),
+    leaf: Schema.optional(Schema.String)
+  })
+
+  // What can be read at a depth at which it cannot be described is deeper or less deep by how deep the stack is.
+  it.effect("may be nested to any depth in lists", () =>
+    Effect.forEach(
+      Array.from({ length: 40 }, (_, index) => Math.round(300 * 1.05 ** index)),
+      (deep) =>
+        Effect.map(failing(`${`{"list":[`.repeat(deep)}{"leaf":7}${"]}".repeat(deep)}`, tree), (error) =>
+          assert.match(reasonOf(error).description, /^(Expected string|it is nested too deeply)/)
+        ),
+      { discard: true }
+    )
+  )
+
   it.effect("is told about in few words, and in no time, however much is wrong with it", () =>
     Effect.gen(function* () {
       const text = JSON.stringify({ kinds: Array.from({ length: 20_000 }, () => answer) })
@@ -116,6 +152,10 @@ describe("an answer that cannot be read", () => {
       assert.match(description, /^(Expected "brown" \| "red" at \["kinds"\]\[\d\]; ){5}and 19995 more$/)
       assert.isBelow(process.cpuUsage(before).user, 2_000_000)
     })
+  )
+
+  it.effect("is told about in few words where those of its schema are many", () =>
+    Effect.map(failing(`{"wordy":""}`, leaf), (error) => assert.isBelow(reasonOf(error).description.length, 2_100))
   )
 
   it.effect("is nobody's fault where the schema itself is broken", () => {
@@ -130,4 +170,57 @@ describe("an answer that cannot be read", () => {
       assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
     )
   })
+})
+
+describe("StructuredAnswer", () => {
+  const ask = (
+    parts: ReadonlyArray<Response.PartEncoded>,
+    codecTransformer: LanguageModel.CodecTransformer = LanguageModel.defaultCodecTransformer
+  ) =>
+    Effect.flatMap(request, (options) =>
+      StructuredAnswer.wrongIn(
+        { ...options, responseFormat: { type: "json", objectName: "leaf", schema: leaf } },
+        parts,
+        { codecTransformer }
+      )
+    )
+  const saying = (text: string): Response.PartEncoded => ({ type: "text", text })
+
+  it.effect("reads an answer in the form in which its provider was asked for it, and makes the reader once", () =>
+    Effect.gen(function* () {
+      let made = 0
+      const wrapping: LanguageModel.CodecTransformer = (schema) => {
+        made++
+        const { codec, jsonSchema } = LanguageModel.defaultCodecTransformer(schema)
+        const unwrap = { decode: SchemaGetter.transform(JSON.parse), encode: SchemaGetter.transform(JSON.stringify) }
+        return {
+          codec: Schema.String.pipe(Schema.decodeTo(Schema.Unknown, unwrap), Schema.decodeTo(codec)),
+          jsonSchema
+        }
+      }
+      const wrapped = saying(JSON.stringify(`{"name":"kelp"}`))
+      assert.isUndefined(yield* ask([wrapped], wrapping))
+      assert.isUndefined(yield* ask([wrapped], wrapping))
+      assert.strictEqual(made, 1)
+      assert.isDefined(yield* ask([wrapped]))
+    })
+  )
+
+  it.effect("finds nothing wrong where the schema cannot be asked for, which the provider says", () =>
+    Effect.gen(function* () {
+      const refusing: LanguageModel.CodecTransformer = () => {
+        throw new Error("no such schema")
+      }
+      assert.isUndefined(yield* ask([saying("no JSON")], refusing))
+    })
+  )
+
+  it.effect("tells tools of the application's from those that the provider has run", () =>
+    Effect.gen(function* () {
+      const call = { type: "tool-call", id: "1", name: "search", params: {} } as const
+      const provided = yield* ask([{ ...call, providerExecuted: true }, saying("no JSON")])
+      const own = yield* ask([call, saying("no JSON")])
+      assert.deepStrictEqual([provided?.callsTools, own?.callsTools], [false, true])
+    })
+  )
 })
