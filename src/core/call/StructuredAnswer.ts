@@ -42,13 +42,8 @@ export const wrongIn = (
       if (Exit.isSuccess(exit)) return undefined
       for (const reason of exit.cause.reasons) {
         if (reason._tag === "Fail") {
-          const { error } = reason
-          return wrong(
-            parts,
-            text,
-            attempt(() => error.message),
-            attempt(() => described(error.issue, reader.words))
-          )
+          const { problem, shown } = writtenOf(reason.error, reader.words)
+          return wrong(parts, text, problem, shown)
         }
         if (reason._tag === "Die" && reason.defect instanceof RangeError) {
           return wrong(parts, text, tooDeep, tooDeep)
@@ -60,12 +55,12 @@ export const wrongIn = (
 
 const tooDeep = "it is nested too deeply"
 
-/** What is wrong at the bottom of a deep answer may not be written. */
-const attempt = (write: () => string): string => {
+/** Writes what is wrong, for the model and for who sees the error. At the bottom of a deep answer it may be too deep to be written. */
+const writtenOf = ({ issue, message }: Schema.SchemaError, words: string): Record<"problem" | "shown", string> => {
   try {
-    return write()
+    return { problem: message, shown: described(issue, words) }
   } catch {
-    return tooDeep
+    return { problem: tooDeep, shown: tooDeep }
   }
 }
 
