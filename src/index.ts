@@ -1,4 +1,5 @@
 export * from "./core/index.ts"
+export * from "./durable/index.ts"
 export * from "./model/index.ts"
 export * from "./policy/index.ts"
 export * from "./provider/index.ts"

@@ -21,6 +21,7 @@ const apart: Readonly<Record<string, string>> = {
   "src/testing/laws/Search.ts Options": "in test/testing/options.test.ts",
   "src/testing/SupervisorLaws.ts Options": "in test/testing/options.test.ts",
   "src/testing/PolicyLaws.ts Options": "in test/testing/options.test.ts",
+  "src/testing/JobStoreLaws.ts Options": "in test/testing/options.test.ts",
   "src/testing/LeakDetector.ts Options": "in test/testing/options.test.ts",
   "src/testing/FaultyModel.ts Options": "in test/testing/options.test.ts",
   "src/testing/FaultyServer.ts Options": "in test/testing/options.test.ts",

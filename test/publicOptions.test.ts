@@ -7,6 +7,7 @@ import { LanguageModel } from "effect/ai"
 import { CircuitBreaker as Circuits, Persistence, RateLimiter } from "effect/persistence"
 import { BatchRun } from "holdfast/cli"
 import { BoundedClose, Caller } from "holdfast/core"
+import { JobStore } from "holdfast/durable"
 import { CacheUpkeep, Model } from "holdfast/model"
 import {
   AdaptiveLimit,
@@ -31,6 +32,7 @@ import { Job, StatusLine, Supervisor } from "holdfast/supervisor"
 import {
   FaultyModel,
   FaultyServer,
+  JobStoreLaws,
   LeakDetector,
   PolicyLaws,
   ProviderContract,
@@ -60,6 +62,10 @@ const subject: ProviderContract.Subject = { server: Effect.never, provider: () =
 const inJob = (use: (job: Job.Job<void, never>) => Effect.Effect<unknown, unknown, Supervisor.Supervisor>) =>
   Effect.flatMap(submitted, use)
 
+const inStore = (use: (store: JobStore.Store) => Effect.Effect<unknown, unknown>) =>
+  Effect.provide(Effect.flatMap(JobStore.JobStore, use), JobStore.layerMemory())
+const memory = JobStoreLaws.fromLayer(JobStore.layerMemory)
+
 /** What a policy makes of a provider. */
 const built = (policy: ModelProvider.Policy<Services>) => policy(provider)
 
@@ -75,6 +81,15 @@ const calls: Readonly<Record<string, readonly [Call] | readonly [Call, object]>>
   "Job.cancelAll": [(options) => inJob((job) => Job.cancelAll([job], options))],
   "Job.awaitAll": [(options) => inJob((job) => Job.awaitAll([job], options))],
   "Job.events": [(options) => inJob((job) => Stream.runDrain(Job.events(job, options)))],
+  "JobStore.layerMemory": [JobStore.layerMemory],
+  "JobStore.Store.cancel(which)": [(which) => inStore((store) => store.cancel(which, "enough"))],
+  "JobStore.Store.count(filter)": [(filter) => inStore((store) => store.count(filter))],
+  "JobStore.Store.list(filter)": [(filter) => inStore((store) => store.list(filter))],
+  "JobStore.Store.list(page)": [(page) => inStore((store) => store.list({}, page))],
+  "JobStore.Store.prune(retention)": [(retention) => inStore((store) => store.prune(retention, 1))],
+  "JobStore.Store.requeue(which)": [(which) => inStore((store) => store.requeue(which))],
+  "JobStoreLaws.check": [(options) => JobStoreLaws.check(memory, options), { runs: 1 }],
+  "JobStoreLaws.explore": [(options) => JobStoreLaws.explore(memory, options), { runs: 1 }],
   "StatusLine.render": [(options) => Effect.map(Supervisor.health, (health) => StatusLine.render(health, options))],
   "Supervisor.await": [(options) => inJob((job) => Supervisor.await(job.id, options))],
   "Supervisor.cancel": [(options) => inJob((job) => Supervisor.cancel(job.id, options))],

@@ -27,7 +27,7 @@ export type Has = "numbers" | "texts" | "true" | "functions" | "lists" | "object
 
 const root = join(import.meta.dirname, "..")
 const source = `${root}/src/`
-const folders = ["core", "supervisor", "policy", "provider", "model", "cli", "testing"]
+const folders = ["core", "supervisor", "policy", "provider", "model", "durable", "cli", "testing"]
 
 /** All options of all functions, and of all methods of what the functions give, that an index of `src/` exports. */
 export const read = (): ReadonlyArray<PublicOption> => {

@@ -18,6 +18,7 @@ export const mayReadWallClock: Readonly<Record<string, string>> = {
   "src/policy/rate-limit/Limiter.ts": "dates in response headers, turned into durations where they are read",
   "src/supervisor/lifecycle/SupervisorTime.ts": "dates of jobs",
   "src/supervisor/operations/RoundTimes.ts": "cron",
+  "src/durable/store/Service.ts": "dates of jobs, which outlive the process, and when they are due",
   "src/testing/": "virtual clocks, and logs of requests with their dates"
 }
 

@@ -1,7 +1,7 @@
 /**
  * Rejects options that make no sense with a `RangeError` that names them, where what they are for is made.
  */
-import { Duration, Effect } from "effect"
+import { ByteSize, Duration, Effect, Option } from "effect"
 import * as NearestName from "./NearestName.ts"
 import * as SafeText from "./SafeText.ts"
 
@@ -34,6 +34,8 @@ export interface OptionCheck {
   readonly number: (name: string, value: number, range: Range) => number
   /** The milliseconds of a duration. */
   readonly millis: (name: string, input: Duration.Input, times?: Times) => number
+  /** The bytes of a size, or of the other one when none is given. */
+  readonly bytes: (name: string, otherwise: ByteSize.Input, input: ByteSize.Input | undefined) => number
   readonly text: (name: string, value: string, longest?: number) => string
   /** A text that is not empty. */
   readonly label: (name: string, value: string, longest?: number) => string
@@ -94,6 +96,10 @@ export const of = (owner: string): OptionCheck => {
       const wanted = `a ${endless ? "" : "finite "}duration ${least}`
       return Number.isNaN(millis) ? reject(name, wanted, input) : refuse(name, wanted, `${millis} ms`)
     },
+    bytes: (name, otherwise, input = otherwise) =>
+      Option.getOrElse(Option.map(ByteSize.fromInput(input), Number), () =>
+        reject(name, 'a size such as "64 MiB"', input)
+      ),
     text: (name, value, longest) =>
       typeof value === "string" ? short(name, value, longest) : reject(name, "a text", value),
     label: (name, value, longest) =>

@@ -4,7 +4,7 @@
  * Identical is what has the same {@link RequestKey}: provider, model, prompt, tools, output format, settings, tenant and
  * task. `generateText` and `streamText` share entries; a stream is given again in the pieces in which it came.
  */
-import { ByteSize, type Duration, Effect, Option, type Scope } from "effect"
+import { type ByteSize, type Duration, Effect, Option, type Scope } from "effect"
 import { Persistence, Redis } from "effect/persistence"
 import * as Monotonic from "../core/Monotonic.ts"
 import * as BoundedClose from "../core/BoundedClose.ts"
@@ -210,8 +210,8 @@ const resolve = (options: SharedOptions) => {
     capacity: check.whole("capacity", capacity, 0),
     maxRefreshes: check.whole("maxRefreshes", maxRefreshes, 0),
     storeId: check.label("storeId", storeId),
-    maxBytes: bytes("maxBytes", options.maxBytes),
-    maxEntryBytes: bytes("maxEntryBytes", options.maxEntryBytes),
+    maxBytes: check.bytes("maxBytes", defaults.maxBytes, options.maxBytes),
+    maxEntryBytes: check.bytes("maxEntryBytes", defaults.maxEntryBytes, options.maxEntryBytes),
     timeToLiveMillis: millis("timeToLive", options.timeToLive, 1),
     staleForMillis: millis("staleFor", options.staleFor ?? defaults.staleFor, 0),
     timeoutMillis: millis("storeTimeout", options.storeTimeout ?? defaults.storeTimeout, 1),
@@ -221,9 +221,3 @@ const resolve = (options: SharedOptions) => {
 }
 
 const check = OptionCheck.of("ResponseCache")
-
-const bytes = (name: "maxBytes" | "maxEntryBytes", input: ByteSize.Input = defaults[name]): number => {
-  const value = Option.map(ByteSize.fromInput(input), Number)
-  if (Option.isSome(value)) return value.value
-  return check.reject(name, 'a size such as "64 MiB"', input)
-}

@@ -1,13 +1,14 @@
 import { readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { PolicyReason } from "holdfast/core"
-import { PolicyLaws, SupervisorLaws } from "holdfast/testing"
+import { JobStoreLaws, PolicyLaws, SupervisorLaws } from "holdfast/testing"
 import { read, rows, under } from "./pages.ts"
 
 describe("the page of testing", () => {
   it.each([
     ["## SupervisorLaws: what a supervisor promises", SupervisorLaws.laws],
-    ["## PolicyLaws: what policies promise", PolicyLaws.laws]
+    ["## PolicyLaws: what policies promise", PolicyLaws.laws],
+    ["## JobStoreLaws: what a store of jobs promises", JobStoreLaws.laws]
   ] as const)("lists the laws there are: %s", (heading, laws) => {
     assert.sameMembers(
       Object.keys(rows(under(read("docs/testing.md"), heading))),

@@ -1,7 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
+import { JobStore } from "holdfast/durable"
 import { Supervisor } from "holdfast/supervisor"
-import { FaultyModel, FaultyServer, LeakDetector, PolicyLaws, SeededScheduler, SupervisorLaws } from "holdfast/testing"
+import {
+  FaultyModel,
+  FaultyServer,
+  JobStoreLaws,
+  LeakDetector,
+  PolicyLaws,
+  SeededScheduler,
+  SupervisorLaws
+} from "holdfast/testing"
 import { given, isRefused, senseless } from "../optionWalk.ts"
 
 type Use = (option: string, value: unknown) => Effect.Effect<unknown, unknown, Supervisor.Supervisor | Scope.Scope>
@@ -15,6 +24,11 @@ const kits: ReadonlyArray<readonly [string, ReadonlyArray<string>, Use]> = [
     (option, value) => Effect.sync(() => FaultyServer.bucket(given(option, value, { perSecond: 1 })))
   ],
   ["LeakDetector", ["settle", "handles"], (option, value) => LeakDetector.check(Effect.void, given(option, value))],
+  [
+    "JobStoreLaws",
+    ["runs", "seed", "shrink"],
+    (option, value) => JobStoreLaws.check(JobStoreLaws.fromLayer(JobStore.layerMemory), given(option, value))
+  ],
   ["PolicyLaws", ["runs", "seed", "shrink"], (option, value) => PolicyLaws.check(PolicyLaws.own, given(option, value))],
   [
     "PolicyLaws",
