@@ -16,6 +16,9 @@ const inMillis = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanos
 // The system's clock is read without a bigint, which takes half as long, and from the same zero point.
 const shift = inMillis(system) - performance.now()
 
+/** What is left, in milliseconds, when sums of fractions were not exact: too little to sleep for, which may take no time at all. */
+export const microsecond = 0.001
+
 /** Reads the monotonic time of a clock, in milliseconds with a fraction. */
 export const millisUnsafe = (clock: Clock.Clock): number =>
   clock === system ? performance.now() + shift : inMillis(clock)

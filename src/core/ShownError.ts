@@ -6,7 +6,11 @@
 import { Data, Inspectable, Predicate, Schema } from "effect"
 import * as SafeText from "./SafeText.ts"
 
-/** As `Schema.TaggedError`, of errors that show their message everywhere. */
+/**
+ * As `Schema.TaggedError`, of errors that show their message everywhere.
+ *
+ * It has that one's type, which is generic in the class that extends it: no function around it can be shown to have it.
+ */
 export const TaggedError = ((identifier?: string) =>
   (...schema: [tag: string, fields: Schema.Struct.Fields]) =>
     shown(Schema.TaggedError<Error>(identifier)(...schema))) as unknown as typeof Schema.TaggedError

@@ -4,9 +4,10 @@ import { Effect, Exit, Fiber, FileSystem, Latch, Layer, Logger, Stream } from "e
 import { AiError, IdGenerator } from "effect/ai"
 import { Persistence } from "effect/persistence"
 import { TestClock } from "effect/testing"
-import { CallTrail } from "holdfast/core"
+import { CallTrail, Deadline } from "holdfast/core"
 import { ResponseCache } from "holdfast/policy"
-import { LeakDetector } from "holdfast/testing"
+import { LeakDetector, SeededScheduler } from "holdfast/testing"
+import * as Monotonic from "../../src/core/Monotonic.ts"
 import { cacheMark } from "./cacheMark.ts"
 import { asking, failure, request, scripted, text } from "./scripted.ts"
 
@@ -135,6 +136,24 @@ describe("ResponseCache.shared", () => {
       assert.strictEqual(slow.seen.open, 0)
     }).pipe(Effect.scoped, memoryStore, ids)
   )
+
+  it("waits half of a call's time for another process, whatever fraction of a moment that is", () => {
+    const slow = scripted([{ delay: 10_000 }])
+    const own = scripted([{}])
+    const program = Effect.gen(function* () {
+      const options = yield* request
+      const [first, second] = yield* Effect.forEach([slow, own], ({ provider }) => ResponseCache.shared(hour)(provider))
+      yield* Effect.forkScoped(first?.generateText(options) ?? Effect.void)
+      yield* Effect.sleep(1_000)
+      const now = yield* Monotonic.millis
+      // Half of it is no whole number of nanoseconds, which is what a clock tells.
+      yield* Effect.provideService(second?.generateText(options) ?? Effect.void, Deadline.Current, now + 100.000001)
+      return (yield* Monotonic.millis) - now
+    }).pipe(Effect.scoped, memoryStore, ids)
+    const { exit } = SeededScheduler.run(program, { seed: 1, maxSteps: 100_000 })
+    assert.closeTo(Exit.isSuccess(exit) ? exit.value : assert.fail(String(exit)), 50, 1)
+    assert.strictEqual(own.seen.calls, 1)
+  })
 
   it.effect("interrupted while it waits for another process, leaves nothing behind", () =>
     Effect.gen(function* () {

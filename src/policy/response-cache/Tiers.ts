@@ -104,7 +104,7 @@ export class CacheTiers {
       yield* Effect.sleep(Math.min(pollMillis, Math.max(0, until - (yield* Monotonic.millis))))
       const now = yield* Monotonic.millis
       const made = this.inMemory(key, look, now) ?? (yield* this.shared(key, look))
-      if (made !== undefined || now >= until) return made
+      if (made !== undefined || until - now < Monotonic.microsecond) return made
     }
   })
 

@@ -29,9 +29,6 @@ export interface Clocks {
   ) => typeof PolicyReason.TimedOut.Type | typeof PolicyReason.TooSlow.Type
 }
 
-/** What is left when sums of fractions of milliseconds were not exact: too little to sleep for. */
-const microsecond = 0.001
-
 /**
  * Fails a stream when it takes longer than its clocks allow. It has been interrupted, and all it had open is closed,
  * before the error arrives; parts that came in time arrive before it, as many as wait for a slow reader.
@@ -64,7 +61,7 @@ export const limit = <R>(
         looksAt = clocks.until(pulledAt)
         if (looksAt === Infinity) return Effect.void
         const left = looksAt - now()
-        if (left > microsecond) return Effect.andThen(Effect.sleep(left), watch)
+        if (left > Monotonic.microsecond) return Effect.andThen(Effect.sleep(left), watch)
         // Its first step may come before whoever starts it has it in hand.
         if (pump === undefined) return Effect.andThen(Effect.yieldNow, watch)
         // All was brought in time, and only the reader takes long.

@@ -11,6 +11,8 @@ import * as threadClock from "../../sockets/threadClock.ts"
 import * as Redis from "../redisServer.ts"
 import { failure, request } from "../scripted.ts"
 
+type Store = RateLimiter.RateLimiterStore["Service"]
+
 const ids = Effect.provideService(IdGenerator.IdGenerator, IdGenerator.defaultIdGenerator)
 
 // A client whose server goes away says so in the log.
@@ -20,7 +22,7 @@ type Options = NonNullable<Parameters<typeof RateLimit.shared>[0]>
 
 /** What one process has: a limiter of its own on a store, and a provider that notes when it was called. */
 const processOn = Effect.fnUntraced(function* (
-  store: RateLimiter.RateLimiterStore["Service"],
+  store: Store,
   options: Options,
   answer: (n: number) => Effect.Effect<void, AiError.AiError> = () => Effect.void
 ) {
@@ -41,7 +43,7 @@ const processOn = Effect.fnUntraced(function* (
 })
 
 /** A store, and under which keys it is asked. */
-const noting = (store: RateLimiter.RateLimiterStore["Service"]) => {
+const noting = (store: Store) => {
   const keys = new Set<string>()
   return {
     keys,
@@ -56,6 +58,22 @@ const many = <A, E, R>(call: Effect.Effect<A, E, R>, count: number) =>
   Effect.replicateEffect(call, count, { concurrency: "unbounded", discard: true })
 
 const perSecond = (limit: number, burst = limit) => ({ requests: { limit, window: "1 second" as const }, burst })
+
+/** One process is told to wait for five seconds: the calls of another one wait for so long, and no longer. */
+const pausesAll = (store: Store) =>
+  Effect.gen(function* () {
+    const busy = failure(new AiError.RateLimitError({ retryAfter: Duration.seconds(5) }))
+    const a = yield* processOn(store, perSecond(10), (n) => (n === 1 ? busy : Effect.void))
+    const b = yield* processOn(store, perSecond(10))
+    yield* Effect.flip(a.call)
+    yield* TestClock.adjust(0)
+    const all = yield* Effect.forkChild(many(b.call, 3))
+    yield* TestClock.adjust("4900 millis")
+    assert.deepStrictEqual(b.sent, [])
+    yield* TestClock.adjust("1 second")
+    yield* Fiber.join(all)
+    assert.strictEqual(b.sent.length, 3)
+  })
 
 describe("RateLimit.shared", () => {
   const inMemory = Effect.provide(RateLimiter.RateLimiterStore, RateLimiter.layerStoreMemory)
@@ -132,18 +150,7 @@ describe("RateLimit.shared", () => {
 
   it.effect("lets the others pause as well when one was rejected", () =>
     Effect.gen(function* () {
-      const store = yield* inMemory
-      const busy = failure(new AiError.RateLimitError({ retryAfter: Duration.seconds(5) }))
-      const a = yield* processOn(store, perSecond(10), (n) => (n === 1 ? busy : Effect.void))
-      const b = yield* processOn(store, perSecond(10))
-      yield* Effect.flip(a.call)
-      yield* TestClock.adjust(0)
-      const all = yield* Effect.forkChild(many(b.call, 3))
-      yield* TestClock.adjust("4900 millis")
-      assert.deepStrictEqual(b.sent, [])
-      yield* TestClock.adjust("1 second")
-      yield* Fiber.join(all)
-      assert.strictEqual(b.sent.length, 3)
+      yield* pausesAll(yield* inMemory)
     })
   )
 
@@ -203,7 +210,6 @@ describe("RateLimit.shared", () => {
     })
   )
 
-  type Store = RateLimiter.RateLimiterStore["Service"]
   type Answer = ReturnType<Store["tokenBucket"]>
 
   /** A store in memory that says something else about one limit. */
@@ -266,16 +272,7 @@ describe("RateLimit.shared", () => {
         ...store,
         tokenBucket: (options) => (options.tokens === 0 ? left(1e15) : store.tokenBucket(options))
       }
-      const busy = failure(new AiError.RateLimitError({ retryAfter: Duration.seconds(5) }))
-      const a = yield* processOn(rich, perSecond(10), (n) => (n === 1 ? busy : Effect.void))
-      const b = yield* processOn(rich, perSecond(10))
-      yield* Effect.flip(a.call)
-      yield* TestClock.adjust(0)
-      const all = yield* Effect.forkChild(many(b.call, 3))
-      yield* TestClock.adjust("4900 millis")
-      assert.deepStrictEqual(b.sent, [])
-      yield* TestClock.adjust("1 second")
-      yield* Fiber.join(all)
+      yield* pausesAll(rich)
     })
   )
 })
