@@ -101,7 +101,7 @@ const check = OptionCheck.of("SpendBudget")
 
 const priceOf = (next: ModelProvider, prices: Readonly<Record<string, Price>>, limit: number): Price => {
   const named = `${next.name}/${next.model}`
-  const price = prices[named] ?? prices[next.model]
+  const price = [named, next.model].flatMap((name) => (Object.hasOwn(prices, name) ? [prices[name]] : []))[0]
   if (price === undefined && limit < Infinity) {
     check.reject("prices", `given for ${named}`, "none")
   }

@@ -37,7 +37,10 @@ export interface Options {
   readonly model: string
   /** The key. Default: none is sent. */
   readonly apiKey?: string | Redacted.Redacted | undefined
-  /** Who answers, for logs, metrics and keys. Default: the name of a known server, else the host. */
+  /**
+   * Who answers, for logs, metrics and keys: what has the same name and model shares caches, circuits and limits. Default: the
+   * name of a known server, else its host, with its port and path unless they are the usual ones (443 or 80, `/v1`).
+   */
   readonly name?: string | undefined
   /** Headers to send with every call. Default: none. */
   readonly headers?: { readonly [name: string]: string | Redacted.Redacted | undefined } | undefined
@@ -100,7 +103,7 @@ export const provider = (options: Options): ModelProvider => {
   const server = Server.make(options, check)
   const { known, mask } = server
   const target = {
-    name: options.name ?? known?.name ?? server.host,
+    name: options.name ?? server.name,
     model: options.model,
     dialect: Dialects.resolve(known?.dialect, options.dialect)
   }
@@ -139,6 +142,8 @@ export const provider = (options: Options): ModelProvider => {
     }
   }
 
+  // Of those that share a known name, such as a company's Azure resources, each answers for itself.
+  const place = options.name === undefined && server.isOneOfMany ? server.url : undefined
   const given = options.settings
   const settingsOf = (settings: CallSettings.CallSettings) =>
     given === undefined ? settings : CallSettings.merge(given, settings)
@@ -155,7 +160,8 @@ export const provider = (options: Options): ModelProvider => {
     settings: Effect.withFiberSucceed((fiber) => {
       const settings = settingsOf(fiber.getRef(CallSettings.CurrentSettings))
       const bytes = fiber.getRef(WireBytes.Current)
-      return bytes === undefined ? settings : { ...settings, body: hash("sha256", bytes.body) }
+      const of = place === undefined ? settings : { ...settings, place }
+      return bytes === undefined ? of : { ...of, body: hash("sha256", bytes.body) }
     }),
     generateText: (call) => Effect.flatMap(prepare(call, "generateText"), Call.whole),
     streamText: (call) => Stream.unwrap(Effect.map(prepare(call, "streamText"), Call.stream))
@@ -205,7 +211,7 @@ export const raw = (options: RawOptions): ModelProvider => {
       })
     })
   return {
-    name: name ?? server.known?.name ?? server.host,
+    name: name ?? server.name,
     model,
     generateText,
     streamText: (call) =>

@@ -56,7 +56,8 @@ export class UnknownStatus extends ShownError.DataError("UnknownStatus")<{ reado
  * - Where a request asks for a stream (`"stream": true`), a page and an error fail where the body is read, and a whole chat
  *   completion is given as the stream that was asked for. A stream is complete at `[DONE]`, or where a Response says that it is
  *   over, although its connection stays open: that is closed then.
- * - There is no time limit of its own; that is what `Timeout` is for.
+ * - The body of a refusal (status 400 and above) ends a second after its head, with what came of it: one that stalls would hide
+ *   what the head says. Otherwise there is no time limit of its own; that is what `Timeout` is for.
  */
 export const make = (options: Options = {}): typeof globalThis.fetch => {
   const check = OptionCheck.of("Fetch")
@@ -84,9 +85,12 @@ const send = (request: Request, body: Buffer, maxBytes: number, proxy: URL | fal
   let streamed: StreamedBody | undefined
   let isComplete = false
   let hasEnded = false
-  let draining: NodeJS.Timeout | undefined
+  let closing: NodeJS.Timeout | undefined
   const sent: { exchange?: Exchange.Exchange } = {}
-  const over = () => request.signal.removeEventListener("abort", abort)
+  const over = () => {
+    clearTimeout(closing)
+    request.signal.removeEventListener("abort", abort)
+  }
   const fail = (error: unknown) => {
     over()
     sent.exchange?.close()
@@ -109,7 +113,7 @@ const send = (request: Request, body: Buffer, maxBytes: number, proxy: URL | fal
     sent.exchange?.resume()
     // A fetch has no fiber that could wait.
     // @effect-diagnostics-next-line globalTimers:off
-    draining = setTimeout(() => sent.exchange?.close(), drainMillis).unref()
+    closing = setTimeout(() => sent.exchange?.close(), drainMillis).unref()
   }
   const sink: Exchange.Sink = {
     head: (status, headers, reason) => {
@@ -128,6 +132,13 @@ const send = (request: Request, body: Buffer, maxBytes: number, proxy: URL | fal
         new ByteLengthQueuingStrategy({ highWaterMark: 64 * 1_024 })
       )
       const response = toResponse(answer, status, headers, reason)
+      if (status >= 400) {
+        // @effect-diagnostics-next-line globalTimers:off
+        closing = setTimeout(() => {
+          complete()
+          sent.exchange?.close()
+        }, Exchange.refusalMillis)
+      }
       if (status === 200 && asksForStream(body))
         streamed = new StreamedBody({ data, complete, fail }, { status, headers: Object.fromEntries(response.headers) })
       resolve(response)
@@ -138,7 +149,7 @@ const send = (request: Request, body: Buffer, maxBytes: number, proxy: URL | fal
     },
     end: () => {
       hasEnded = true
-      clearTimeout(draining)
+      clearTimeout(closing)
       if (isComplete) return
       if (streamed !== undefined) return streamed.end()
       over()

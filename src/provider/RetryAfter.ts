@@ -13,7 +13,8 @@ import * as LimitHeaders from "../core/call/LimitHeaders.ts"
  *
  * Header names are in lower case, as `fetch` gives them. A date counts from the response's own `date` header, so a wrong
  * local clock does no harm; without that header from `nowMillis` (milliseconds since 1970); without both it is not said.
- * A number too large for a wait is such a date too: seconds, or milliseconds, since 1970.
+ * A number too large for a wait is such a date too: seconds, or milliseconds, since 1970. Of a header that came more than once the
+ * longest wait counts.
  *
  * **Example**
  *
@@ -29,12 +30,27 @@ export const fromHeaders = (
   headers: Readonly<Record<string, string>>,
   nowMillis?: number | undefined
 ): Option.Option<Duration.Duration> => {
-  const now = Option.orElse(dateMillis(headers[LimitHeaders.date]), () => Option.fromUndefinedOr(nowMillis))
+  const now = Option.orElse(Option.firstSomeOf(valuesOf(headers[LimitHeaders.date]).map(dateMillis)), () =>
+    Option.fromUndefinedOr(nowMillis)
+  )
   return Option.firstSomeOf([
-    ...LimitHeaders.waits.map(({ millis, name }) => fromNumber(headers[name], millis, now)),
-    ...LimitHeaders.waits.map(({ isDate, name }) => (isDate ? until(dateMillis(headers[name]), now) : Option.none()))
+    ...LimitHeaders.waits.map(({ millis, name }) => longest(headers[name], (value) => fromNumber(value, millis, now))),
+    ...LimitHeaders.waits.map(({ isDate, name }) =>
+      longest(isDate ? headers[name] : undefined, (value) => until(dateMillis(value), now))
+    )
   ])
 }
+
+/** Values of a header that came more than once are joined by commas. One behind the day of the week is part of a date. */
+const valuesOf = (joined: string | undefined): ReadonlyArray<string> => joined?.split(/,(?! ?\d\d [A-Z])/) ?? []
+
+const longest = (
+  joined: string | undefined,
+  read: (value: string) => Option.Option<Duration.Duration>
+): Option.Option<Duration.Duration> =>
+  Option.reduceCompact(valuesOf(joined).map(read), Option.none<Duration.Duration>(), (most, wait) =>
+    Option.some(Option.match(most, { onNone: () => wait, onSome: (before) => Duration.max(before, wait) }))
+  )
 
 /**
  * Reads the wait a text asks for, such as "Please try again in 1m9.696s", "Try again in 2 seconds" or "39s".
@@ -47,12 +63,8 @@ export const fromText = (text: string): Option.Option<Duration.Duration> => {
 }
 
 /** A number that would be a wait of decades is meant as a time since 1970. */
-const fromNumber = (
-  value: string | undefined,
-  unit: number,
-  now: Option.Option<number>
-): Option.Option<Duration.Duration> => {
-  if (value === undefined || !decimal.test(value)) return Option.none()
+const fromNumber = (value: string, unit: number, now: Option.Option<number>): Option.Option<Duration.Duration> => {
+  if (!decimal.test(value)) return Option.none()
   const millis = Number(value) * unit
   return millis < leastTime ? positive(millis) : until(Option.some(millis), now)
 }
@@ -66,8 +78,8 @@ const until = (time: Option.Option<number>, now: Option.Option<number>): Option.
 const positive = (millis: number): Option.Option<Duration.Duration> =>
   Number.isFinite(millis) && millis > 0 ? Option.some(Duration.millis(Math.ceil(millis))) : Option.none()
 
-const dateMillis = (value: string | undefined): Option.Option<number> =>
-  value !== undefined && httpDate.test(value) ? Option.map(DateTime.make(value), DateTime.toEpochMillis) : Option.none()
+const dateMillis = (value: string): Option.Option<number> =>
+  httpDate.test(value.trim()) ? Option.map(DateTime.make(value.trim()), DateTime.toEpochMillis) : Option.none()
 
 const decimal = /^\s*\d+(?:\.\d+)?\s*$/
 

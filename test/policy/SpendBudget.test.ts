@@ -43,6 +43,23 @@ describe("SpendBudget", () => {
     }).pipe(ids)
   )
 
+  it.effect.each(["constructor", "toString", "__proto__", "hasOwnProperty"])(
+    "needs a price of a model that has the name of what every object has: %s",
+    (model) =>
+      Effect.gen(function* () {
+        const { provider } = yield* FaultyModel.make({ script: [{}] })
+        const limited = (named: SpendBudget.Options["prices"]) =>
+          Effect.flatMap(SpendBudget.make({ money: 1, prices: named }), (budget) =>
+            Effect.map(budget.policy({ ...provider, model }), (policed) => ({ policed, budget }))
+          )
+        const missing = yield* Effect.sandbox(limited(prices)).pipe(Effect.flip, Effect.map(String))
+        assert.include(missing, `given for faulty/${model}`)
+        const { budget, policed } = yield* limited(Object.fromEntries([[model, { input: 1, output: 10 }]]))
+        yield* policed.generateText(yield* request)
+        assert.strictEqual((yield* budget.spent()).money, 60 / 1e6)
+      }).pipe(ids)
+  )
+
   it.effect("counts money by the price of what was sent, cached and received", () =>
     Effect.gen(function* () {
       const { limited, options, spent } = yield* budgeted({ money: 100 / 1e6 })

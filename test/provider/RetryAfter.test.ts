@@ -30,7 +30,15 @@ describe("RetryAfter.fromHeaders", () => {
     ["hexadecimal", { "retry-after": "0x10" }, undefined],
     ["infinity", { "retry-after": "Infinity" }, undefined],
     ["more digits than a number holds", { "retry-after": "9".repeat(400) }, undefined],
-    ["two values joined", { "retry-after": "20, 30" }, undefined],
+    ["the same twice", { "retry-after": "7, 7" }, 7_000],
+    ["the longest of several", { "retry-after": "7, 30,2" }, 30_000],
+    ["the longest of several in milliseconds", { "retry-after-ms": "900, 1500", "retry-after": "20" }, 1_500],
+    ["the one of several that can be read", { "retry-after": "soon, 7" }, 7_000],
+    [
+      "the later of two dates, from the response's own, twice",
+      { "retry-after": "Tue, 26 Mar 2024 20:00:09 GMT, Tue, 26 Mar 2024 20:00:19 GMT", date: `${sent}, ${sent}` },
+      20_000
+    ],
     ["a date that is over", { "retry-after": "Tue, 26 Mar 2024 19:59:00 GMT", date: sent }, undefined],
     ["a date of no calendar", { "retry-after": "Tue, 99 Mar 2024 20:00:09 GMT", date: sent }, undefined],
     ["a date in another form", { "retry-after": "2024-03-26T20:00:09Z", date: sent }, undefined],

@@ -128,7 +128,9 @@ export class SomeFailed extends ShownError.TaggedError<SomeFailed>()("SomeFailed
 /** The same for an error of Node itself. */
 export const problemOfNode = (error: unknown): string => {
   const code = Predicate.hasProperty(error, "code") ? String(error.code) : ""
-  return codes[code] ?? (error instanceof Error ? error.message : String(error))
+  return (
+    (Object.hasOwn(codes, code) ? codes[code] : undefined) ?? (error instanceof Error ? error.message : String(error))
+  )
 }
 
 const codes: Readonly<Record<string, string>> = {

@@ -149,7 +149,7 @@ const masked = (headers: Record<string, string>, mask: WireError.Context["mask"]
   return headers
 }
 
-/** Reads what a server says that says no, as much of it as may be read. */
+/** Reads what a server says that says no, as much of it as may be read and comes in time. */
 const refused = (ready: Request, inbox: Inbox, context: Begun): Effect.Effect<never, AiError.AiError> => {
   const { status } = context
   const { limits, log } = ready
@@ -162,18 +162,20 @@ const refused = (ready: Request, inbox: Inbox, context: Begun): Effect.Effect<ne
   }
   const buffers: Array<Buffer> = []
   let size = 0
-  const read: Effect.Effect<never, AiError.AiError> = Effect.suspend(() => {
+  const read: Effect.Effect<void> = Effect.suspend(() => {
     for (const buffer of inbox.take()) {
       if (size < limits.maxErrorBytes) buffers.push(buffer.subarray(0, limits.maxErrorBytes - size))
       size += buffer.length
     }
-    if (!inbox.hasEnded && inbox.failure === undefined && size < limits.maxErrorBytes)
-      return Effect.andThen(inbox.wait, read)
+    return !inbox.hasEnded && inbox.failure === undefined && size < limits.maxErrorBytes
+      ? Effect.andThen(inbox.wait, read)
+      : Effect.void
+  })
+  return Effect.flatMap(Effect.timeoutOption(read, Exchange.refusalMillis), () => {
     const body = Buffer.concat(buffers).toString("utf8")
     log?.ended(body, "refused")
     return Effect.fail(WireError.ofAnswer({ status, body }, context))
   })
-  return read
 }
 
 /** An answer that is being read. */

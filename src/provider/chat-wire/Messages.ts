@@ -121,7 +121,7 @@ const content = (part: Prompt.TextPart | Prompt.FilePart, provider: string): Jso
   const { fileName, mediaType } = part
   if (mediaType.startsWith("image/"))
     return { type: "image_url", image_url: { url: urlOf(part, "image/jpeg"), ...options } }
-  const format = audioFormats[mediaType]
+  const format = Object.hasOwn(audioFormats, mediaType) ? audioFormats[mediaType] : undefined
   if (format !== undefined) {
     return { type: "input_audio", input_audio: { data: base64Of(part), format }, ...options }
   }

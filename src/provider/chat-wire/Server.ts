@@ -19,8 +19,11 @@ export interface Said {
 }
 
 export interface Server {
-  readonly host: string
+  /** Who answers when nobody says who: a known server's name, else where it is. */
+  readonly name: string
   readonly origin: string
+  /** Whether others have the same name: a known domain has many hosts, and each host of Azure many deployments. */
+  readonly isOneOfMany: boolean
   /** The path of a chat completion, with its query. */
   readonly path: string
   /** The path of another endpoint below the base URL, with the same query. */
@@ -64,13 +67,15 @@ export const make = (said: Said, check: OptionCheck.OptionCheck): Server => {
   const secrets = [key, user, password, basic, proxyPassword, ...hidden, ...secretParameters(url)].filter(
     (secret): secret is string => secret !== undefined && secret !== ""
   )
+  const known = Dialects.ofHost(base.hostname)
   return {
-    host: base.hostname,
+    name: known?.name ?? placeOf(base, folder),
+    isOneOfMany: known !== undefined && known.host !== base.hostname,
     origin: base.origin,
     path: `${url.pathname}${url.search}`,
     pathOf: (endpoint) => `${folder}${endpoint}${url.search}`,
     url: `${base.origin}${url.pathname}`,
-    known: Dialects.ofHost(base.hostname),
+    known,
     key,
     basic,
     headers,
@@ -79,6 +84,10 @@ export const make = (said: Said, check: OptionCheck.OptionCheck): Server => {
     secrets
   }
 }
+
+/** Short for most, and another for each: the host, its port and its folder unless they are those that most servers have. */
+const placeOf = ({ host }: URL, folder: string): string =>
+  folder === "" || folder === "/v1" ? host : `${host}${folder}`
 
 /** A server with the headers that every call has. */
 export interface Authorized {

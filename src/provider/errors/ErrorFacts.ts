@@ -108,7 +108,8 @@ export const fromUnknown = (error: unknown, { isKept, mask, prompt }: Shown.Show
       ...strings(waitKeys).map(RetryAfter.fromText),
       RetryAfter.fromText(message)
     ]),
-    shouldRetry: headers?.["x-should-retry"] === undefined ? undefined : headers["x-should-retry"] === "true",
+    shouldRetry:
+      headers?.["x-should-retry"] === undefined ? undefined : /^true(, ?true)*$/.test(headers["x-should-retry"]),
     url: withoutKeys(first((cause) => string(property(cause, "url")))?.split("?")[0] ?? "") || undefined,
     headers,
     body:

@@ -95,8 +95,20 @@ const make = (verdict: ErrorRow.Verdict, facts: ErrorFacts.ErrorFacts): AiError.
 /** The innermost error names the trouble. */
 const ofNetwork = (verdict: ErrorRow.Verdict & { is: "Network" }, facts: ErrorFacts.ErrorFacts) =>
   verdict.reason === "EncodeError"
-    ? { description: "a header, most likely the API key, holds a character that HTTP does not allow" }
+    ? { description: unsendable(facts.message) }
     : { description: facts.message, cause: copied(facts.causes.at(-1), facts.message) }
+
+/** The message may quote the key: of it only the names of headers show that belong to the connection. */
+const unsendable = (message: string): string => {
+  const [, name = /request body length/i.test(message) ? "content-length" : undefined] =
+    connectionHeader.exec(message) ?? []
+  return name === undefined
+    ? "a header, most likely the API key, holds a character that HTTP does not allow"
+    : `the header ${name.toLowerCase()} of the request cannot be sent so: the connection sets it itself`
+}
+
+const connectionHeader =
+  /(?:^|\b(?:invalid|duplicate) )(connection|content-length|expect|host|keep-alive|transfer-encoding|upgrade) header(?: not supported)?$/i
 
 /** An error with nothing of the one it is made from but what tells the trouble: others carry the prompt, or the answer. */
 const copied = (cause: unknown, message: string): Error => {

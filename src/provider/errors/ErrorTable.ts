@@ -15,6 +15,7 @@ const contextLength: Verdict = { is: "InvalidRequest", parameter: "messages", co
 const tooLarge: Verdict = { is: "InvalidRequest", parameter: "messages", constraint: "is too large" }
 const proxyRefused: Verdict = { is: "Authentication", kind: "Unknown" }
 const transport: Verdict = { is: "Network", reason: "TransportError" }
+const unsendable: Verdict = { is: "Network", reason: "EncodeError" }
 const missingModel: Verdict = { is: "InvalidRequest", parameter: "model", constraint: Failure.missing }
 const doubtfulModel: Verdict = { is: "InvalidRequest", parameter: "model" }
 
@@ -283,7 +284,9 @@ const local: ReadonlyArray<readonly [is: RegExp, verdict: Verdict]> = [
   [/^(CERT_|ERR_TLS_CERT|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)|HOSTNAME_MISMATCH)/, { is: "Unknown" }],
   [/^ERR_SSL_(WRONG_VERSION|PACKET_LENGTH|UNSUPPORTED_PROTOCOL)/, { is: "Unknown" }],
   [/^(ERR_INVALID_URL|unknown scheme|bad port)$|^Failed to parse URL/, { is: "Network", reason: "InvalidUrlError" }],
-  [/is an invalid header value\.?$|^invalid [\w-]+ header$/, { is: "Network", reason: "EncodeError" }],
+  // Nothing was sent, and the next call would not be either: the request's own doing, and nobody's illness.
+  [/is an invalid header value\.?$|^invalid [\w-]+ header$|^invalid header key$|^duplicate [\w-]+ header$/, unsendable],
+  [/^(UND_ERR_(NOT_SUPPORTED|REQ_CONTENT_LENGTH_MISMATCH)|ERR_INVALID_(CHAR|HTTP_TOKEN))$/, unsendable],
   [/^(E(CONN|HOST|NET)[A-Z]+|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)$/, transport],
   [/^(UND_ERR_(?!INVALID)|HPE_|ERR_SSL_|ERR_HTTP2_|ERR_STREAM_PREMATURE|Z_BUF_ERROR)/, transport],
   [/^(ConnectionRefused|ConnectionClosed|FailedToOpenSocket|TimeoutError)$/, transport],

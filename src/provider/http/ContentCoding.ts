@@ -20,11 +20,47 @@ export interface Listener {
   readonly end: () => void
   readonly fail: (error: Error) => void
   readonly onRoom: () => void
+  /** Is told what comes out of one coding and goes into the next. */
+  readonly between: (bytes: Buffer) => void
 }
 
-/** Makes what unpacks a coding. `undefined` for one that is not known. */
-export const unpacker = (coding: string, listener: Listener): Unpacker | undefined => {
-  const make = codings[coding]
+/** More than these nobody needs, and each may make a thousand bytes of one. */
+const mostCodings = 2
+
+/**
+ * Makes what unpacks a body that was packed in these codings, one after the other. `undefined` when one is not known, or when
+ * there are more than two.
+ */
+export const unpacker = (codings: ReadonlyArray<string>, listener: Listener): Unpacker | undefined => {
+  const [first, second] = codings
+  if (first === undefined || codings.length > mostCodings) return undefined
+  if (second === undefined) return unpackerOf(first, listener)
+  // What was packed last is unpacked first.
+  const inner = unpackerOf(first, { ...listener, onRoom: () => outer?.resume() })
+  const outer = unpackerOf(second, {
+    ...listener,
+    data: (bytes) => {
+      listener.between(bytes)
+      if (inner?.write(bytes) === false) outer?.pause()
+    },
+    end: () => inner?.end()
+  })
+  if (inner === undefined || outer === undefined) return undefined
+  return {
+    write: outer.write,
+    end: outer.end,
+    pause: inner.pause,
+    resume: inner.resume,
+    close: () => {
+      outer.close()
+      inner.close()
+    }
+  }
+}
+
+const unpackerOf = (coding: string, listener: Listener): Unpacker | undefined => {
+  const name = coding.toLowerCase()
+  const make = Object.hasOwn(streams, name) ? streams[name] : undefined
   if (make === undefined) return undefined
   let packed: ReturnType<typeof make> | undefined
   const open = (first: Uint8Array) => {
@@ -52,7 +88,7 @@ export const unpacker = (coding: string, listener: Listener): Unpacker | undefin
 const isWrapped = (first: Uint8Array): boolean => ((first[0] ?? 0) & 0x0f) === 8
 
 const gunzip = () => zlib.createGunzip()
-const codings: {
+const streams: {
   readonly [coding: string]:
     | ((
         first: Uint8Array

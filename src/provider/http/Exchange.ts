@@ -40,6 +40,12 @@ export interface Exchange {
   readonly close: () => void
 }
 
+/**
+ * For how many milliseconds the body of an answer that says no is waited for, from its head on. The head has said no already, and
+ * when to come back; a body that stalls must not hide that.
+ */
+export const refusalMillis = 1_000
+
 /** The answer is larger than it may be. */
 export class TooLarge extends ShownError.DataError("TooLarge")<{ readonly atMostBytes: number }> {
   override get message(): string {
@@ -76,7 +82,10 @@ class Running implements Exchange, Dispatcher.DispatchHandler {
   private readonly maxBytes: number
   private controller: Dispatcher.DispatchController | undefined
   private unpacker: ContentCoding.Unpacker | undefined
+  /** Whether the body is packed in a way that nobody here knows. It is left out. */
+  private isIllegible = false
   private received = 0
+  private unpackedHalf = 0
   private closed = false
   private isComplete = false
 
@@ -117,21 +126,25 @@ class Running implements Exchange, Dispatcher.DispatchHandler {
 
   onResponseStart(_: unknown, status: number, headers: Headers, reason?: string): void {
     if (this.closed || status < 200) return
-    const coding = withoutBody.has(status) ? undefined : codingOf(one(headers["content-encoding"]))
-    if (coding !== undefined) {
-      this.unpacker = ContentCoding.unpacker(coding.toLowerCase(), {
+    const codings = withoutBody.has(status) ? [] : codingsOf(one(headers["content-encoding"]))
+    if (codings.length > 0) {
+      const coding = codings.join(", ")
+      this.unpacker = ContentCoding.unpacker(codings, {
         data: (bytes) => this.give(bytes),
         end: () => this.endOf(),
         fail: (error) => this.fail(isCut(error) ? error : new Miscoded({ coding, because: error.message })),
-        onRoom: () => this.controller?.resume()
+        onRoom: () => this.controller?.resume(),
+        between: (bytes) => this.count(bytes)
       })
-      if (this.unpacker === undefined) return this.fail(new UnknownCoding({ coding }))
+      // A refusal says what it says by its status and its headers.
+      if (this.unpacker === undefined && status < 400) return this.fail(new UnknownCoding({ coding }))
+      this.isIllegible = this.unpacker === undefined
     }
     this.sink.head(status, headers, reason ?? "")
   }
 
   onResponseData(_: unknown, bytes: Buffer): void {
-    if (this.closed) return
+    if (this.closed || this.isIllegible) return
     if (this.unpacker === undefined) this.give(bytes)
     else if (!this.unpacker.write(bytes)) this.controller?.pause()
   }
@@ -155,6 +168,12 @@ class Running implements Exchange, Dispatcher.DispatchHandler {
     this.sink.data(bytes)
   }
 
+  /** Counts what is unpacked once and still packed. */
+  private count(bytes: Buffer): void {
+    this.unpackedHalf += bytes.length
+    if (this.unpackedHalf > this.maxBytes) this.fail(new TooLarge({ atMostBytes: this.maxBytes }))
+  }
+
   private endOf(): void {
     if (this.closed) return
     this.closed = true
@@ -171,13 +190,9 @@ class Running implements Exchange, Dispatcher.DispatchHandler {
 /** Packed data that ends too early was cut, and not packed wrongly. */
 const isCut = (error: Error): boolean => "code" in error && error.code === "Z_BUF_ERROR"
 
-/** What a body is packed in. Some servers name what packs nothing, or a character set. */
-const codingOf = (value: string | undefined): string | undefined => {
-  const codings = value
-    ?.split(",")
-    .flatMap((each) => (packsNothing.has(each.trim().toLowerCase()) ? [] : [each.trim()]))
-  return codings === undefined || codings.length === 0 ? undefined : codings.join(", ")
-}
+/** What a body is packed in, one after the other. Some servers name what packs nothing, or a character set. */
+const codingsOf = (value: string | undefined): ReadonlyArray<string> =>
+  value?.split(",").flatMap((each) => (packsNothing.has(each.trim().toLowerCase()) ? [] : [each.trim()])) ?? []
 
 const packsNothing = new Set(["", "identity", "none", "utf-8", "utf8"])
 
