@@ -7,7 +7,7 @@ import { LanguageModel } from "effect/ai"
 import { CircuitBreaker as Circuits, Persistence, RateLimiter } from "effect/persistence"
 import { BatchRun } from "holdfast/cli"
 import { BoundedClose, Caller } from "holdfast/core"
-import { JobStore } from "holdfast/durable"
+import { JobStore, Sqlite } from "holdfast/durable"
 import { CacheUpkeep, Model } from "holdfast/model"
 import {
   AdaptiveLimit,
@@ -88,6 +88,7 @@ const calls: Readonly<Record<string, readonly [Call] | readonly [Call, object]>>
   "JobStore.Store.list(page)": [(page) => inStore((store) => store.list({}, page))],
   "JobStore.Store.prune(retention)": [(retention) => inStore((store) => store.prune(retention, 1))],
   "JobStore.Store.requeue(which)": [(which) => inStore((store) => store.requeue(which))],
+  "Sqlite.layer": [Sqlite.layer, { path: "none" }],
   "JobStoreLaws.check": [(options) => JobStoreLaws.check(memory, options), { runs: 1 }],
   "JobStoreLaws.explore": [(options) => JobStoreLaws.explore(memory, options), { runs: 1 }],
   "StatusLine.render": [(options) => Effect.map(Supervisor.health, (health) => StatusLine.render(health, options))],

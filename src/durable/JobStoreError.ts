@@ -34,8 +34,44 @@ export class Unavailable extends ShownError.TaggedError<Unavailable>()("Unavaila
   }
 }
 
+/** Somebody else has the file of the store: one process at a time owns it. `by` says who, as far as that is known. */
+export class Owned extends ShownError.TaggedError<Owned>()("Owned", { path: Schema.String, by: Schema.String }) {
+  override get message(): string {
+    return `is in use by ${this.by}`
+  }
+}
+
+/** The file of the store cannot be read as one, and was not changed. Bring back a backup of it, or choose another path. */
+export class Damaged extends ShownError.TaggedError<Damaged>()("Damaged", {
+  path: Schema.String,
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return `is damaged, or no job store: ${this.problem}`
+  }
+}
+
+/** A newer release wrote the file of the store, and this one cannot read it. */
+export class Newer extends ShownError.TaggedError<Newer>()("Newer", {
+  path: Schema.String,
+  /** The version of the file, and the newest that this release knows. */
+  found: Schema.Int,
+  known: Schema.Int
+}) {
+  override get message(): string {
+    return `was written by a newer release: it has version ${this.found}, and ${this.known} is the newest that is known here`
+  }
+}
+
+/** The disk is full. Nothing was lost that had been acknowledged, and the store goes on when there is room. */
+export class Full extends ShownError.TaggedError<Full>()("Full", {}) {
+  override get message(): string {
+    return "has no room: the disk is full"
+  }
+}
+
 /** Why a store did not do what it was asked. */
-export const Reason = Schema.Union([TooLarge, Closed, Unavailable])
+export const Reason = Schema.Union([TooLarge, Closed, Unavailable, Owned, Damaged, Newer, Full])
 export type Reason = typeof Reason.Type
 
 /** Why a store, named by `store`, did not do what it was asked. */

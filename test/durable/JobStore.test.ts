@@ -95,6 +95,12 @@ describe("the store in memory", () => {
     ["JobStore.submit option metadata.n", (store) => store.submit([{ ...mail, metadata: { n: Infinity } }])],
     ["JobStore.claim option slots", (store) => store.claim({ ...want, slots: -1 })],
     ["JobStore.claim option names.limit", (store) => store.claim({ ...want, names: [{ name: "n", limit: 0.5 }] })],
+    ["JobStore token option id", (store) => store.renew([{ id: 5 as unknown as string, claim: 1 }])],
+    ["JobStore token option claim", (store) => store.record({ id: "j", claim: Number.NaN }, [])],
+    [
+      "JobStore.settle option outcome",
+      (store) => store.settle([{ token: { id: "j", claim: 1 }, outcome: { _tag: "Done" as "Released" } }])
+    ],
     ["JobStore.list option limit", (store) => store.list({}, { limit: 0 })],
     ["JobStore filter option states", (store) => store.list({ states: ["done" as "failed"] })],
     ["JobStore.events option after", (store) => store.events("j", -1)],

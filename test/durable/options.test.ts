@@ -1,6 +1,6 @@
 import { Effect } from "effect"
-import { JobStore } from "holdfast/durable"
-import { given, type Table, times, walk, wholes } from "../optionWalk.ts"
+import { JobStore, Sqlite } from "holdfast/durable"
+import { given, type Table, texts, times, walk, wholes } from "../optionWalk.ts"
 
 const tables: ReadonlyArray<Table> = [
   [
@@ -9,6 +9,13 @@ const tables: ReadonlyArray<Table> = [
     "Options",
     (option, value) => Effect.sync(() => JobStore.layerMemory(given(option, value))),
     { lease: times, aging: times, maxLost: wholes, maxTextBytes: ["0", "-0", "2^31"] }
+  ],
+  [
+    "Sqlite.layer",
+    "src/durable/Sqlite.ts",
+    "Options",
+    (option, value) => Effect.sync(() => Sqlite.layer(given(option, value, { path: "none" }))),
+    { path: texts.slice(1), host: [] }
   ]
 ]
 

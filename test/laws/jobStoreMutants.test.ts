@@ -1,20 +1,21 @@
 import { Effect, Result } from "effect"
-import type { JobStore } from "holdfast/durable"
+import type { JobStore, Sqlite } from "holdfast/durable"
 import type { JobStoreLaws } from "holdfast/testing"
 import { assert, describe, it } from "vitest"
+import { onMain } from "../durable/sqlitePlaces.ts"
 import { mutants } from "./jobStoreMutants/mutants.ts"
 import { copyOf } from "./mutants/copy.ts"
 import type { Mutant } from "./mutants/mutants.ts"
 import { withoutStackTraces } from "./stackTraces.ts"
 
-/** The laws of a copy, and the store in memory that belongs to it. */
+/** The laws of a copy, and the store that belongs to it: the one that the fault is in. */
 const makeCopy = async (mutant?: Mutant) => {
   const load = copyOf(mutant)
-  const [laws, store] = await Promise.all([
-    load<typeof JobStoreLaws>("testing/JobStoreLaws.ts"),
-    load<typeof JobStore>("durable/JobStore.ts")
-  ])
-  return { laws, make: laws.fromLayer(store.layerMemory) }
+  const laws = await load<typeof JobStoreLaws>("testing/JobStoreLaws.ts")
+  if (mutant?.file.startsWith("durable/sqlite/") === true) {
+    return { laws, make: onMain((await load<typeof Sqlite>("durable/Sqlite.ts")).layer) }
+  }
+  return { laws, make: laws.fromLayer((await load<typeof JobStore>("durable/JobStore.ts")).layerMemory) }
 }
 
 /** Runs the laws named, until one is broken. Gives which. */

@@ -53,6 +53,7 @@ export class MemoryTable implements Table {
     this.rows.set(kept.id, kept)
     const { idempotencyKey, key, name } = kept
     if (idempotencyKey !== undefined) this.byIdempotencyKey.set(joined(name, key, idempotencyKey), kept)
+    this.save(kept)
     return kept
   }
 

@@ -1,11 +1,11 @@
 /**
  * Checks what a store is asked, before it is: what makes no sense is a `RangeError` that names it, and a text that is too long
- * is a typed error.
+ * is a typed error. What is handed on is plain data, which any thread can be sent.
  */
 import * as OptionCheck from "../../core/OptionCheck.ts"
 import { TooLarge } from "../JobStoreError.ts"
 import type { Retention } from "./Contract.ts"
-import type { Entry, Filter, NewJob, Outcome, PageRequest, Want } from "./Job.ts"
+import type { Entry, Filter, NewJob, Outcome, PageRequest, Token, Want } from "./Job.ts"
 import type { Bounds } from "./Operation.ts"
 
 /** The longest name, key, id or reason. */
@@ -43,31 +43,59 @@ export const checkJob = (job: NewJob): void => {
 
 const claiming = OptionCheck.of("JobStore.claim")
 
-export const checkWant = ({ names, slots, worker }: Want): void => {
-  claiming.label("worker", worker, longest)
-  claiming.whole("slots", slots, 0, 10_000)
+export const wantOf = ({ names, slots, worker }: Want): Want => {
   claiming.list("names", names)
-  for (const { keyLimit, limit, name } of names) {
-    claiming.label("names.name", name, longest)
-    if (limit !== undefined) claiming.whole("names.limit", limit, 0)
-    if (keyLimit !== undefined) claiming.whole("names.keyLimit", keyLimit, 0)
+  return {
+    worker: claiming.label("worker", worker, longest),
+    slots: claiming.whole("slots", slots, 0, 10_000),
+    names: names.map(({ keyLimit, limit, name }) => ({
+      name: claiming.label("names.name", name, longest),
+      limit: limit === undefined ? undefined : claiming.whole("names.limit", limit, 0),
+      keyLimit: keyLimit === undefined ? undefined : claiming.whole("names.keyLimit", keyLimit, 0)
+    }))
   }
 }
 
+const holding = OptionCheck.of("JobStore token")
+
+export const tokenOf = ({ claim, id }: Token): Token => ({
+  id: holding.text("id", id),
+  claim: holding.whole("claim", claim, 0)
+})
+
+export const idOf = (id: string): string => holding.text("id", id)
+
 const settling = OptionCheck.of("JobStore.settle")
 
-export const checkOutcome = (outcome: Outcome): void => {
-  if (outcome._tag === "Completed") settling.text("result", outcome.result)
-  if (outcome._tag === "Failed" || outcome._tag === "RetryAt") settling.text("error", outcome.error)
-  if (outcome._tag === "RetryAt") settling.number("atMillis", outcome.atMillis, { atLeast: -latest, atMost: latest })
-  if (outcome._tag === "Cancelled") settling.text("reason", outcome.reason, longest)
+export const outcomeOf = (outcome: Outcome): Outcome => {
+  const { _tag } = outcome
+  switch (_tag) {
+    case "Completed":
+      return { _tag, result: settling.text("result", outcome.result) }
+    case "Failed":
+      return { _tag, error: settling.text("error", outcome.error) }
+    case "RetryAt":
+      return {
+        _tag,
+        error: settling.text("error", outcome.error),
+        atMillis: settling.number("atMillis", outcome.atMillis, { atLeast: -latest, atMost: latest })
+      }
+    case "Cancelled":
+      return { _tag, reason: settling.text("reason", outcome.reason, longest) }
+    case "Released":
+      return { _tag }
+    default:
+      return settling.reject("outcome", "one of Completed, Failed, RetryAt, Cancelled, Released", _tag)
+  }
 }
 
 const recording = OptionCheck.of("JobStore.record")
 
-export const checkEntry = (entry: Entry): void => {
-  recording.text("value", entry.value)
-  if (entry._tag === "Step") recording.label("name", entry.name, longest)
+export const entryOf = (entry: Entry): Entry => {
+  const value = recording.text("value", entry.value)
+  const _tag = recording.oneOf("entry", entry._tag, ["Progress", "Report", "Step"])
+  if (entry._tag === "Step") return { _tag: "Step", name: recording.label("name", entry.name, longest), value }
+  return { _tag: _tag === "Progress" ? _tag : "Report", value }
 }
 
 const finding = OptionCheck.of("JobStore filter")

@@ -24,7 +24,7 @@ const mostSignals = 1_024
 export const makeSignals: Effect.Effect<PubSub.PubSub<Signal>> = PubSub.sliding<Signal>(mostSignals)
 
 /** The time at which something is asked, by the clock of whoever asks. */
-const instant: Effect.Effect<Instant> = Effect.clockWith((clock) =>
+export const instant: Effect.Effect<Instant> = Effect.clockWith((clock) =>
   Effect.sync(() => ({
     wallMillis: clock.currentTimeMillisUnsafe(),
     monotonicMillis: Monotonic.millisUnsafe(clock)
@@ -57,24 +57,24 @@ export const make = (host: Host, signals: PubSub.PubSub<Signal>, maxTextBytes: n
           () => ({ jobs: jobs.map((job) => ({ ...job, id: job.id ?? nextId(), metadata: { ...job.metadata } })) })
         )
       }),
-    claim: (want) =>
+    claim: (want) => Effect.suspend(() => ask("claim", { want: Requests.wantOf(want) })),
+    renew: (held) => Effect.suspend(() => ask("renew", { held: held.map(Requests.tokenOf) })),
+    settle: (given) =>
       Effect.suspend(() => {
-        Requests.checkWant(want)
-        return ask("claim", { want })
-      }),
-    renew: (held) => ask("renew", { held }),
-    settle: (ends) =>
-      Effect.suspend(() => {
-        for (const { outcome } of ends) Requests.checkOutcome(outcome)
+        const ends = given.map(({ outcome, token }) => ({
+          outcome: Requests.outcomeOf(outcome),
+          token: Requests.tokenOf(token)
+        }))
         return askWith(
           ends.flatMap(({ outcome }) => textsOf(outcome)),
           "settle",
           () => ({ ends })
         )
       }),
-    record: (token, entries) =>
+    record: (given, says) =>
       Effect.suspend(() => {
-        for (const entry of entries) Requests.checkEntry(entry)
+        const token = Requests.tokenOf(given)
+        const entries = says.map(Requests.entryOf)
         return askWith(
           entries.map((entry) => [kinds[entry._tag], entry.value] as const),
           "record",
@@ -91,9 +91,9 @@ export const make = (host: Host, signals: PubSub.PubSub<Signal>, maxTextBytes: n
         Requests.checkFilter(which)
         return ask("requeue", { which })
       }),
-    get: (id) => Effect.map(ask("get", { id }), Option.fromUndefinedOr),
-    steps: (id) => ask("steps", { id }),
-    attempts: (id) => ask("attempts", { id }),
+    get: (id) => Effect.suspend(() => Effect.map(ask("get", { id: Requests.idOf(id) }), Option.fromUndefinedOr)),
+    steps: (id) => Effect.suspend(() => ask("steps", { id: Requests.idOf(id) })),
+    attempts: (id) => Effect.suspend(() => ask("attempts", { id: Requests.idOf(id) })),
     list: (filter, page = {}) =>
       Effect.suspend(() => {
         Requests.checkFilter(filter)
@@ -104,7 +104,8 @@ export const make = (host: Host, signals: PubSub.PubSub<Signal>, maxTextBytes: n
         Requests.checkFilter(filter)
         return ask("count", { filter })
       }),
-    events: (id, after) => Effect.suspend(() => ask("events", { id, after: Requests.checkAfter(after) })),
+    events: (id, after) =>
+      Effect.suspend(() => ask("events", { id: Requests.idOf(id), after: Requests.checkAfter(after) })),
     expire: ask("expire", {}),
     prune: (retention, limit) =>
       Effect.suspend(() => ask("prune", { bounds: Requests.boundsOf(retention), limit: Requests.checkLimit(limit) })),

@@ -22,12 +22,11 @@ export class Transitions {
     this.signal = signal
   }
 
-  insert(row: Row, now: Instant): StoredRow {
+  insert(row: Row, now: Instant): void {
+    row.events = 1
     const stored = this.table.insert(row)
-    this.say(stored, "Submitted", now)
-    this.table.save(stored)
+    this.table.addEvent(stored, 1, "Submitted", now.wallMillis)
     this.isReady(stored, now)
-    return stored
   }
 
   start(row: StoredRow, worker: string, now: Instant): void {

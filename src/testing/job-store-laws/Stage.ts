@@ -219,9 +219,11 @@ class Stage {
         let answers: ReadonlyArray<ReadonlyArray<Submitted>> = []
         return Effect.gen({ self: this }, function* () {
           const sending = yield* Effect.forkChild(store.submit(jobs), { startImmediately: true })
-          yield* this.again(crash)
+          yield* crash
+          // What is answered later comes from a store that is gone.
           const exit = sending.pollUnsafe()
           if (exit !== undefined && Exit.isSuccess(exit)) answers = [exit.value]
+          yield* this.again(Effect.void)
           yield* Fiber.interrupt(sending)
           return this.submitted(jobs, answers, true)
         })

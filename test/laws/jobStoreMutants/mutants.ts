@@ -229,5 +229,75 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: "durable/store/Matches.ts",
     search: "row.metadata[fact] === value",
     replace: "String(row.metadata[fact]) === String(value)"
+  },
+  {
+    fault: "a file that is opened leaves running what nobody runs",
+    breaks: "lostWorkersLoseTheirJobs",
+    file: "durable/sqlite/Engine.ts",
+    search: "this.transact(() => this.core.recover(at))",
+    replace: "this.transact(() => {})"
+  },
+  {
+    fault: "how many jobs have ended is forgotten when the file is closed",
+    breaks: "onlyTheOldAreDropped",
+    file: "durable/sqlite/Engine.ts",
+    search: "      this.table.flush()\n",
+    replace: ""
+  },
+  {
+    fault: "every other request is acknowledged although its transaction is taken back",
+    breaks: "acknowledgedJobsAreThere",
+    file: "durable/sqlite/Engine.ts",
+    search: `this.database.exec("COMMIT")`,
+    replace: `this.database.exec(this.table.ledger.ended > 0 ? "ROLLBACK" : "COMMIT")`
+  },
+  {
+    fault: "lone surrogates are written as they are",
+    breaks: "oneJobForOneKey",
+    file: "durable/sqlite/Columns.ts",
+    search: `text.startsWith('"') || !text.isWellFormed()`,
+    replace: `text.startsWith('"')`
+  },
+  {
+    fault: "a text in quotes loses them",
+    breaks: "textsComeBack",
+    file: "durable/sqlite/Columns.ts",
+    search: `text.startsWith('"') || !text.isWellFormed()`,
+    replace: `!text.isWellFormed()`
+  },
+  {
+    fault: "reading on from an event in a file gives it again",
+    breaks: "eventsHaveNoGaps",
+    file: "durable/sqlite/SqliteTable.ts",
+    search: "sequence > ? ORDER BY sequence",
+    replace: "sequence >= ? ORDER BY sequence"
+  },
+  {
+    fault: "a step that is written again in a file has the new value",
+    breaks: "stepsAreWrittenOnce",
+    file: "durable/sqlite/SqliteTable.ts",
+    search: "INSERT INTO step (job, name, value) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+    replace: "INSERT OR REPLACE INTO step (job, name, value) VALUES (?, ?, ?)"
+  },
+  {
+    fault: "the oldest is the one that was submitted first",
+    breaks: "onlyTheOldAreDropped",
+    file: "durable/sqlite/SqliteTable.ts",
+    search: "WHERE state >= 2 ORDER BY ended, position LIMIT 1",
+    replace: "WHERE state >= 2 ORDER BY position LIMIT 1"
+  },
+  {
+    fault: "a list of a fact has jobs with another value of it",
+    breaks: "listsAreWhatTheyMean",
+    file: "durable/sqlite/Conditions.ts",
+    search: "values.push(encode(fact), JSON.stringify(value))",
+    replace: `values.push(encode(fact), JSON.stringify(value).replaceAll('"', ""))`
+  },
+  {
+    fault: "of a name and key the last one goes first",
+    breaks: "whoeverIsDueGoesNext",
+    file: "durable/sqlite/SqliteTable.ts",
+    search: "ORDER BY place, position LIMIT 1",
+    replace: "ORDER BY place, position DESC LIMIT 1"
   }
 ]
