@@ -17,6 +17,8 @@ import * as RequestBody from "./chat-wire/RequestBody.ts"
 import * as RequestBytes from "./chat-wire/RequestBytes.ts"
 import * as Server from "./chat-wire/Server.ts"
 import { type Logger, WireLog } from "./chat-wire/WireLog.ts"
+import * as WrittenAnswer from "./chat-wire/WrittenAnswer.ts"
+import * as WrittenEvents from "./chat-wire/WrittenEvents.ts"
 import * as Shown from "./errors/Shown.ts"
 import * as CallSettings from "./settings/CallSettings.ts"
 import * as OfferedTools from "./tools/OfferedTools.ts"
@@ -114,10 +116,11 @@ export const provider = (options: Options): ModelProvider => {
 
   const ready = (
     call: LanguageModel.ProviderOptions,
-    settings: CallSettings.CallSettings,
+    current: CallSettings.CallSettings,
     bytes: WireBytes.Request | undefined,
     method: Method
   ): Effect.Effect<Call.Ready, AiError.AiError> => {
+    const settings = settingsOf(current)
     const streamed = method === "streamText"
     const secrets = Shown.withHeaders(mask, settings.headers)
     const log = options.log === undefined ? undefined : new WireLog(options.log, secrets)
@@ -125,7 +128,7 @@ export const provider = (options: Options): ModelProvider => {
       const { body, leftOut } =
         bytes === undefined
           ? written(RequestBody.of(call, settings, target, streamed))
-          : { body: RequestBytes.of(bytes, target, streamed), leftOut: [] }
+          : RequestBytes.of(bytes, call, current, target, streamed)
       const trace = (options.traceparent ?? defaults.traceparent) ? call.span : undefined
       const made: Call.Ready = {
         request: Server.request(authorized, { body, streamed, trace, headers: settings.headers }),
@@ -149,9 +152,9 @@ export const provider = (options: Options): ModelProvider => {
     given === undefined ? settings : CallSettings.merge(given, settings)
   const prepare = (call: LanguageModel.ProviderOptions, method: Method) =>
     Effect.withFiber((fiber) => {
-      const settings = settingsOf(fiber.getRef(CallSettings.CurrentSettings))
+      const current = fiber.getRef(CallSettings.CurrentSettings)
       const bytes = fiber.getRef(WireBytes.Current)
-      return ready(call, settings, bytes?.prompt === call.prompt ? bytes : undefined, method)
+      return ready(call, current, bytes?.prompt === call.prompt ? bytes : undefined, method)
     })
   return {
     name: target.name,
@@ -224,6 +227,39 @@ export const raw = (options: RawOptions): ModelProvider => {
     })
   }
 }
+
+/**
+ * Gives the bytes of a whole answer: the server's own where they are known and no policy changed the answer, else a chat completion
+ * that says the same.
+ *
+ * They are known of the calls that `WireBytes` gave the bytes of. Written anew are answers of other providers, and those that a
+ * policy gave from its cache, put together or made up. What the wire has no field for is left out: documents as sources,
+ * and what providers did with tools of their own. Reading the bytes gives the same parts, but for blocks of one kind, which
+ * are one block, and ids of calls, which are told apart already.
+ *
+ * **Example**
+ *
+ * ```ts run
+ * import { ChatWire } from "holdfast/provider"
+ *
+ * const usage = { inputTokens: {}, outputTokens: {} }
+ * const parts = [{ type: "text", text: "Kelp." } as const, { type: "finish", reason: "stop", usage, response: undefined } as const]
+ * const { choices } = JSON.parse(Buffer.from(ChatWire.answerBytes(parts)).toString("utf8"))
+ * choices[0].message // => { role: "assistant", content: "Kelp." }
+ * ```
+ */
+export const answerBytes: (parts: ReadonlyArray<Response.PartEncoded>) => Uint8Array = WrittenAnswer.bytesOf
+
+/**
+ * Gives the bytes of a streamed answer, as {@link answerBytes} does of a whole one: the server's own for as long as no policy changed
+ * anything, and from there the events of a chat completion, with `[DONE]` at the end. Fails as the stream does.
+ */
+export const answerEvents: <E, R>(
+  parts: Stream.Stream<Response.StreamPartEncoded, E, R>,
+  options?: WrittenEvents.Options
+) => Stream.Stream<Uint8Array, E, R> = WrittenEvents.bytesOf
+
+export type { Options as AnswerEventsOptions } from "./chat-wire/WrittenEvents.ts"
 
 const checkOptions = (options: Omit<Options, "model">, check: OptionCheck.OptionCheck): void => {
   const { dialect, keepHeaders, limits, log, name, settings, traceparent } = options

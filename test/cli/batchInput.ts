@@ -64,13 +64,16 @@ export const inputOf = (chance: Chance): Input => {
     return { bytes, requests, isTorn: bytes.length < packed.length, template }
   }
   const some = cut(whole, head.length)
-  // A row that ends with a comma has an empty cell behind it, and may be whole.
-  const bytes = isTable && some.at(-1) === 0x2c ? some.subarray(0, -1) : some
-  let end = head.length
-  const requests = pieces.flatMap((piece) => {
-    const isWhole = end + piece.bytes.toString("latin1").trimEnd().length <= bytes.length
-    end += piece.bytes.length + 1
-    return piece.request !== undefined && isWhole ? [piece.request] : []
+  const ends = pieces.map(
+    ({ bytes }, at) =>
+      pieces.slice(0, at).reduce((sum, each) => sum + each.bytes.length + 1, head.length) + bytes.length
+  )
+  // A row that is cut behind a comma or a quote may look whole.
+  const isInRow = isTable && !ends.some((end) => end === some.length || end + 1 === some.length)
+  const bytes = isInRow ? Buffer.from(some.toString("latin1").replace(/[",]+$/u, ""), "latin1") : some
+  const requests = pieces.flatMap(({ bytes: piece, request }, at) => {
+    const isWhole = (ends[at] ?? 0) - piece.length + piece.toString("latin1").trimEnd().length <= bytes.length
+    return request !== undefined && isWhole ? [request] : []
   })
   return { bytes, requests, isTorn: false, template }
 }

@@ -11,6 +11,7 @@ import { AiSdk, type ModelProvider } from "holdfast/provider"
 import { Supervisor } from "holdfast/supervisor"
 import type { Chance } from "../../src/testing/seed/Chance.ts"
 import { input } from "../provider/chat-wire/fuzzing.ts"
+import { tryOne, wire } from "../provider/chat-wire/overWire.ts"
 import { chunk, completion, done } from "../sockets/openaiWire.ts"
 import { stores } from "./foreignStores.ts"
 import { type Came, entry, from, headers, type Reader } from "./foreignText.ts"
@@ -163,6 +164,10 @@ export const through: ReadonlyArray<Reader> = [
   sdk("@ai-sdk/anthropic", messages, (fetch) =>
     createAnthropic({ apiKey: "k", baseURL: "http://kelp.test", fetch })("m")
   ),
+  {
+    name: "answers over connections, whole and streamed",
+    tryOne: (chance) => Effect.runPromise(Effect.scoped(Effect.flatMap(wire, (ask) => tryOne(ask, chance))))
+  },
   stored,
   ...stores
 ]

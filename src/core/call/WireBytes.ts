@@ -6,7 +6,7 @@
  * gives those bytes for the parts that came through unchanged, and says which parts have to be written anew.
  */
 import { Context } from "effect"
-import type { Prompt, Response } from "effect/ai"
+import type { LanguageModel, Prompt, Response } from "effect/ai"
 
 type Part = Response.PartEncoded | Response.StreamPartEncoded
 
@@ -14,6 +14,14 @@ type Part = Response.PartEncoded | Response.StreamPartEncoded
 export interface Request {
   /** The prompt that the bytes say. A call whose prompt is another object was changed by a policy, and is written anew. */
   readonly prompt: Prompt.Prompt
+  /** The tools that the call was made with. A policy that changes them has them written into the bytes. Default: none. */
+  readonly tools?: LanguageModel.ProviderOptions["tools"] | undefined
+  /** The same of how the model may choose among them. Default `"auto"`. */
+  readonly toolChoice?: LanguageModel.ProviderOptions["toolChoice"] | undefined
+  /** The same of the format of the answer. Default: text. */
+  readonly responseFormat?: LanguageModel.ProviderOptions["responseFormat"] | undefined
+  /** The settings in context where the call was made; those that a policy sets are written into the bytes. Default: none. */
+  readonly settings?: object | undefined
   /** The JSON body, sent as it is but for what is asked for here. */
   readonly body: Uint8Array
   /** Where it goes below the base URL, to a provider that reaches more than one endpoint. Default `/chat/completions`. */

@@ -8,6 +8,7 @@ import { ChatEvents } from "./ChatEvents.ts"
 import * as Faults from "./Faults.ts"
 import { Preamble } from "../http/Preamble.ts"
 import { Parser } from "../http/Sse.ts"
+import { isJson } from "./ToolParams.ts"
 
 type Part = Response.StreamPartEncoded
 
@@ -75,14 +76,6 @@ export class AnswerBody {
     if (!endsInside && !this.isInsideCharacter) return bytes.toString("utf8")
     this.isInsideCharacter = endsInside
     return (this.decoder ??= new StringDecoder("utf8")).write(bytes)
-  }
-}
-
-const isJson = (text: string): boolean => {
-  try {
-    return JSON.parse(text) !== undefined
-  } catch {
-    return false
   }
 }
 

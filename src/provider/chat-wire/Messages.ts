@@ -4,6 +4,7 @@
 import { Predicate } from "effect"
 import { AiError, Prompt } from "effect/ai"
 import { Base64 } from "effect/encoding"
+import { isJson } from "./ToolParams.ts"
 
 export type Json = { readonly [name: string]: unknown }
 
@@ -73,7 +74,7 @@ const assistant = (message: Prompt.AssistantMessage, provider: string, options: 
           type: "function",
           function: {
             name: part.name,
-            arguments: Predicate.isString(part.params) ? part.params : JSON.stringify(part.params)
+            arguments: argumentsOf(part.params)
           },
           ...optionsOf(part.options, provider)
         })
@@ -96,8 +97,12 @@ interface Said {
   readonly fields: Record<string, unknown>
 }
 
+/** The parameters of a call as the text that they are on the wire. A text that could not be read as JSON goes back as it is. */
+export const argumentsOf = (params: unknown): string =>
+  Predicate.isString(params) && params.trim() !== "" && !isJson(params) ? params : (JSON.stringify(params) ?? "{}")
+
 /** The field that a part came in, which was noted when it was read. */
-const fieldOf = (options: unknown): string | undefined => {
+export const fieldOf = (options: unknown): string | undefined => {
   const note = Predicate.hasProperty(options, "chatWire") ? options.chatWire : undefined
   const field = Predicate.hasProperty(note, "field") ? note.field : undefined
   return field === "reasoning_content" || field === "reasoning" || field === "refusal" ? field : undefined

@@ -82,7 +82,14 @@ const partsOf = (bytes: Buffer, { headers, status }: Call.Begun): Array<Response
       reason: FinishWord.isWord(word) ? Finish.meaningOf(word) : "stop",
       usage: Finish.usageOf(answer["usage"]),
       response: { status, headers: headers ?? {} },
-      metadata: {}
+      // Only who writes the parts down reads it.
+      metadata: {
+        chatWire: {
+          get body() {
+            return bytes.toString("utf8")
+          }
+        }
+      }
     }
   ]
   new WireBytes.Recorder().read(bytes, parts)

@@ -44,7 +44,8 @@ export const of = (
   }
 }
 
-const settingsOf = (settings: CallSettings, dialect: Dialects.Resolved): Body => {
+/** The fields of settings. */
+export const settingsOf = (settings: CallSettings, dialect: Dialects.Resolved): Body => {
   const leftOut: Array<string> = []
   const fields: Record<string, unknown> = {}
   const put = (name: string, value: unknown) => {
@@ -67,7 +68,8 @@ const settingsOf = (settings: CallSettings, dialect: Dialects.Resolved): Body =>
   return { fields, leftOut }
 }
 
-const toolsOf = (call: LanguageModel.ProviderOptions, dialect: Dialects.Resolved): Messages.Json => {
+/** The fields of the tools that a call offers. */
+export const toolsOf = (call: LanguageModel.ProviderOptions, dialect: Dialects.Resolved): Messages.Json => {
   const tools = OfferedTools.chosen(call)
   if (tools.length === 0) return {}
   return { tools: tools.map((tool) => toolOf(tool, dialect)), tool_choice: choiceOf(call.toolChoice, dialect) }
@@ -101,7 +103,8 @@ const choiceOf = (choice: LanguageModel.ToolChoice<string>, dialect: Dialects.Re
   return word(choice.mode ?? "auto")
 }
 
-const formatOf = (
+/** The fields of the format that a call asks for. */
+export const formatOf = (
   format: LanguageModel.ProviderOptions["responseFormat"],
   dialect: Dialects.Resolved
 ): Messages.Json => {

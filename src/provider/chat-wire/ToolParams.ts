@@ -96,7 +96,7 @@ class Nesting {
   }
 }
 
-const isJson = (text: string): boolean => {
+export const isJson = (text: string): boolean => {
   try {
     return JSON.parse(text) !== undefined
   } catch {

@@ -85,6 +85,23 @@ describe("ChatWire.raw", () => {
       })
   )
 
+  it.live("keeps its answer through a policy that copies the parts", () =>
+    Effect.gen(function* () {
+      const answer = '{"n":12345678901234567890 ,"data":["é"]}'
+      const { baseUrl } = yield* serving(saying(answer))
+      const parts = (yield* ask({ baseUrl })) as ReadonlyArray<Response.PartEncoded>
+      const copied: Array<Response.PartEncoded> = JSON.parse(JSON.stringify(parts))
+      assert.strictEqual(Buffer.from(ChatWire.answerBytes(copied)).toString("utf8"), answer)
+      const streamed = Stream.fromIterable(
+        (yield* ask({ baseUrl }, {}, true)) as ReadonlyArray<Response.StreamPartEncoded>
+      )
+      const events = yield* Stream.runCollect(
+        ChatWire.answerEvents(Stream.map(streamed, (part) => structuredClone(part)))
+      )
+      assert.strictEqual(Buffer.concat(events).toString("utf8"), answer)
+    })
+  )
+
   it.live("refuses what is no answer, with the error of every provider, and quotes neither key nor request", () =>
     Effect.gen(function* () {
       const choice = (fields: object) => JSON.stringify({ choices: [{ message: {}, ...fields }] })

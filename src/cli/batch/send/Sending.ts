@@ -6,11 +6,12 @@ import { type AiError, IdGenerator, Prompt, type LanguageModel, type Response } 
 import * as CallContext from "../../../core/call/CallContext.ts"
 import * as WireBytes from "../../../core/call/WireBytes.ts"
 import type { ModelProvider } from "../../../core/call/ModelProvider.ts"
+import { ChatWire } from "../../../provider/index.ts"
 import type { BatchRequest } from "../input/BatchRequest.ts"
 
 /** What came back for one request. */
 export interface Answer {
-  /** The server's own bytes. */
+  /** The server's own bytes, or the answer written anew where a policy or another provider made it. */
   readonly body: Uint8Array
   readonly status: number
   /** The server's name for the request. */
@@ -68,20 +69,15 @@ const call: Omit<LanguageModel.ProviderOptions, "prompt"> = {
 }
 
 const answerOf = (parts: ReadonlyArray<Response.PartEncoded>): Answer => {
-  const reading = new WireBytes.Reading()
-  let body: Uint8Array | undefined
   let model: string | undefined
   let finish: Response.FinishPartEncoded | undefined
   for (const part of parts) {
-    const bytes = reading.next(part)
-    if (typeof bytes !== "string") body = bytes
     if (part.type === "response-metadata") model = part.modelId
     if (part.type === "finish") finish = part
   }
   const requestId = finish?.response?.headers["x-request-id"] ?? finish?.response?.headers["request-id"]
   return {
-    // A provider that has no bytes is none that a batch can be sent through.
-    body: body ?? Buffer.from("null"),
+    body: ChatWire.answerBytes(parts),
     status: finish?.response?.status ?? 200,
     requestId: typeof requestId === "string" ? requestId : undefined,
     model,
