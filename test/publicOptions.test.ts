@@ -154,6 +154,7 @@ const calls: Readonly<Record<string, readonly [Call] | readonly [Call, object]>>
     (settings) => Stream.runDrain(AiSdk.withStreamSettings(Stream.empty, settings))
   ],
   "ChatWire.provider": [ChatWire.provider, { baseUrl: "https://localhost/v1", model: "m" }],
+  "ChatWire.answerEvents": [(options) => Stream.runDrain(ChatWire.answerEvents(Stream.empty, options))],
   "ChatWire.raw": [ChatWire.raw, { baseUrl: "https://localhost/v1" }],
   "ChatWire.withSettings(settings)": [(settings) => ChatWire.withSettings(Effect.void, settings)],
   "ChatWire.withStreamSettings(settings)": [

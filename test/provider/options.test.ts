@@ -1,7 +1,7 @@
 import { createOpenAI } from "@ai-sdk/openai"
-import { Effect } from "effect"
+import { Effect, Stream } from "effect"
 import type { LanguageModel } from "effect/ai"
-import { AiSdk, EffectAi, Fetch, ProviderPool } from "holdfast/provider"
+import { AiSdk, ChatWire, EffectAi, Fetch, ProviderPool } from "holdfast/provider"
 import { given, type Table, texts, times, walk, wholes } from "../optionWalk.ts"
 import { scripted } from "../policy/scripted.ts"
 
@@ -31,6 +31,13 @@ const tables: ReadonlyArray<Table> = [
       secrets: ["an array"],
       keepHeaders: ["an array"]
     }
+  ],
+  [
+    "ChatWire.answerEvents",
+    "src/provider/chat-wire/WrittenEvents.ts",
+    "Options",
+    (option, value) => Effect.sync(() => ChatWire.answerEvents(Stream.empty, given(option, value))),
+    { usage: orNull("true") }
   ],
   [
     "EffectAi",

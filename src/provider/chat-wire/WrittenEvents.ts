@@ -3,6 +3,7 @@
  */
 import { Predicate, Stream } from "effect"
 import type { Response } from "effect/ai"
+import * as OptionCheck from "../../core/OptionCheck.ts"
 import * as WireBytes from "../../core/call/WireBytes.ts"
 import * as Fields from "./AnswerFields.ts"
 import type { TextField } from "./AnswerReader.ts"
@@ -16,12 +17,17 @@ export interface Options {
   readonly usage?: boolean | undefined
 }
 
+const check = OptionCheck.of("ChatWire.answerEvents")
+const fields: OptionCheck.Fields<Options> = { usage: true }
+
 /** See `ChatWire.answerEvents`, which is this. */
 export const bytesOf = <E, R>(
   parts: Stream.Stream<Part, E, R>,
-  { usage = true }: Options = {}
-): Stream.Stream<Uint8Array, E, R> =>
-  Stream.suspend(() => {
+  options: Options = {}
+): Stream.Stream<Uint8Array, E, R> => {
+  check.fields(options, fields)
+  const usage = check.flag("usage", options.usage ?? true)
+  return Stream.suspend(() => {
     const reading = new WireBytes.Reading()
     const events = new AnswerEvents(usage)
     let held = ""
@@ -36,6 +42,7 @@ export const bytesOf = <E, R>(
     }
     return Stream.filter(Stream.map(parts, step), (bytes) => bytes.length > 0)
   })
+}
 
 const nothing = new Uint8Array(0)
 
