@@ -236,14 +236,17 @@ describe("holdfast batch", { timeout: 60_000 }, () => {
   })
 
   it("keeps a second run out of an output that is being written", async () => {
-    const url = await startFast(1_000)
+    const url = await startFast(60_000)
     const folder = makeFolder()
     folder.write("in.jsonl", prompts(1).join(""))
-    const args = ["batch", "in.jsonl", "--out=out.jsonl", `--base-url=${url}`, "--model=m"]
-    const [one, other] = await Promise.all([folder.run(args), folder.run(args)])
-    expect([one.code, other.code].toSorted()).toEqual([0, 2])
-    expect(one.stderr + other.stderr).toMatch(/another run is writing .*out\.jsonl \(it holds .*\.lock\): wait for it/)
-    expect(ids(folder.lines("out.jsonl"))).toEqual(["p-0"])
+    const args = ["batch", "in.jsonl", "--out=out.jsonl", `--base-url=${url}`, "--model=m", "--json"]
+    const first = folder.start(args)
+    await first.says("RunStarted")
+    const { code, stderr } = await folder.run(args)
+    expect([code, first.process.exitCode]).toEqual([2, null])
+    expect(stderr).toMatch(/another run is writing .*out\.jsonl \(it holds .*\.lock\): wait for it/)
+    first.process.kill("SIGKILL")
+    await first.ended
   })
 
   it("tells every event as one JSON object a line", async () => {

@@ -45,17 +45,19 @@ export const open = Effect.fn("BatchInput.open")(function* (
   template: Csv.Template | undefined
 ): Effect.fn.Return<Input, BatchError, Stdio.Stdio> {
   const unreadable = (problem: string) => new BatchError({ reason: new InputUnreadable({ path, problem }) })
-  const checked = (bytes: Stream.Stream<Uint8Array, PlatformError>): Stream.Stream<Uint8Array, BatchError> => {
-    let isFirst = true
-    return Stream.mapEffect(
-      Stream.mapError(bytes, (error) => unreadable(problemOf(error))),
-      (chunk) => {
-        const hint = isFirst ? hintOf(chunk, template !== undefined) : undefined
-        isFirst = false
-        return hint === undefined ? Effect.succeed(chunk) : Effect.fail(unreadable(hint))
-      }
-    )
-  }
+  // The input is read twice, to count its lines as well: each time begins at its first chunk.
+  const checked = (bytes: Stream.Stream<Uint8Array, PlatformError>): Stream.Stream<Uint8Array, BatchError> =>
+    Stream.suspend(() => {
+      let isFirst = true
+      return Stream.mapEffect(
+        Stream.mapError(bytes, (error) => unreadable(problemOf(error))),
+        (chunk) => {
+          const hint = isFirst ? hintOf(chunk, template !== undefined) : undefined
+          isFirst = false
+          return hint === undefined ? Effect.succeed(chunk) : Effect.fail(unreadable(hint))
+        }
+      )
+    })
   const linesOf = (bytes: Stream.Stream<Uint8Array, BatchError>) =>
     template === undefined ? Lines.split(bytes) : Csv.lines(bytes, template, (problem) => unreadable(problem))
 

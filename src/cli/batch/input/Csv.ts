@@ -22,27 +22,28 @@ export const lines = <R>(
   bytes: Stream.Stream<Uint8Array, BatchError, R>,
   template: Template,
   unreadable: (problem: string) => BatchError
-): Stream.Stream<Lines.Line, BatchError, R> => {
-  let names: ReadonlyArray<string> | undefined
-  let number = 0
-  return Lines.cut(bytes, () => new Rows()).pipe(
-    Stream.mapEffect((row): Effect.Effect<ReadonlyArray<Lines.Line>, BatchError> => {
-      number += 1
-      const { cells, problem } = row
-      if (names === undefined) {
-        names = cells
-        const missing = namesIn(template).find((name) => !cells.includes(name))
-        if (problem !== undefined) return Effect.fail(unreadable(`its first row ${problem}`))
-        return missing === undefined
-          ? Effect.succeed([])
-          : Effect.fail(unreadable(`it has no column ${JSON.stringify(missing)}; it has ${cells.join(", ")}`))
-      }
-      if (cells.length === 1 && cells[0] === "" && problem === undefined) return Effect.succeed([])
-      return Effect.succeed([lineOf(names, row, template, number)])
-    }),
-    Stream.flattenIterable
-  )
-}
+): Stream.Stream<Lines.Line, BatchError, R> =>
+  Stream.suspend(() => {
+    let names: ReadonlyArray<string> | undefined
+    let number = 0
+    return Lines.cut(bytes, () => new Rows()).pipe(
+      Stream.mapEffect((row): Effect.Effect<ReadonlyArray<Lines.Line>, BatchError> => {
+        number += 1
+        const { cells, problem } = row
+        if (names === undefined) {
+          names = cells
+          const missing = namesIn(template).find((name) => !cells.includes(name))
+          if (problem !== undefined) return Effect.fail(unreadable(`its first row ${problem}`))
+          return missing === undefined
+            ? Effect.succeed([])
+            : Effect.fail(unreadable(`it has no column ${JSON.stringify(missing)}; it has ${cells.join(", ")}`))
+        }
+        if (cells.length === 1 && cells[0] === "" && problem === undefined) return Effect.succeed([])
+        return Effect.succeed([lineOf(names, row, template, number)])
+      }),
+      Stream.flattenIterable
+    )
+  })
 
 const lineOf = (
   names: ReadonlyArray<string>,

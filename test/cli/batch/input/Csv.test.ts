@@ -25,6 +25,8 @@ it.effect("reads cells as they are written, quoted or not, wherever the bytes ar
     ])
     assert.deepStrictEqual(yield* read('"text"\n"x"'), ['2 {"id":"line-2","prompt":"Sort: x"}'])
     assert.deepStrictEqual(yield* read("text"), [])
+    const twice = Csv.lines(Stream.succeed(Buffer.from("text\na\n")), { prompt: "{{text}}" }, unreadable)
+    assert.deepStrictEqual([yield* Stream.runCount(twice), yield* Stream.runCount(twice)], [1, 1])
   })
 )
 
