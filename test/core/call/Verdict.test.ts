@@ -26,6 +26,42 @@ describe("Verdict", () => {
     assert.deepStrictEqual([verdict.blame, verdict.retryable], [blame, retryable])
   })
 
+  const limit = { key: "k", dimension: "requests", retryAfterMillis: 1 } as const
+  const [here, nowhere] = [
+    [true, true],
+    [false, false]
+  ] as const
+  /** Whether another provider may answer after it, and whether this one was never asked. */
+  const reasons: ReadonlyArray<readonly [PolicyReason.PolicyReason, readonly [doing: boolean, unasked: boolean]]> = [
+    [{ _tag: "CircuitOpen", key: "k", retryAfterMillis: 1 }, here],
+    [{ _tag: "DeadlineTooNear", neededMillis: 2, remainingMillis: 1 }, here],
+    [{ _tag: "LargerThanLimit", key: "k", dimension: "tokens", needed: 2, limit: 1 }, here],
+    [{ _tag: "NoProvider", names: ["a"] }, here],
+    [{ _tag: "QueueFull", limit: 1, maxWaiting: 0 }, here],
+    [{ _tag: "RateLimited", ...limit }, here],
+    [{ _tag: "NotAcceptable", answers: 2 }, [true, false]],
+    [{ _tag: "TimedOut", clock: "overall", afterMillis: 1 }, nowhere],
+    [{ _tag: "TooSlow", tokensPerSecond: 1, atLeast: 2 }, [true, false]],
+    [{ _tag: "SpendExhausted", key: "k", unit: "tokens", limit: 1, spent: 1, retryAfterMillis: 1 }, nowhere],
+    [{ _tag: "FellBehind", limitBytes: 1 }, nowhere],
+    [{ _tag: "Cancelled", jobId: "j", reason: "r" }, nowhere],
+    [{ _tag: "NotAccepted", description: "d" }, nowhere],
+    [{ _tag: "Custom", policy: "mine", description: "d", retryable: true, facts: {} }, nowhere]
+  ]
+
+  it.each(reasons)("of %j says whether another provider may answer", (reason, expected) => {
+    const error = PolicyReason.toAiError("policy", reason)
+    assert.deepStrictEqual([Verdict.isProvidersDoing(error), Verdict.isNotAsked(error)], expected)
+  })
+
+  it("is told of every reason", () =>
+    assert.strictEqual(new Set(reasons.map(([{ _tag }]) => _tag)).size, PolicyReason.PolicyReason.members.length))
+
+  it("lets no other provider answer for a tenant whose limit is used up", () => {
+    const error = PolicyReason.toAiError("RateLimit", { _tag: "RateLimited", ...limit, limitOf: "tenant" })
+    assert.deepStrictEqual([Verdict.isProvidersDoing(error), Verdict.isNotAsked(error)], [false, false])
+  })
+
   it("reads the wait that was asked for with any error, and none of one of several providers", () => {
     assert.deepStrictEqual(Verdict.of(overloaded).retryAfter, Duration.seconds(3))
     const limited = errorOf(new AiError.RateLimitError({ retryAfter: Duration.seconds(4) }))
