@@ -48,6 +48,20 @@ describe("what somebody else wrote does not decide what an error means", () => {
       assert.strictEqual(refusal(500, { error: { message, code } })._tag, "InternalProviderError", code)
   })
 
+  it.each(["your credit balance is too low", "no api key", "api key expired", "invalid api key"])(
+    "any words at a status that says that the provider failed: %s",
+    (message) => {
+      assert.strictEqual(refusal(500, { error: { message } })._tag, "InternalProviderError")
+      assert.notStrictEqual(refusal(400, { error: { message } })._tag, "InvalidRequestError")
+    }
+  )
+
+  it("words in quotes where there is neither a status nor a code", () => {
+    const said = (message: string) => ErrorReason.of({ responseBody: JSON.stringify({ error: { message } }) })._tag
+    assert.strictEqual(said("cannot parse 'rate limit'"), "InternalProviderError")
+    assert.strictEqual(said("you are over your rate limit"), "RateLimitError")
+  })
+
   it("the provider's own words still do", () => {
     const quota = refusal(400, { error: { message: "Your credit balance is too low to access the API" } })
     assert.strictEqual(quota._tag, "QuotaExhaustedError")
