@@ -82,7 +82,8 @@ const stored: Reader = {
     const store = Persistence.BackingPersistence.of({
       make: () =>
         Effect.succeed({
-          get: () => Effect.succeed(entry(chance) as object),
+          // What names another key is looked at no further.
+          get: (key) => Effect.succeed(Object.assign(Object(entry(chance)), chance.below(9) === 0 ? {} : { key })),
           getMany: () => Effect.die("not asked"),
           set: () => Effect.void,
           setMany: () => Effect.void,
@@ -92,7 +93,8 @@ const stored: Reader = {
     })
     const layer = Model.layer({
       provider: answering,
-      policies: [ResponseCache.shared({ timeToLive: "1 minute", leaseFor: "5 millis" })]
+      // Entries are as old as time, and what is too old is looked at no further.
+      policies: [ResponseCache.shared({ timeToLive: "40000 days", leaseFor: "5 millis" })]
     }).pipe(Layer.provideMerge(Supervisor.layer()), Layer.provide(Layer.succeed(Persistence.BackingPersistence, store)))
     return LanguageModel.generateText({ prompt: "kelp" }).pipe(
       Effect.provide(layer),

@@ -4,7 +4,7 @@
  */
 import { NodeRedis } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger, Schema, Stream } from "effect"
+import { Effect, Layer, Logger, Predicate, Schema, Stream } from "effect"
 import { LanguageModel, type Response, Tool, Toolkit } from "effect/ai"
 import { Persistence, Redis } from "effect/persistence"
 import type { ModelProvider } from "holdfast/provider"
@@ -21,7 +21,15 @@ const start = { type: "text-start", id: "t" }
 const end = { type: "text-end", id: "t" }
 const delta = (text: unknown) => ({ type: "text-delta", id: "t", delta: text })
 
-const stored = (answer: unknown, storedAtMillis: unknown = 0) => ({ version: 1, storedAtMillis, bytes: 10, answer })
+// What is too old is looked at no further.
+const today = Date.now()
+
+const stored = (answer: unknown, storedAtMillis: unknown = today) => ({
+  version: 1,
+  storedAtMillis,
+  bytes: 10,
+  answer
+})
 const whole = (...parts: ReadonlyArray<unknown>) => stored({ _tag: "Whole", parts })
 const streamed = (...parts: ReadonlyArray<unknown>) => stored({ _tag: "Streamed", chunks: [parts] })
 
@@ -73,11 +81,14 @@ const refused: ReadonlyArray<readonly [what: string, value: unknown]> = [
   ["a list", [1]]
 ]
 
+/** As a store would have it under a key: an entry names its own, and what names another is looked at no further. */
+const under = (key: string, value: unknown): unknown => (Predicate.isObject(value) ? { key, ...value } : value)
+
 /** A store that holds the same under every key, until something else is put there. */
 const holding = (value: unknown) => {
   const kept = new Map<string, object>()
   const store: Persistence.BackingPersistenceStore = {
-    get: (key) => Effect.sync(() => kept.get(key) ?? (value as object)),
+    get: (key) => Effect.sync(() => kept.get(key) ?? (under(key, value) as object)),
     getMany: () => Effect.die("not asked"),
     set: (key, value) => Effect.sync(() => void kept.set(key, value)),
     setMany: () => Effect.die("not asked"),
@@ -109,6 +120,19 @@ const askedThrice = Effect.fnUntraced(function* (isStreamed: boolean) {
 }, Effect.scoped)
 
 describe("ResponseCache, of what a store holds,", () => {
+  it.live.each([
+    ["a whole answer", whole({ type: "text", text: "x" }, finish)],
+    ["a stream", streamed(start, delta("x"), end, finish)],
+    ["metadata of 100 levels", whole({ type: "text", text: "x", metadata: { a: deep(100) } }, finish)]
+  ])("gives %s", ([, value]) =>
+    Effect.gen(function* () {
+      for (const isStreamed of [false, true]) {
+        const { answers, calls } = yield* Effect.provide(askedThrice(isStreamed), holding(value))
+        assert.deepStrictEqual([answers, calls], [["x", "x", "x"], 0])
+      }
+    }).pipe(Effect.provide(quiet))
+  )
+
   it.live.each(refused)("takes %s for a miss, and puts an answer in its place", ([, value]) =>
     Effect.gen(function* () {
       for (const isStreamed of [false, true]) {
@@ -244,8 +268,9 @@ describe.skipIf(RedisServer.isLeftOut)("ResponseCache, of what Redis holds, (nee
         const bytes = Array.from({ length: 10 }, (_, seed) =>
           Buffer.from(Uint8Array.from({ length: 40 }, (_, at) => (seed * 7_919 + at * 104_729 + at * at * seed) % 256))
         )
-        const texts = refused.slice(0, 8).map(([, value]) => JSON.stringify(value))
-        const levels = `{"version":1,"storedAtMillis":0,"answer":${"[".repeat(100_000)}${"]".repeat(100_000)}}`
+        const { key: own } = JSON.parse((yield* Effect.promise(() => client.get(key))) ?? "")
+        const texts = refused.slice(0, 8).map(([, value]) => JSON.stringify(under(own, value)))
+        const levels = `{"key":"${own}","version":1,"storedAtMillis":${today},"answer":${"[".repeat(100_000)}${"]".repeat(100_000)}}`
         const values = [...bytes, ...texts, levels, "", "{", '{"version":1', "NaN", "x".repeat(5_000_000)]
         const puts: Array<Effect.Effect<unknown>> = values.map((value) => Effect.promise(() => client.set(key, value)))
         puts.push(Effect.promise(() => client.rPush(key, "a list")))

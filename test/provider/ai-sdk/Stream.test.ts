@@ -213,6 +213,8 @@ describe("a stream", () => {
       "says that the provider was interrupted",
       [...hello, { ...finish, finishReason: { unified: "interrupted", raw: undefined } } as Part]
     ],
+    ["says that it failed", [...hello, { ...finish, finishReason: { unified: "error", raw: undefined } } as Part]],
+    ["says so in its own word", [...hello, { ...finish, finishReason: { unified: "error", raw: "kelp" } } as Part]],
     ["never finishes", hello]
   ])("fails when it %s", ([, parts]) =>
     Effect.gen(function* () {
