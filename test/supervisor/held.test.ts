@@ -41,6 +41,8 @@ const failure = (make: Make) =>
 const inside = (own: Effect.Effect<unknown, unknown, Supervisor.Supervisor>, make: Make) =>
   Effect.andThen(own, result(make))
 
+let ids = 0
+
 const ways: Record<string, Act> = {
   submitted: (make) => Effect.andThen(Supervisor.submit(result(make)), Supervisor.awaitAll()),
   joined: (make) => Effect.flatMap(Supervisor.submit(result(make)), (job) => Job.join(job)),
@@ -94,6 +96,44 @@ const ways: Record<string, Act> = {
       const fiber = yield* Effect.forkChild(Supervisor.run(Effect.andThen(Effect.never, Effect.succeed(thing))))
       yield* Effect.sleep(1)
       yield* Fiber.interrupt(fiber)
+    }),
+  "an async function": (make) => Supervisor.run(Job.promise(async () => make())),
+  "an async function that fails": (make) =>
+    Effect.exit(Supervisor.run(Job.promise(() => Promise.reject(Object.assign(new Error("no"), make()))))),
+  "owned by an async function": (make) =>
+    Supervisor.run(Job.promise(async ({ run, submit }) => void [await run(result(make)), await submit(result(make))])),
+  "an async function that is cancelled": (make) =>
+    Effect.gen(function* () {
+      const started = yield* Deferred.make<void>()
+      const work = Job.promise(async ({ run, signal }) => {
+        const thing = make()
+        await run(Deferred.succeed(started, undefined))
+        await new Promise((resolve) => signal.addEventListener("abort", resolve))
+        return thing
+      })
+      const job = yield* Supervisor.submit(work)
+      yield* Deferred.await(started)
+      yield* Job.cancel(job)
+    }),
+  traced: (make) =>
+    Effect.withSpan(Supervisor.run(inside(Effect.withSpan(Supervisor.run(result(make)), "inner"), make)), "outer"),
+  "joined by its id": (make) =>
+    Effect.andThen(Supervisor.submit(result(make), { id: `one ${ids++}` }), () => Supervisor.join(`one ${ids - 1}`)),
+  "paused, and resumed": (make) =>
+    Effect.gen(function* () {
+      yield* Supervisor.pauseName("held")
+      const job = yield* Supervisor.submit(result(make), { name: "held" })
+      yield* Effect.yieldNow
+      yield* Supervisor.resumeName("held")
+      yield* Job.await(job)
+    }),
+  "paused, and cancelled": (make) =>
+    Effect.gen(function* () {
+      const thing = make()
+      const job = yield* Supervisor.submit(Effect.succeed(thing))
+      yield* Job.pause(job)
+      yield* Effect.yieldNow
+      yield* Job.cancel(job)
     }),
   followed: (make) =>
     Effect.gen(function* () {

@@ -343,6 +343,8 @@ describe("cancelAll", () => {
 })
 
 describe("depth and width", () => {
+  const depths = { job: 20_000, call: 5_000 }
+
   const nested = (depth: number, kind: "job" | "call"): Effect.Effect<number, unknown, Supervisor.Supervisor> =>
     depth === 0
       ? Effect.succeed(0)
@@ -357,7 +359,7 @@ describe("depth and width", () => {
   for (const kind of ["job", "call"] as const) {
     it.live(`of ${kind}s in each other has no end`, () =>
       Effect.gen(function* () {
-        assert.strictEqual(yield* nested(5_000, kind), 5_000)
+        assert.strictEqual(yield* nested(depths[kind], kind), depths[kind])
       }).pipe(Effect.provide(Supervisor.layer({ concurrency: 1 })))
     )
 
@@ -372,7 +374,7 @@ describe("depth and width", () => {
                 Effect.suspend(() => down(depth - 1)),
                 { kind }
               )
-        const top = yield* Supervisor.submit(down(5_000), { kind })
+        const top = yield* Supervisor.submit(down(depths[kind]), { kind })
         yield* Deferred.await(bottom)
         assert.strictEqual((yield* Job.cancel(top)).state, "cancelled")
         assert.lengthOf(yield* Supervisor.list({ state: ["pending", "running"] }), 0)
@@ -405,22 +407,33 @@ describe("depth and width", () => {
     }).pipe(Effect.provide(Supervisor.layer({ concurrency: 3, keyConcurrency: 2, retain: 10 })))
   )
 
-  it.effect("a report wakes those that follow the progress, and nobody that merely waits", () =>
+  it.effect("a report wakes those that follow the progress, and none of the thousands that merely wait", () =>
     Effect.gen(function* () {
-      let woken = 0
+      let followed = 0
+      const reports = Array.from({ length: 1_000 }, (_, n) => Job.report({ done: n + 1, total: 1_000 }))
+      const gate = yield* Deferred.make<void>()
+      const told = yield* Deferred.make<void>()
       const job = yield* Supervisor.submit(
-        Effect.forEach([0.1, 0.2, 0.3], (fraction) =>
-          Effect.andThen(Job.report({ fraction }), Effect.sleep("1 second"))
+        Effect.andThen(
+          Deferred.await(gate),
+          Effect.andThen(
+            Effect.forEach(reports, (report) => Effect.andThen(report, Effect.yieldNow)),
+            Deferred.await(told)
+          )
         )
       )
-      const joining = Effect.onInterrupt(Job.join(job), () => Effect.sync(() => woken++))
-      const waiting = yield* Effect.forkChild(joining)
+      const waiting = yield* Effect.replicateEffect(Effect.forkChild(Job.join(job)), 3_000)
+      yield* Effect.forkChild(Stream.runForEach(Job.progress(job), () => Effect.sync(() => followed++)))
       yield* settle
-      const before = waiting.currentOpCount
-      yield* TestClock.adjust("1500 millis")
-      assert.deepStrictEqual([waiting.currentOpCount, woken], [before, 0])
-      yield* TestClock.adjust("2 seconds")
-      yield* Fiber.join(waiting)
+      const steps = () => waiting.reduce((sum, { currentOpCount }) => sum + currentOpCount, 0)
+      const before = steps()
+      yield* Deferred.succeed(gate, undefined)
+      while ((yield* Job.status(job)).progress?.fraction !== 1) yield* Effect.yieldNow
+      yield* settle
+      assert.strictEqual(steps(), before)
+      assert.isAbove(followed, 100)
+      yield* Deferred.succeed(told, undefined)
+      yield* Fiber.joinAll(waiting)
     }).pipe(Effect.provide(Supervisor.layer()))
   )
 })
