@@ -1,4 +1,4 @@
-/** Hands every option of every public function, as the compiler lists them, what its type does not have, and what is no number. */
+/** Hands every option of every public function, as the compiler lists them, what its type does not have, and every number that makes no sense for it. */
 import { NodeServices } from "@effect/platform-node"
 import { createOpenAI } from "@ai-sdk/openai"
 import { assert, describe, it } from "@effect/vitest"
@@ -41,6 +41,7 @@ import {
 } from "holdfast/testing"
 import { senseless } from "./optionWalk.ts"
 import { type Has, type PublicOption, read } from "./publicOptions.ts"
+import { takes } from "./senselessNumbers.ts"
 import { scripted } from "./policy/scripted.ts"
 
 const stores = Layer.mergeAll(RateLimiter.layerStoreMemory, Circuits.layerStoreMemory(), Persistence.layerBackingMemory)
@@ -220,7 +221,7 @@ it("every public function with options is called here", () => {
   assert.deepStrictEqual(Object.keys(calls).sort(), Array.from(byFunction.keys()).sort())
 })
 
-/** What a type has of the senseless values: numbers are looked at one by one. */
+/** What a type has of the senseless values: numbers are looked at option by option. */
 const kindOf: Readonly<Record<string, Has>> = {
   "an empty text": "texts",
   "a text": "texts",
@@ -230,19 +231,16 @@ const kindOf: Readonly<Record<string, Has>> = {
   "a function": "functions"
 }
 
-/** Numbers that may be below 0: a smaller one goes first, or says less. */
-const mayBeNegative = /priority|seed|Penalty$/
-
-const mustRefuse = ({ has, name }: PublicOption): ReadonlyArray<string> => {
+const mustRefuse = (option: PublicOption): ReadonlyArray<string> => {
+  const { has } = option
   if (has.has("all")) return []
+  const numbers = takes(option)
   return Object.keys(senseless).filter((said) => {
     const value = senseless[said]
     // The tables of each interface say where it is the same as nothing.
     if (value === null) return false
     if (typeof value !== "number") return kindOf[said] === undefined || !has.has(kindOf[said])
-    return (
-      !has.has("numbers") || Number.isNaN(value) || value === -Infinity || (value === -1 && !mayBeNegative.test(name))
-    )
+    return !numbers.includes(said)
   })
 }
 
