@@ -18,16 +18,16 @@ const apart: Readonly<Record<string, string>> = {
   "src/cli/batch/send/Lanes.ts Options": "handed over by the house only",
   "src/cli/batch/send/Perseverance.ts Options": "handed over by the house only",
   "src/cli/batch/BatchRun.ts Options": "in test/cli/batch/options.test.ts",
-  "src/testing/laws/Search.ts Options": "in test/testing/options.test.ts",
-  "src/testing/SupervisorLaws.ts Options": "in test/testing/options.test.ts",
-  "src/testing/PolicyLaws.ts Options": "in test/testing/options.test.ts",
-  "src/testing/JobStoreLaws.ts Options": "in test/testing/options.test.ts",
-  "src/testing/LeakDetector.ts Options": "in test/testing/options.test.ts",
-  "src/testing/FaultyModel.ts Options": "in test/testing/options.test.ts",
-  "src/testing/FaultyServer.ts Options": "in test/testing/options.test.ts",
-  "src/testing/SeededScheduler.ts Options": "in test/testing/options.test.ts",
-  "src/testing/SeededScheduler.ts ExploreOptions": "in test/testing/options.test.ts",
-  "src/testing/faults/Bucket.ts Options": "in test/testing/options.test.ts"
+  "src/testing/laws/Search.ts Options": "in test/publicOptions.test.ts",
+  "src/testing/SupervisorLaws.ts Options": "in test/publicOptions.test.ts",
+  "src/testing/PolicyLaws.ts Options": "in test/publicOptions.test.ts",
+  "src/testing/JobStoreLaws.ts Options": "in test/publicOptions.test.ts",
+  "src/testing/LeakDetector.ts Options": "in test/publicOptions.test.ts",
+  "src/testing/FaultyModel.ts Options": "in test/publicOptions.test.ts",
+  "src/testing/FaultyServer.ts Options": "in test/publicOptions.test.ts",
+  "src/testing/SeededScheduler.ts Options": "in test/publicOptions.test.ts",
+  "src/testing/SeededScheduler.ts ExploreOptions": "in test/publicOptions.test.ts",
+  "src/testing/faults/Bucket.ts Options": "in test/publicOptions.test.ts"
 }
 
 it("every interface of options is handed what makes no sense", () => {

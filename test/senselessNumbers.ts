@@ -1,44 +1,45 @@
 /** Says which of the senseless numbers an option takes all the same, by its type and its name. */
 import type { PublicOption } from "./publicOptions.ts"
 
-const named = (...names: ReadonlyArray<string>): RegExp => new RegExp(`[ .](${names.join("|")})$`)
+/** Options by their names, which stand in a text. */
+const named = (names: string): RegExp => new RegExp(`[ .](${names.trim().split(/\s+/).join("|")})$`)
 
 // What no number makes sense for but those in between, or a few.
-const nothing = [named("initial", "quantile", "samples", "warmUp", "margin"), /^CircuitBreaker\..* ratio$/]
+const nothing = [named("initial quantile samples warmUp margin"), /^CircuitBreaker\..* ratio$/]
 
-const counts0 = named(
-  ...["maxWaiting", "topK", "remember", "after", "times", "capacity", "maxRefreshes", "maxEntryBytes", "maxSteps"],
-  ...["fiber", "operation", "width", "offset", "limit", "maxPending", "retain", "retainBytes", "retainResults", "keep"],
-  ...["retries", "perSecond", "minPerSecond", "tokensPerSecond", "temperature", "tokens", "money", "maxCost"]
-)
-const times0 = named(
-  ...["unusedFor", "delay", "settle", "stagger", "staleFor", "base", "jitter", "patience", "whenFull", "cap", "limit"],
-  ...["maxRetryAfter", "deadline", "interruptLimit", "stopDeadline"]
-)
-const from0 = [counts0, times0, named("topP", "maxShare", "maxEjected", "priority", "\\w+Penalty", "seed")].concat(
+const counts0 = named(`
+  maxWaiting topK remember after times capacity maxRefreshes maxEntryBytes maxSteps fiber operation width offset limit
+  maxPending retain retainBytes retainResults keep retries perSecond minPerSecond tokensPerSecond temperature tokens money
+  maxCost maxTextBytes before count characters
+`)
+const times0 = named(`
+  unusedFor delay settle stagger staleFor base jitter patience whenFull cap limit maxRetryAfter deadline interruptLimit
+  stopDeadline age
+`)
+const from0 = [counts0, times0, named("topP maxShare maxEjected priority \\w+Penalty seed")].concat(
   /^ResponseCache\..* maxBytes$/,
   /^RetryBudget\..* ratio$/,
   /^RateLimit\..* maxWait$/,
   /^FaultyServer\..* retryAfter$/
 )
 
-const negative = [named("priority", "\\w+Penalty", "seed")]
+const negative = [named("priority \\w+Penalty seed")]
 
 const halves = [
-  named("perSecond", "minPerSecond", "tokensPerSecond", "temperature", "tokens", "money", "maxCost", "tolerance"),
-  named("burst", "requestsPerMinute", "tokensPerMinute", "\\w+Penalty", "priority"),
+  named("perSecond minPerSecond tokensPerSecond temperature tokens money maxCost tolerance"),
+  named("burst requestsPerMinute tokensPerMinute \\w+Penalty priority"),
   /^RetryBudget\..* ratio$/
 ]
 
-const large = halves.concat(named("maxOpen", "maxEject"))
+const large = halves.concat(named("maxOpen maxEject"))
 
 /** What is no whole number of a size that can be counted to. */
-const withoutWhole = [named("topP", "maxShare", "maxEjected")]
+const withoutWhole = [named("topP maxShare maxEjected")]
 
 const endless = [
-  named("patience", "whenFull", "maxWait", "cap", "maxRetryAfter", "deadline", "interruptLimit", "stopDeadline"),
-  named("timeout", "progressEvery", "retainFor", "retainResultsFor", "stuckAfter", "upkeepEvery"),
-  named("attempt", "firstToken", "headers", "idle"),
+  named("patience whenFull maxWait cap maxRetryAfter deadline interruptLimit stopDeadline"),
+  named("timeout progressEvery retainFor retainResultsFor stuckAfter upkeepEvery"),
+  named("attempt firstToken headers idle"),
   /^(Job|Supervisor)\..* limit$/,
   /^RateLimit\..* burst$/,
   /^SpendBudget\..* (money|tokens)$/
@@ -53,7 +54,7 @@ export const takes = ({ has, name, of }: PublicOption): ReadonlyArray<string> =>
   return [
     ...(is(from0) ? ["0", "-0"] : []),
     ...(is(negative) ? ["-1"] : []),
-    ...(is(halves) || (isTime && !is([named("maxOpen", "maxEject")])) ? ["1.5"] : []),
+    ...(is(halves) || (isTime && !is([named("maxOpen maxEject")])) ? ["1.5"] : []),
     ...(is(withoutWhole) ? [] : ["2^31"]),
     ...((isTime || is(large)) && !is([named("priority")]) ? ["2^53+1"] : []),
     ...(is(endless) ? ["Infinity"] : [])

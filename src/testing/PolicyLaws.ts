@@ -144,8 +144,24 @@ const known: OptionCheck.Fields<Allows> = {
 const checkAllows = (allows: Allows): void => {
   optionCheck.record("allows", allows)
   optionCheck.fields(allows, known)
-  const { attempt, attempts, concurrency, overall, silence } = allows
+  const { attempt, attempts, concurrency, everywhere, keys, overall, rates, retries, silence, tokensPerSecond } = allows
+  const { closesBehind, paced, tellsBehind } = allows
   if (attempts !== undefined) optionCheck.whole("attempts", attempts, 1)
+  if (tokensPerSecond !== undefined) optionCheck.number("tokensPerSecond", tokensPerSecond, { atLeast: 0 })
+  if (rates !== undefined) optionCheck.list("rates", rates)
+  for (const [name, values] of Object.entries({ everywhere, keys, retries })) {
+    if (values !== undefined) optionCheck.record(name, values)
+  }
+  for (const [name, most] of Object.entries(keys ?? {})) optionCheck.whole(`keys.${name}`, most, 0)
+  for (const [name, number] of Object.entries({
+    "retries.reserve": retries?.reserve,
+    "retries.ratio": retries?.ratio
+  })) {
+    if (retries !== undefined) optionCheck.number(name, number ?? Number.NaN, { atLeast: 0 })
+  }
+  for (const [name, flag] of Object.entries({ closesBehind, paced, tellsBehind })) {
+    if (flag !== undefined) optionCheck.flag(name, flag)
+  }
   for (const [name, time] of Object.entries({ attempt, overall, silence })) {
     if (time !== undefined) optionCheck.millis(name, time, { endless: true })
   }
