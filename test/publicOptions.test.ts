@@ -2,12 +2,12 @@
 import { NodeServices } from "@effect/platform-node"
 import { createOpenAI } from "@ai-sdk/openai"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Layer, Logger, type Scope, Stream } from "effect"
+import { Cause, Effect, Exit, Layer, Logger, Schema, type Scope, Stream } from "effect"
 import { LanguageModel } from "effect/ai"
 import { CircuitBreaker as Circuits, Persistence, RateLimiter } from "effect/persistence"
 import { BatchRun } from "holdfast/cli"
 import { BoundedClose, Caller } from "holdfast/core"
-import { JobStore, Sqlite } from "holdfast/durable"
+import { DurableJob, JobStore, Sqlite } from "holdfast/durable"
 import { CacheUpkeep, Model } from "holdfast/model"
 import {
   AdaptiveLimit,
@@ -67,6 +67,11 @@ const inStore = (use: (store: JobStore.Store) => Effect.Effect<unknown, unknown>
   Effect.provide(Effect.flatMap(JobStore.JobStore, use), JobStore.layerMemory())
 const memory = JobStoreLaws.fromLayer(JobStore.layerMemory)
 
+const codecs = { payload: Schema.Void, success: Schema.Void }
+const durable = DurableJob.make("durable", codecs)
+const withStore = <A, E>(effect: Effect.Effect<A, E, JobStore.JobStore>) =>
+  Effect.provide(effect, JobStore.layerMemory())
+
 /** What a policy makes of a provider. */
 const built = (policy: ModelProvider.Policy<Services>) => policy(provider)
 
@@ -82,6 +87,11 @@ const calls: Readonly<Record<string, readonly [Call] | readonly [Call, object]>>
   "Job.cancelAll": [(options) => inJob((job) => Job.cancelAll([job], options))],
   "Job.awaitAll": [(options) => inJob((job) => Job.awaitAll([job], options))],
   "Job.events": [(options) => inJob((job) => Stream.runDrain(Job.events(job, options)))],
+  "DurableJob.DurableJob.await": [(options) => withStore(durable.await("none", options))],
+  "DurableJob.DurableJob.events": [(options) => withStore(Stream.runDrain(durable.events("none", options)))],
+  "DurableJob.DurableJob.submit": [(options) => withStore(durable.submit(undefined, options))],
+  "DurableJob.layerWorker": [(options) => Effect.sync(() => DurableJob.layerWorker([], options))],
+  "DurableJob.make(definition)": [(definition) => DurableJob.make("job", definition), codecs],
   "JobStore.layerMemory": [JobStore.layerMemory],
   "JobStore.Store.cancel(which)": [(which) => inStore((store) => store.cancel(which, "enough"))],
   "JobStore.Store.count(filter)": [(filter) => inStore((store) => store.count(filter))],

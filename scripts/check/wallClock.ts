@@ -18,6 +18,9 @@ export const mayReadWallClock: Readonly<Record<string, string>> = {
   "src/policy/rate-limit/Limiter.ts": "dates in response headers, turned into durations where they are read",
   "src/supervisor/lifecycle/SupervisorTime.ts": "dates of jobs",
   "src/supervisor/operations/RoundTimes.ts": "cron",
+  "src/durable/DurableJob.ts": "delays, which become dates in the store",
+  "src/durable/durable-job/Handler.ts": "dates of failures, and of the next attempt",
+  "src/durable/durable-job/Worker.ts": "when a job is due, by the date that the store has",
   "src/durable/store/Service.ts": "dates of jobs, which outlive the process, and when they are due",
   "src/testing/": "virtual clocks, and logs of requests with their dates"
 }
