@@ -411,6 +411,24 @@ describe("holdfast batch, with servers of others", () => {
     })
   )
 
+  it.live("draws in place only where that can be done", () =>
+    Effect.gen(function* () {
+      const { url } = yield* serving(() => ({ delay: 300 }))
+      const { batch, write } = yield* folder
+      write("in.jsonl", requests(1))
+      const drawn = (name: string, env: { readonly [name: string]: string }) =>
+        Effect.map(batch(["in.jsonl", `--out=${name}.jsonl`, `--base-url=${url}`], env), ({ said }) =>
+          said.includes("\u001B")
+        )
+      const terminals = [
+        yield* drawn("a", { TERM: "xterm" }),
+        yield* drawn("b", { TERM: "dumb" }),
+        yield* drawn("c", {})
+      ]
+      assert.deepStrictEqual(terminals, [true, false, false])
+    })
+  )
+
   it.live("shows nothing of others on the terminal that would move it", () =>
     Effect.gen(function* () {
       const escapes = "\u001b[2J\u001b]0;owned\u0007\u009b31m\u202e\r"

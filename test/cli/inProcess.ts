@@ -63,7 +63,7 @@ export const folder = Effect.map(
       read,
       write: (name: string, text: string | Uint8Array): void => writeFileSync(path(name), text),
       lines: (name: string): ReadonlyArray<string> => read(name).split("\n").slice(0, -1),
-      /** Runs `holdfast batch` with these arguments; names of files stand for those of the folder. */
+      /** Runs `holdfast batch` with these arguments; names of files stand for those of the folder. With a `TERM` it has a terminal. */
       batch: (args: ReadonlyArray<string>, env: { readonly [name: string]: string } = {}) => run(root, args, env)
     }
   }
@@ -82,7 +82,12 @@ const run = (root: string, args: ReadonlyArray<string>, env: { readonly [name: s
       Command.runWith(Holdfast.holdfast, { version: "test", renderErrors: false })(["batch", ...inFolder]).pipe(
         Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env })),
         Effect.provideService(CliOutput.Presenter, { present: () => Effect.void }),
-        Effect.provide(Layer.mergeAll(NodeServices.layer, Stdio.layerTest({ stderr: sink, stdout: sink })))
+        Effect.provide(
+          Layer.mergeAll(
+            NodeServices.layer,
+            Stdio.layerTest({ stderr: sink, stdout: sink, stderrIsTerminal: Effect.succeed(env["TERM"] !== undefined) })
+          )
+        )
       )
     )
     const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined

@@ -1,7 +1,7 @@
 /**
  * The command `holdfast batch`: what its flags mean for a run.
  */
-import { Cause, Effect, Exit, Fiber, Option, Stdio } from "effect"
+import { Cause, Config, Effect, Exit, Fiber, Option, Stdio } from "effect"
 import { Command } from "effect/cli"
 import { BatchError, Misused, SomeFailed } from "./BatchError.ts"
 import { flags } from "./BatchFlags.ts"
@@ -105,12 +105,16 @@ const runOptions = Effect.fnUntraced(function* (given: Given, target: Target.Tar
   } satisfies BatchRun.Options
 })
 
-const styleOf = ({ json, quiet }: Given): Effect.Effect<Reporter.Style, never, Stdio.Stdio> => {
-  if (json) return Effect.succeed("json")
-  if (quiet) return Effect.succeed("quiet")
-  return Stdio.Stdio.use(({ stderrIsTerminal }) =>
-    Effect.map(stderrIsTerminal, (isTerminal) => (isTerminal ? "terminal" : "log"))
-  )
-}
+const styleOf = Effect.fnUntraced(function* ({
+  json,
+  quiet
+}: Given): Effect.fn.Return<Reporter.Style, never, Stdio.Stdio> {
+  if (json) return "json"
+  if (quiet) return "quiet"
+  const { stderrIsTerminal } = yield* Stdio.Stdio
+  // A terminal that calls itself dumb cannot draw in place.
+  const isDumb = Option.contains(yield* Effect.option(Config.String("TERM")), "dumb")
+  return (yield* stderrIsTerminal) && !isDumb ? "terminal" : "log"
+})
 
 const quote = (word: string): string => (/^[\w@%+=:,./-]+$/u.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)

@@ -44,19 +44,21 @@ export const make = Effect.fn("Reporter.make")(function* (options: {
   const write = (text: string) => Effect.ignore(Stream.run(Stream.succeed(text), stdio.stderr()))
 
   let isStopping = false
-  let drawn = 0
+  /** How long each of the lines is that were drawn last. */
+  let drawn: ReadonlyArray<number> = []
   let failuresShown = 0
   const look = Effect.map(elapsed, (millis) => ProgressBar.snapshot(counts, millis, isStopping))
   const erase = () => {
-    const lines = drawn
-    drawn = 0
+    // A terminal that was made narrower since has broken them into more.
+    const lines = drawn.reduce((sum, length) => sum + Math.max(1, Math.ceil(length / width())), 0)
+    drawn = []
     // So many lines up, to the start of that line, and everything below it gone.
     return lines === 0 ? "" : `\u001B[${lines}F\u001B[J`
   }
   const draw = Effect.flatMap(look, (now) => {
-    const lines = ProgressBar.render(now, columns())
+    const lines = ProgressBar.render(now, width() - 1)
     const text = `${erase()}${lines.join("\n")}\n`
-    drawn = lines.length
+    drawn = lines.map(({ length }) => length)
     return write(text)
   })
   const say = (text: string) => Effect.suspend(() => write(`${erase()}${text}\n`))
@@ -133,4 +135,4 @@ const startNotes = (
   ...(cutBytes === 0 ? [] : [`removed ${cutBytes} bytes of an unfinished last line from ${Shown.text(output)}`])
 ]
 
-const columns = (): number => (process.stderr.columns ?? 80) - 1
+const width = (): number => process.stderr.columns ?? 80

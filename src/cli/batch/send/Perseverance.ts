@@ -81,10 +81,10 @@ export const make = (options: Options) => {
     hasBegun = true
   }
 
-  const pause = (millis: number, because: string) =>
+  const pause = (millis: number, because: string, isSilent: boolean) =>
     Effect.gen(function* () {
       const now = yield* Monotonic.millis
-      if (millis >= 2_000 && now + millis > waitsUntil + 2_000) {
+      if (isSilent && millis >= 2_000 && now + millis > waitsUntil + 2_000) {
         waitsUntil = now + millis
         yield* onWait(millis, because)
       }
@@ -98,7 +98,8 @@ export const make = (options: Options) => {
       lane.faultsSince ??= now
       const millisLeft = lane.faultsSince + patienceMillis - now
       if (millisLeft <= 0) return yield* unusable("down", error, "run the same command again to go on")
-      yield* pause(Math.min(millis, millisLeft), because)
+      // Some faults at a time may be chance: that nobody is answered is told once it has lasted.
+      yield* pause(Math.min(millis, millisLeft), because, now - lane.faultsSince >= 2_000)
     })
 
   const isAtStart = (error: AiError.AiError): boolean => {

@@ -172,6 +172,15 @@ describe("Perseverance", () => {
     })
   )
 
+  it.effect("does not say that nobody is answered because some requests failed together", () =>
+    Effect.gen(function* () {
+      const { outcome, waits } = sending({ m: [{}, ...times(3, broken), {}] }, { retries: 0 })
+      yield* outcome(1)
+      yield* Effect.all([outcome(2), outcome(3), outcome(4)], { concurrency: 3 })
+      assert.deepStrictEqual(waits, [])
+    })
+  )
+
   it.effect("waits for nothing once the run ends", () =>
     Effect.gen(function* () {
       const { calls, ended, outcome } = sending({ m: [{ error: badKey }, ...times(9, circuitOpen)] })
