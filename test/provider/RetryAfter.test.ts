@@ -114,10 +114,10 @@ describe("RetryAfter.fromText", () => {
 
   it("takes no longer than a blink over a text made to be slow", () => {
     const text = `try again in ${"1m".repeat(50_000)}!`
-    const start = performance.now()
+    const before = process.cpuUsage()
     RetryAfter.fromText(text)
     RetryAfter.fromText(" ".repeat(100_000) + "try again in 1".repeat(10_000))
-    assert.isBelow(performance.now() - start, 500)
+    assert.isBelow(process.cpuUsage(before).user, 500_000)
   })
 })
 

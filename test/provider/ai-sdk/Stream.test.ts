@@ -223,6 +223,20 @@ describe("a stream", () => {
     })
   )
 
+  it.effect.each([
+    ["text/html; charset=utf-8", [], "InvalidResponseError"],
+    ["application/json", [], "InvalidResponseError"],
+    ["application/json", hello, "InternalProviderError"],
+    ["text/event-stream", [], "InternalProviderError"]
+  ] as const)("tells what was no stream from one that was cut: %s", ([type, parts, expected]) =>
+    Effect.gen(function* () {
+      const response = { headers: { "content-type": type } }
+      const answer = of(() => Promise.resolve({ stream: body(parts).stream, response }))
+      const { reason } = yield* Effect.flip(Stream.runDrain(answer))
+      expect(reason._tag).toBe(expected)
+    })
+  )
+
   it.effect("reports the vendor's warnings before its parts", () =>
     Effect.gen(function* () {
       const seen: Array<unknown> = []
