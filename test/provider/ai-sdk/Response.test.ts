@@ -321,6 +321,13 @@ describe("the finish part", () => {
     expect(finish({ response: { headers } }).response).toEqual({ status: 200, headers: { "x-request-id": "r1" } })
   })
 
+  it("carries nothing of usage and metadata that is nested too deeply to be written, and the rest", () => {
+    const deep = JSON.parse(`${'{"in":'.repeat(50_000)}1${"}".repeat(50_000)}`)
+    const { metadata } = finish({ usage: { ...usage, raw: { deep, cost: 1 } }, providerMetadata: { x: { deep } } })
+    expect(metadata?.["aiSdk"]).toMatchObject({ usage: { cost: 1 } })
+    expect(JSON.stringify(metadata).length).toBeLessThan(2_000)
+  })
+
   it("carries the provider's metadata intact", () => {
     const raw = { choices: [{ index: 0, logprobs: null, message: { content: "Hi" } }], usage: { total: 3 } }
     expect(finish({ providerMetadata: { compatible: { raw } } }).metadata?.["compatible"]).toEqual({ raw })
