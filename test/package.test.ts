@@ -1,6 +1,6 @@
 /** Installs the packed tarball in an empty folder, as a user would, and uses it there without any of this repository. */
 import { execFile } from "node:child_process"
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { globSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { delimiter, dirname, join } from "node:path"
 import { promisify } from "node:util"
@@ -96,6 +96,26 @@ Supervisor.layer({ concurrency: "1" })
       expect.stringContaining("has no exported member 'nothing'")
     ])
   }, 90_000)
+
+  it("shows no type of Effect in the declarations of holdfast/promise", () => {
+    const declared = globSync("node_modules/holdfast/dist/promise/**/*.d.ts", { cwd: folder })
+    const named = declared.filter((path) => !path.includes("/client/"))
+    expect(named.length).toBeGreaterThan(4)
+    const foreign = named.flatMap((path) =>
+      [...readFileSync(join(folder, path), "utf8").matchAll(/(?:from|import\()\s*"((?:@?effect)[^"]*)"/g)].map(
+        ([, from]) => `${path}: ${from}`
+      )
+    )
+    expect(foreign).toEqual([])
+  })
+
+  it("runs a client from ESM and by require, and lets the process end while it is idle", async () => {
+    const use = `const client = Client.make({ model: fakeModel("yes") })
+Promise.all([client.generate("?"), client.run(() => 42)]).then(([{ text }, n]) => console.log(text, n))`
+    const esm = await runFile("client.js", `import { Client, fakeModel } from "holdfast/promise"\n${use}`)
+    const cjs = await runFile("client.cjs", `const { Client, fakeModel } = require("holdfast/promise")\n${use}`)
+    expect([esm.stdout, cjs.stdout]).toEqual(["yes 42\n", "yes 42\n"])
+  })
 
   it("puts an executable holdfast command on the path of npx", async () => {
     expect(statSync(join(folder, "node_modules/holdfast/dist/cli/main.js")).mode & 0o111).toBe(0o111)

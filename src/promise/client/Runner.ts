@@ -1,0 +1,82 @@
+/**
+ * The border between effects and promises: runs what a client does, and rejects with what its caller should see.
+ */
+import { Clock, Context, Effect, Exit, Fiber, type ManagedRuntime } from "effect"
+import * as Monotonic from "../../core/Monotonic.ts"
+import type { Supervisor } from "../../supervisor/Supervisor.ts"
+import * as Failures from "./Failures.ts"
+import type { Models } from "./Models.ts"
+
+/** What the effects of a client need. */
+export type Services = Supervisor | Models
+
+/** How an effect is run. */
+export interface Running {
+  readonly frames: Failures.Frames
+  /** Interrupts it. Default: nothing does. */
+  readonly signal?: AbortSignal | undefined
+}
+
+export class Runner {
+  private readonly runtime: ManagedRuntime.ManagedRuntime<Services, never>
+  private readonly fibers = new Set<Fiber.Fiber<unknown, unknown>>()
+  private closing: Promise<void> | undefined = undefined
+
+  constructor(runtime: ManagedRuntime.ManagedRuntime<Services, never>) {
+    this.runtime = runtime
+  }
+
+  /** Runs an effect. It rejects only when the effect has ended, finalizers included. */
+  run<A>(effect: Effect.Effect<A, unknown, Services>, { frames, signal }: Running): Promise<A> {
+    const { promise, reject, resolve } = Promise.withResolvers<A>()
+    if (signal?.aborted === true) reject(Failures.aborted(signal))
+    else {
+      this.start(effect, signal, (exit) => {
+        if (Exit.isSuccess(exit)) return resolve(exit.value)
+        reject(signal?.aborted === true ? Failures.aborted(signal) : Failures.ofCause(exit.cause, frames))
+      })
+    }
+    return handled(promise)
+  }
+
+  /** Starts an effect, and tells how it ended. Gives what interrupts it. */
+  start<A>(
+    effect: Effect.Effect<A, unknown, Services>,
+    signal: AbortSignal | undefined,
+    ended: (exit: Exit.Exit<A, unknown>) => void
+  ): () => void {
+    if (this.closing !== undefined) {
+      ended(Exit.interrupt())
+      return () => {}
+    }
+    const fiber = this.runtime.runFork(effect, { signal })
+    this.fibers.add(fiber)
+    fiber.addObserver((exit) => {
+      this.fibers.delete(fiber)
+      ended(exit)
+    })
+    return () => fiber.interruptUnsafe()
+  }
+
+  /** Ends everything, once. */
+  close(): Promise<void> {
+    this.closing ??= handled(
+      Effect.runPromise(
+        Effect.andThen(
+          Effect.suspend(() => Fiber.interruptAll(this.fibers)),
+          this.runtime.disposeEffect
+        )
+      )
+    )
+    return this.closing
+  }
+}
+
+/** Keeps a promise that nobody waits for from ending the process. Whoever waits for it sees its rejection all the same. */
+export const handled = <A>(promise: Promise<A>): Promise<A> => {
+  promise.catch(() => {})
+  return promise
+}
+
+/** The milliseconds of a clock that never steps back. */
+export const now = (): number => Monotonic.millisUnsafe(Context.get(Context.empty(), Clock.Clock))
