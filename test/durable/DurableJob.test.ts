@@ -127,11 +127,17 @@ describe("a durable job", () => {
   it.effect("fails by a typed reason for a payload that does not fit, and holds up nobody", () =>
     Effect.gen(function* () {
       const store = yield* JobStore.JobStore
-      yield* store.submit([{ id: "old", name: "shout", payload: `{"text":5}` }])
+      yield* store.submit([
+        { id: "old", name: "shout", payload: `{"text":{"secret":5},"at":"1970-01-01T00:00:00.000Z"}` }
+      ])
       const id = yield* Shout.submit(payload)
       assert.deepStrictEqual(yield* ending(Shout.await(id)), Exit.succeed(4n))
       const reason = reasonOf(yield* ending(Shout.await("old")))
-      assert.strictEqual(reason?._tag === "Undecodable" && reason.what, "payload")
+      // Where it is, and nothing of what is there: that would be logged.
+      assert.deepStrictEqual(reason, new DurableJobError.Undecodable({ what: "payload", problem: "see text" }))
+      yield* store.submit([{ id: "older", name: "shout", payload: "no JSON" }])
+      const other = reasonOf(yield* ending(Shout.await("older")))
+      assert.include(other?.message, "has a payload that does not fit its schema: see the whole")
     }).pipe(Effect.provide(services([lengthOf], { concurrency: 1 })))
   )
 
@@ -175,6 +181,20 @@ describe("a durable job", () => {
       yield* ending(Effect.forEach(ids, (id) => Shout.await(id)))
       assert.strictEqual(most, 2)
     }).pipe(Effect.provide(services([count], { concurrency: 2 })))
+  })
+
+  it.effect("waits in the store while the supervisor has no room for it", () => {
+    const crowded = Layer.provideMerge(
+      DurableJob.layerWorker([Shout.toHandler(() => Effect.as(Effect.sleep("1 second"), 1n))]),
+      Layer.mergeAll(JobStore.layerMemory(), Supervisor.layer({ concurrency: 1, maxPending: 1 }))
+    )
+    return Effect.gen(function* () {
+      const ids = yield* Effect.forEach(Array.from({ length: 4 }), () => Shout.submit(payload))
+      const exits = yield* ending(Effect.forEach(ids, (id) => Shout.await(id)))
+      assert.deepStrictEqual(exits, [Exit.succeed(1n), Exit.succeed(1n), Exit.succeed(1n), Exit.succeed(1n)])
+      const store = yield* JobStore.JobStore
+      assert.isTrue((yield* store.list({})).jobs.every(({ attempt }) => attempt === 1))
+    }).pipe(Effect.provide(crowded))
   })
 
   it.effect.each(["drained", "closed"] as const)("is given back, and not counted, when its supervisor is %s", (how) =>

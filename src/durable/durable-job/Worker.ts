@@ -71,7 +71,6 @@ export const work = <R>(
             key,
             priority,
             metadata: { ...metadata, durableJob: claim.token.id },
-            whenFull: "wait",
             owner: "supervisor"
           })
           mine.job = job
