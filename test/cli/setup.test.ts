@@ -3,8 +3,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, FileSystem, Runtime } from "effect"
 import { CliOutput, Command } from "effect/cli"
 import { Holdfast } from "holdfast/cli"
+import { mkdirSync, readdirSync } from "node:fs"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
+import { join } from "node:path"
 import { makeFolder } from "./command.ts"
 
 const prompts = (count: number) =>
@@ -125,6 +127,15 @@ describe("holdfast", () => {
       const text = yield* fs.readFileString(new URL("../../package.json", import.meta.url).pathname)
       assert.strictEqual(JSON.parse(text).version, Holdfast.version)
     }).pipe(Effect.provide(NodeServices.layer), Effect.runPromise))
+
+  it("keeps its compiled code in the user's own cache, and not where everybody keeps what is temporary", async () => {
+    const { path, run } = makeFolder()
+    const [shared, own] = [path("shared"), path("own")]
+    mkdirSync(shared)
+    await run(["--version"], { env: { TMPDIR: shared, XDG_CACHE_HOME: own } })
+    assert.deepStrictEqual(readdirSync(shared), [])
+    assert.isNotEmpty(readdirSync(join(own, "holdfast")))
+  })
 
   it.each([
     [["batch", "in.jsonl"], /Missing required flag: --out/],

@@ -133,6 +133,13 @@ it("tells a cut answer from a wrong one in time that grows with its length only"
   assert.strictEqual(cut(`["a" "b"]`), "InvalidResponseError")
 })
 
+it("shows nothing of an answer that cannot be read, in whatever words somebody quotes it", () => {
+  const text = "the kelp forest grows in the cold sea of the north"
+  const { message } = ErrorReason.of(Object.assign(new Error(`this is no JSON: ${text}`), { text }))
+  assert.include(message, "this is no JSON: <left out>")
+  assert.notInclude(message, "kelp")
+})
+
 it("reads at most so many places of an error, however it branches", () => {
   const branch = (depth: number): ReadonlyArray<unknown> =>
     Array.from({ length: 8 }, (_, at) => (depth === 0 ? `message ${at}` : branch(depth - 1)))
