@@ -12,6 +12,11 @@ const collect = async <A>(all: AsyncIterable<A>): Promise<ReadonlyArray<A>> => {
   return found
 }
 
+const abortable = () => {
+  const controller = new AbortController()
+  return { signal: controller.signal, abort: () => controller.abort() }
+}
+
 const quick = { retry: { base: 1, cap: 1 } } as const
 const rejection = (promise: Promise<unknown>): Promise<HoldfastError> =>
   promise.then(
@@ -277,6 +282,16 @@ describe("an idempotencyKey", () => {
     assert.strictEqual(await calls[1], "AbortError")
     assert.strictEqual((await client.counts()).calls.running, 0)
     assert.strictEqual((await client.generate("?", { idempotencyKey: "k" })).text, "next")
+  })
+
+  it("has a call end when all of its callers leave by one signal", async () => {
+    const model = fakeModel({ text: "late", delay: "1 hour" })
+    await using client = Client.make({ model })
+    const { abort, signal } = abortable()
+    const calls = [1, 2, 3].map(() => rejection(client.generate("?", { idempotencyKey: "k", signal })))
+    abort()
+    for (const call of calls) assert.strictEqual((await call).name, "AbortError")
+    assert.strictEqual((await client.counts()).calls.running, 0)
   })
 
   it("gives a stream to several readers, each from its start", async () => {

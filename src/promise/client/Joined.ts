@@ -30,9 +30,12 @@ export class Joined {
     const entry = this.find(key) ?? this.begin(key, start)
     entry.callers++
     const { promise, reject, resolve } = Promise.withResolvers<unknown>()
+    const caller = { hasLeft: false }
     const onAbort = () => {
-      // The last one to leave sees the end of it.
-      const ending = entry.callers === 1 ? ended(entry) : Promise.resolve()
+      caller.hasLeft = true
+      // In this step: others may leave in the same one. The last sees the end of it.
+      const isWanted = --entry.callers > 0 || entry.succeededAt !== undefined
+      const ending = isWanted ? Promise.resolve() : ended(entry)
       void ending.then(() => reject(signal && Failures.aborted(signal)))
     }
     signal?.addEventListener("abort", onAbort, { once: true })
@@ -45,7 +48,7 @@ export class Joined {
       return (await promise) as A
     } finally {
       signal?.removeEventListener("abort", onAbort)
-      entry.callers--
+      if (!caller.hasLeft) entry.callers--
     }
   }
 
