@@ -1,7 +1,7 @@
 /**
  * Tries to make `holdfast batch` lose, change or touch what it must not: `npm run fuzz -- batch --rounds 10000 --kills 300`.
  *
- * Rounds run in this process over files and answers that chance wrote. A kill is a run in a process of its own, whose disk fills up or
+ * First each file of a finished batch is cut at every byte. Rounds run in this process over files and answers that chance wrote. A kill is a run in a process of its own, whose disk fills up or
  * which is killed at a random moment, and then the same command again, until it is through. Ends with 1 when something is wrong.
  */
 import { spawn } from "node:child_process"
@@ -12,6 +12,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { Chance } from "../../src/testing/seed/Chance.ts"
+import { everyCut } from "../../test/cli/batchCuts.ts"
 import { round } from "../../test/cli/batchRound.ts"
 import { completion } from "../../test/sockets/openaiWire.ts"
 
@@ -29,6 +30,10 @@ const stop = (seed: number, why: string): never => {
   console.log(`seed ${seed}: ${why}`)
   process.exit(1)
 }
+
+const cuts = await everyCut(join(folder, "cuts"))
+if (typeof cuts === "string") stop(0, cuts)
+console.log(`${cuts} cuts, at every byte of input, output, errors and lock: every request answered once`)
 
 for (let seed = first; seed < first + Number(values.rounds); seed++) {
   const wrong = await round(new Chance(seed), join(folder, "round")).catch((error: unknown) => `threw ${String(error)}`)
