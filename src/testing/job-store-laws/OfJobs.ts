@@ -2,6 +2,7 @@
  * Laws about jobs: what is kept, and what may change it.
  */
 import type { Job, NewJob } from "../../durable/JobStore.ts"
+import { joins, type Named, newOf } from "./Joining.ts"
 import { eachNote, eachOf, isEnded, isHeld, isIn, type Law, pairs, same, when } from "./Law.ts"
 import type { Note } from "./Trace.ts"
 
@@ -51,14 +52,16 @@ export const oneJobForOneKey: Law = eachNote("oneJobForOneKey", ({ after, before
     ...doubled,
     ...when(new Set(isNew).size !== isNew.length, "one job was new twice"),
     ...isNew.flatMap((id) => when(before.has(id), `${id} was said to be new and is not`)),
-    ...said.answers.flatMap((answers) => {
+    ...inSomeOrder(said.answers, (ordered) => {
       const known: Array<Named> = Array.from(before.values(), ({ job }) => job)
-      return answers.flatMap(({ id }, index) => {
-        const given = said.jobs[index]
-        const expected = given === undefined ? undefined : joins(given, known)
-        if (given !== undefined && expected === undefined) known.push({ ...given, key: given.key ?? "" })
-        return when(expected !== undefined && expected !== id, `${given?.id} became ${id} and not ${expected}`)
-      })
+      return ordered.flatMap((answers) =>
+        answers.flatMap(({ id }, index) => {
+          const given = said.jobs[index]
+          const expected = given === undefined ? undefined : joins(given, known)
+          if (given !== undefined && expected === undefined) known.push({ ...given, key: given.key ?? "" })
+          return when(expected !== undefined && expected !== id, `${given?.id} became ${id} and not ${expected}`)
+        })
+      )
     })
   ]
 })
@@ -177,28 +180,15 @@ export const onlyTheOldAreDropped: Law = eachOf("onlyTheOldAreDropped", "prune",
   ]
 })
 
-/** The submissions that join no other job. */
-const newOf = (jobs: ReadonlyArray<NewJob>, before: Note["before"]): ReadonlyMap<string, NewJob> => {
-  const known: Array<Named> = Array.from(before.values(), ({ job }) => job)
-  const made = new Map<string, NewJob>()
-  for (const job of jobs) {
-    if (joins(job, known) !== undefined || job.id === undefined) continue
-    made.set(job.id, job)
-    known.push({ ...job, key: job.key ?? "" })
-  }
-  return made
+/** What is wrong with answers to requests at the same time, in that order of them in which the least is. */
+const inSomeOrder = <A>(
+  answers: ReadonlyArray<A>,
+  breaches: (ordered: ReadonlyArray<A>) => ReadonlyArray<string>
+): ReadonlyArray<string> => {
+  const found = breaches(answers)
+  const other = found.length === 0 ? found : breaches(answers.toReversed())
+  return other.length < found.length ? other : found
 }
-
-type Named = Pick<NewJob, "id" | "name" | "key" | "idempotencyKey">
-
-/** The id of the job that a submission joins. */
-const joins = ({ id, idempotencyKey, key = "", name }: NewJob, among: ReadonlyArray<Named>): string | undefined =>
-  (
-    among.find((job) => job.id === id) ??
-    (idempotencyKey === undefined
-      ? undefined
-      : among.find((job) => job.name === name && job.key === key && job.idempotencyKey === idempotencyKey))
-  )?.id
 
 const isAsGiven = (job: Job, given: NewJob): boolean =>
   job.name === given.name &&

@@ -2,6 +2,7 @@
  * Laws about what is known of a job: events, progress, steps, texts, lists.
  */
 import { eachNote, eachOf, isEnded, isHeld, isIn, type Law, pairs, same, when } from "./Law.ts"
+import { newOf } from "./Joining.ts"
 import { claimsOf } from "./OfClaims.ts"
 
 /** The events of a job are 1, 2, 3, … without gaps, never change, are the same from wherever one reads on, and its end is the last. */
@@ -79,11 +80,7 @@ export const textsComeBack: Law = {
   breaches: ({ notes }) => {
     const payloads = new Map<string, string>()
     return notes.flatMap(({ after, before, said }, index) => {
-      if (said.is === "submit") {
-        for (const { id, payload } of said.jobs) {
-          if (id !== undefined && !before.has(id) && !payloads.has(id)) payloads.set(id, payload)
-        }
-      }
+      if (said.is === "submit") for (const [id, { payload }] of newOf(said.jobs, before)) payloads.set(id, payload)
       if (said.is === "prune") for (const id of before.keys()) if (!after.has(id)) payloads.delete(id)
       if (said.is === "submit") for (const id of payloads.keys()) if (!after.has(id)) payloads.delete(id)
       if (said.is === "claim") {
