@@ -11,7 +11,7 @@ import * as OptionCheck from "../core/OptionCheck.ts"
 import { toAiError } from "./AiSdkError.ts"
 import { toPrompt } from "./ai-sdk/Prompt.ts"
 import * as Fault from "./ai-sdk/Fault.ts"
-import { fromResult } from "./ai-sdk/Response.ts"
+import { counted, fromResult } from "./ai-sdk/Response.ts"
 import { toCallOptions } from "./ai-sdk/CallOptions.ts"
 import * as Shown from "./errors/Shown.ts"
 import * as HeaderNames from "./http/ResponseHeaderNames.ts"
@@ -105,7 +105,9 @@ export const provider = (model: LanguageModelV4, options: Options = {}): ModelPr
       })
       yield* warn(result.warnings)
       const reason = Fault.ofResult(result, context.shown)
-      if (reason !== undefined) return yield* CallError.make({ module: "AiSdk", method: "generateText", reason })
+      if (reason !== undefined) {
+        return yield* counted(CallError.make({ module: "AiSdk", method: "generateText", reason }), result.usage)
+      }
       return fromResult(result, tools, call.responseFormat.type === "json", context.shown)
     }),
     streamText: (call) =>

@@ -133,6 +133,7 @@ export const provider = (options: Options): ModelProvider => {
       const made: Call.Ready = {
         request: Server.request(authorized, { body, streamed, trace, headers: settings.headers }),
         tools: OfferedTools.make(call.tools, target.dialect.codecTransformer),
+        provider: target.name,
         limits,
         keepHeaders,
         failure: { method, url: server.url, mask: secrets, prompt: call.prompt },

@@ -5,6 +5,7 @@
 import { Option, Predicate } from "effect"
 import type { AiError } from "effect/ai"
 import * as PolicyReason from "./PolicyReason.ts"
+import type * as Usage from "./Usage.ts"
 import * as CallError from "./CallError.ts"
 
 /**
@@ -22,6 +23,23 @@ const othersMayAnswer = new WeakSet<AiError.AiError>()
 
 /** Whether an error was made by {@link ofOneOfSeveral}. */
 export const isOfOneOfSeveral = (error: AiError.AiError): boolean => othersMayAnswer.has(error)
+
+/** What a provider did before its answer failed. */
+export interface Work {
+  /** What it says that this cost, if it says so. */
+  readonly usage: Usage.Usage | undefined
+}
+
+/** Notes on an error that its provider worked on the request before. It will be billed, whatever the error says. */
+export const afterWork = (error: AiError.AiError, work: Work): AiError.AiError => {
+  works.set(error.reason, work)
+  return error
+}
+
+/** What was noted by {@link afterWork}; `undefined` when nothing is known of any work. */
+export const workBefore = (error: AiError.AiError): Work | undefined => works.get(error.reason)
+
+const works = new WeakMap<AiError.AiErrorReason, Work>()
 
 /** The longest time, in milliseconds, for which anybody can ask to be left alone: a day. */
 export const longestWaitMillis = 24 * 60 * 60 * 1_000

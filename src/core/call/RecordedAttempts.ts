@@ -7,6 +7,7 @@ import type { AiError, Response } from "effect/ai"
 import * as Monotonic from "../Monotonic.ts"
 import * as Attempt from "./Attempt.ts"
 import * as CallTrail from "./CallTrail.ts"
+import * as Failure from "./Failure.ts"
 import * as Content from "../stream/Content.ts"
 import * as OpenStream from "../stream/OpenStream.ts"
 import * as Refusals from "./Refusals.ts"
@@ -51,7 +52,10 @@ export const recorded = (provider: ModelProvider): ModelProvider => {
           const now = Monotonic.millisUnsafe(clock)
           const error = Exit.findErrorOption(exit)
           if (error._tag === "Some") refusals?.heard(provider, error.value, now)
-          const usage = Exit.isSuccess(exit) ? usageOf(exit.value) : undefined
+          const usage =
+            error._tag === "Some"
+              ? Failure.workBefore(error.value)?.usage
+              : usageOf(Exit.isSuccess(exit) ? exit.value : undefined)
           const ended = { durationMillis: Math.round(now - started), outcome: outcomeOf(exit), ...(usage && { usage }) }
           recorder?.end(number, ended, clock.currentTimeMillisUnsafe())
         }

@@ -41,8 +41,12 @@ export const add = (self: Usage, that: Usage): Usage => ({
  */
 export const fromParts = (parts: ReadonlyArray<Response.PartEncoded | Response.StreamPartEncoded>): Usage => {
   const finish = parts.find((part) => part.type === "finish")
-  if (finish === undefined) return empty
-  const { inputTokens, outputTokens } = finish.usage
+  return finish === undefined ? empty : fromFinish(finish)
+}
+
+/** Reads the usage of a `finish` part. */
+export const fromFinish = ({ usage }: Pick<Response.FinishPartEncoded, "usage">): Usage => {
+  const { inputTokens, outputTokens } = usage
   return {
     inputTokens: inputTokens.total ?? 0,
     cachedInputTokens: inputTokens.cacheRead ?? 0,

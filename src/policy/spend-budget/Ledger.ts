@@ -192,9 +192,9 @@ export class Permit {
   release(exit: Exit.Exit<unknown, unknown>, now: number): Charge | undefined {
     if (this.isReleased) return undefined
     this.isReleased = true
-    const used = this.usage
+    const used = this.usage ?? workBefore(exit)?.usage
     const isReported = used !== undefined && used.inputTokens + used.outputTokens > 0
-    if (isReported) this.answers.observe(used.outputTokens)
+    if (isReported && this.isFinished) this.answers.observe(used.outputTokens)
     const usage = isReported ? used : this.likely(exit)
     const booked = usage === undefined ? undefined : { ...this.cost(usage), estimated: !isReported }
     this.ledger.end(this.account, now, this.expected, booked)
@@ -225,10 +225,20 @@ const usageOf = (inputTokens: number, outputTokens: number): Usage.Usage => ({
 
 /** Whether the provider said no before it worked on the request: what timed out or was lost it may have worked on. */
 const wasRefused = (exit: Exit.Exit<unknown, unknown>): boolean => {
-  if (Exit.isSuccess(exit)) return false
-  const error = Cause.findErrorOption(exit.cause)
-  return Option.isSome(error) && isRefusal(error.value as AiError.AiError)
+  const error = errorOf(exit)
+  return error !== undefined && Failure.workBefore(error) === undefined && isRefusal(error)
 }
+
+const workBefore = (exit: Exit.Exit<unknown, unknown>): Failure.Work | undefined => {
+  const error = errorOf(exit)
+  return error && Failure.workBefore(error)
+}
+
+const errorOf = (exit: Exit.Exit<unknown, unknown>): AiError.AiError | undefined =>
+  Exit.isSuccess(exit)
+    ? undefined
+    : // Providers fail with nothing else.
+      (Option.getOrUndefined(Cause.findErrorOption(exit.cause)) as AiError.AiError | undefined)
 
 const isRefusal = (error: AiError.AiError): boolean => {
   switch (error.reason._tag) {

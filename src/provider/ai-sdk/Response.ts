@@ -12,7 +12,10 @@ import type {
   SharedV4ProviderMetadata
 } from "@ai-sdk/provider"
 import { Base64 } from "effect/encoding"
-import type { Response } from "effect/ai"
+import type { AiError, Response } from "effect/ai"
+import * as Failure from "../../core/call/Failure.ts"
+import * as Usage from "../../core/call/Usage.ts"
+import * as FinishWord from "../errors/FinishWord.ts"
 import type { OfferedTools } from "../tools/OfferedTools.ts"
 import * as Shown from "../errors/Shown.ts"
 import { fromProviderMetadata } from "./Metadata.ts"
@@ -215,7 +218,15 @@ export const fromFinish = (finish: {
 
 const fromFinishReason = ({ unified, raw }: LanguageModelV4FinishReason): Response.FinishReason => {
   if (raw === "pause_turn") return "pause"
+  // A package knows the words of its own vendor, and servers that speak alike have others.
+  if (unified === "other" && raw !== undefined) return FinishWord.meaningOf(raw)
   return unified === "interrupted" ? "unknown" : unified
+}
+
+/** The error of an answer that failed and says what it cost. */
+export const counted = (error: AiError.AiError, usage: LanguageModelV4Usage): AiError.AiError => {
+  const cost = Usage.fromFinish({ usage: fromUsage(usage) })
+  return cost.inputTokens + cost.outputTokens > 0 ? Failure.afterWork(error, { usage: cost }) : error
 }
 
 const fromUsage = ({ inputTokens, outputTokens }: LanguageModelV4Usage): Response.FinishPartEncoded["usage"] => ({

@@ -14,7 +14,7 @@ import * as Shown from "../errors/Shown.ts"
 import type { OfferedTools } from "../tools/OfferedTools.ts"
 import * as Fault from "./Fault.ts"
 import { fromProviderMetadata } from "./Metadata.ts"
-import { fromFinish, fromResponseMetadata, fromForeignTool, fromStandalone } from "./Response.ts"
+import { counted, fromFinish, fromResponseMetadata, fromForeignTool, fromStandalone } from "./Response.ts"
 import * as WellFormed from "../../core/stream/WellFormed.ts"
 import * as CallError from "../../core/call/CallError.ts"
 
@@ -129,7 +129,8 @@ const pullParts = (body: Body, source: Source): Pull.Pull<Parts, AiError.AiError
         case "finish": {
           const reason = Fault.ofFinish(part.finishReason, source.shown)
           if (reason !== undefined) {
-            return Effect.fail(part.finishReason.raw === undefined ? cut(failed(reason)) : failed(reason))
+            const failure = part.finishReason.raw === undefined ? cut(failed(reason)) : failed(reason)
+            return Effect.fail(counted(failure, part.usage))
           }
           finished = true
           return Effect.succeed(Array.append(behindCalls([]), fromFinish({ ...part, headers: body.headers })))

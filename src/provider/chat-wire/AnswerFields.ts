@@ -7,9 +7,9 @@ import { DateTime, Option, Predicate } from "effect"
 import type { Response } from "effect/ai"
 import type { TextField } from "./AnswerReader.ts"
 import * as Finish from "./Finish.ts"
-import * as Messages from "./Messages.ts"
-
-type Json = Messages.Json
+import type { Json } from "./Messages.ts"
+import * as Notes from "./Notes.ts"
+import { isJson } from "./ToolParams.ts"
 
 /** What the answer says of itself: its id, model and time, as far as they are known. */
 export const headOf = ({ id, modelId, timestamp }: Response.ResponseMetadataPartEncoded): Json => {
@@ -23,16 +23,26 @@ export const headOf = ({ id, modelId, timestamp }: Response.ResponseMetadataPart
 
 /** The field that a block of text stands in: the one that it came in, or the usual one. */
 export const fieldOf = (kind: "text" | "reasoning", metadata: unknown): TextField => {
-  const field = Messages.fieldOf(metadata)
+  const field = Notes.fieldIn(metadata)
   if (kind === "text") return field === "refusal" ? field : "content"
   return field === "reasoning" ? field : "reasoning_content"
 }
 
 /** A call of a tool; none for one that the provider ran itself, of which the wire has no word. */
-export const callOf = ({ id, name, params, providerExecuted }: Response.ToolCallPartEncoded): Json | undefined =>
+export const callOf = ({
+  id,
+  metadata,
+  name,
+  params,
+  providerExecuted
+}: Response.ToolCallPartEncoded): Json | undefined =>
   providerExecuted === true
     ? undefined
-    : { id, type: "function", function: { name, arguments: Messages.argumentsOf(params) } }
+    : { id, type: "function", function: { name, arguments: argumentsOf(params) }, ...Notes.callIn(metadata) }
+
+/** The parameters of a call as the text that they are on the wire. A text that could not be read as JSON is given as it came. */
+export const argumentsOf = (params: unknown): string =>
+  Predicate.isString(params) && params.trim() !== "" && !isJson(params) ? params : (JSON.stringify(params) ?? "{}")
 
 export const imageOf = (url: string): Json => ({ type: "image_url", image_url: { url } })
 

@@ -5,15 +5,19 @@
  * What a server says in a way of its own is read here, and in `ToolCalls.ts` for calls of tools. A field that is in none of the
  * `known…` sets is kept as metadata, as it came.
  */
-import { DateTime, Predicate, type Schema } from "effect"
+import { Predicate, type Schema } from "effect"
 import { AiError, type Response } from "effect/ai"
+import * as Usage from "../../core/call/Usage.ts"
 import * as FinishWord from "../errors/FinishWord.ts"
-import type { OfferedTools } from "../tools/OfferedTools.ts"
+import type { NamedTools } from "../tools/OfferedTools.ts"
+import * as AnswerHead from "./AnswerHead.ts"
+import * as AnswerImage from "./AnswerImage.ts"
 import { type Choice, Choices } from "./Choices.ts"
-import { Extras } from "./Extras.ts"
+import * as Extras from "./Extras.ts"
 import * as Faults from "./Faults.ts"
 import * as Finish from "./Finish.ts"
 import type * as Limits from "./Limits.ts"
+import * as Notes from "./Notes.ts"
 import * as SaidErrors from "./SaidErrors.ts"
 import { ToolCalls } from "./ToolCalls.ts"
 
@@ -22,17 +26,19 @@ type Fields = Readonly<Record<string, unknown>>
 
 /** What a reader needs to know of its call. */
 export interface Props {
-  readonly tools: OfferedTools
+  readonly tools: NamedTools
   readonly limits: Limits.Resolved
+  /** Who answers. */
+  readonly provider: string
   /** Makes ids for tool calls without one, if the answer has no id either. */
   readonly requestId: string | undefined
 }
 
 /** A field of a message that holds text, and may come in many pieces. */
-export type TextField = "content" | "reasoning_content" | "reasoning" | "refusal"
+export type TextField = "content" | "reasoning_content" | "reasoning" | "refusal" | "thinking"
 
 const knownOfAnswer = new Set(["id", "object", "created", "model", "choices", "usage", "error"])
-const knownOfChoice = new Set(["index", "delta", "message", "finish_reason", "logprobs", "error", "usage"])
+const knownOfChoice = new Set(["index", "delta", "message", "finish_reason", "logprobs", "error", "usage", "text"])
 const knownOfMessage = new Set([
   "role",
   "content",
@@ -50,23 +56,24 @@ export class AnswerReader {
   private readonly props: Props
   private readonly choices = new Choices()
   private readonly calls: ToolCalls
-  private readonly extras: Extras
-  private id: string | undefined
-  private isNamed = false
+  private readonly extras: Extras.Extras
+  private head: AnswerHead.AnswerHead | undefined
   private block: Block | undefined
   private blocks = 0
   private word: string | undefined
-  private usage: unknown
+  private usage: Fields | undefined
   private isRefusal = false
   /** Whether neither text nor a file came. */
   private isMute = true
+  /** Whether the content had a part that nobody here can read. */
+  private hasUnread = false
   /** The fields whose text came in deltas. */
   private readonly begun = new Set<string>()
 
   constructor(props: Props) {
     this.props = props
-    this.calls = new ToolCalls(props.limits)
-    this.extras = new Extras(props.limits)
+    this.calls = new ToolCalls(props)
+    this.extras = new Extras.Extras(props.limits)
   }
 
   /** Whether the answer has said why it ended. */
@@ -82,15 +89,31 @@ export class AnswerReader {
     return this.hasFinished && this.usage !== undefined
   }
 
+  /** How many pieces came of other answers than the one that is read. */
+  get others(): number {
+    return this.choices.others
+  }
+
+  /** Whether anything came that a model says. */
+  get hasSaid(): boolean {
+    return this.blocks > 0 || !this.isMute || this.calls.any
+  }
+
+  /** What the answer has cost so far, as far as it said so. */
+  get cost(): Usage.Usage | undefined {
+    return this.usage && Usage.fromFinish({ usage: Finish.usageOf(this.usage) })
+  }
+
   /** Reads one chunk, or a whole answer. Throws what is wrong with it. */
   read(chunk: unknown, out: Array<Part>): void {
     this.plainField = undefined
     if (!Predicate.isObject(chunk)) throw new Faults.Unreadable({ because: "the answer is no JSON object" })
-    if (SaidErrors.isError(chunk)) throw new Faults.Refused({ body: chunk })
-    if (!this.isNamed) this.name(chunk, out)
-    // Groq says it in a field of its own as well.
+    // What failed has cost something too. Groq says it in a field of its own as well.
     this.count(Predicate.isObject(chunk["x_groq"]) ? chunk["x_groq"]["usage"] : undefined)
     this.count(chunk["usage"])
+    if (SaidErrors.isError(chunk)) throw new Faults.Refused({ body: chunk })
+    const head = this.head === undefined ? AnswerHead.of(chunk) : undefined
+    if (head !== undefined) out.push((this.head = head))
     this.extras.last(this.extras.answer, chunk, knownOfAnswer)
     const choice = this.choices.first(chunk["choices"])
     if (choice === undefined) return
@@ -98,9 +121,9 @@ export class AnswerReader {
     for (const message of Choices.restOf(choice, chunk["choices"])) this.readCalls(message, false, out)
   }
 
-  /** Keeps what the answer cost. One that counts nothing says less than one that does. */
+  /** Keeps what the answer cost. It may be said in several places, and some of it in each. */
   private count(usage: unknown): void {
-    if (Predicate.isObject(usage) && (this.usage === undefined || Finish.isCount(usage))) this.usage = usage
+    if (Predicate.isObject(usage)) this.usage = Finish.merged(this.usage, usage)
   }
 
   /** Adds text to a block, which is begun unless it is open. */
@@ -118,9 +141,13 @@ export class AnswerReader {
     for (const choice of this.choices.rest()) this.readChoice(choice, out)
     const { extras, usage, word } = this
     if (word === undefined) throw new Faults.Cut()
-    this.close(out)
-    this.calls.end(this.props.tools, out)
-    if (this.isMute && !this.calls.any && Finish.meaningOf(word) === "tool-calls") {
+    const back = Notes.messageOf(extras.message)
+    this.close(out, this.calls.any ? undefined : back)
+    this.calls.end(back, out)
+    if (this.hasUnread && this.isMute && !this.calls.any) {
+      throw new Faults.Unreadable({ because: "the content of the message has no part of a known type" })
+    }
+    if (this.isMute && !this.calls.any && FinishWord.meaningOf(word) === "tool-calls") {
       throw new AiError.InvalidOutputError({ description: "the answer says that it calls tools, and calls none" })
     }
     const reason = this.isRefusal ? "content-filter" : Finish.reasonOf(word, this.calls.any)
@@ -143,28 +170,15 @@ export class AnswerReader {
     })
   }
 
-  private name({ created, id, model }: Fields, out: Array<Part>): void {
-    const timestamp = timeOf(created)
-    const part = {
-      ...(Predicate.isString(id) && id !== "" ? { id } : {}),
-      ...(Predicate.isString(model) && model !== "" ? { modelId: model } : {}),
-      ...(timestamp === undefined ? {} : { timestamp })
-    }
-    if (Object.keys(part).length === 0) return
-    this.isNamed = true
-    this.id = part.id
-    out.push({ type: "response-metadata", ...part })
-  }
-
   private readChoice(choice: Choice, out: Array<Part>): void {
+    this.count(choice["usage"])
     if (SaidErrors.isSaid(choice["error"])) throw new Faults.Refused({ body: { error: choice["error"] } })
     const isWhole = !Predicate.isNotNullish(choice["delta"])
-    const message = isWhole ? this.unread(choice["message"]) : choice["delta"]
+    const message = isWhole ? this.unread(choice["message"] ?? legacyOf(choice)) : choice["delta"]
     const before = out.length
     let isPlain = false
     if (Predicate.isObject(message)) isPlain = this.readMessage(message, isWhole, out)
     this.endsWithContent = out.length > before
-    this.count(choice["usage"])
     this.extras.last(this.extras.choice, choice, knownOfChoice)
     if (Predicate.isNotNullish(choice["logprobs"])) {
       this.extras.piece(this.extras.choice, "logprobs", choice["logprobs"])
@@ -175,7 +189,7 @@ export class AnswerReader {
       if (FinishWord.isFailure(word))
         throw new Faults.Refused({ body: FinishWord.failureOf(word, choice["native_finish_reason"]) })
       // A "stop" behind another reason says nothing new.
-      if (this.word === undefined || Finish.meaningOf(word) !== "stop") this.word = word
+      if (this.word === undefined || FinishWord.meaningOf(word) !== "stop") this.word = word
     } else if (isPlain && out.length === before + 1) this.plainField = this.block?.field
   }
 
@@ -193,9 +207,12 @@ export class AnswerReader {
       isPlain = false
       for (const part of content) this.readContent(part, out)
     } else if (SaidErrors.isSaid(content)) throw unreadable("content", content)
-    if (this.textIn(message, "refusal", out)) {
+    if (this.refusalIn(message, out)) isPlain = false
+    // What was said aloud is written down beside the sound.
+    const audio = message["audio"]
+    if (Predicate.isObject(audio) && isText(audio["transcript"])) {
       isPlain = false
-      this.isRefusal = true
+      this.text("content", audio["transcript"], out)
     }
     if (Array.isArray(message["images"])) {
       isPlain = false
@@ -207,7 +224,7 @@ export class AnswerReader {
 
   /** Reads the calls of a message, in the field that they stand in now or in the one before. Some servers fill both. */
   private readCalls(message: Fields, isWhole: boolean, out: Array<Part>): boolean {
-    const prefix = this.id ?? this.props.requestId ?? "call"
+    const prefix = this.head?.id ?? this.props.requestId ?? "call"
     const calls = message["tool_calls"]
     if (Array.isArray(calls) && calls.length > 0) {
       for (const [place, item] of calls.entries()) this.calls.add(item, prefix, out, isWhole ? place : undefined)
@@ -237,6 +254,7 @@ export class AnswerReader {
   /** Reads a part of a message whose content is a list: text, thinking or an image. Others are kept as they are. */
   private readContent(part: unknown, out: Array<Part>): void {
     if (isText(part)) return this.text("content", part, out)
+    if (part === "") return
     if (!Predicate.isObject(part)) throw new Faults.Unreadable({ because: "a part of the content is no object" })
     const text = Predicate.isObject(part["text"]) ? part["text"]["value"] : part["text"]
     if (Predicate.isString(text)) {
@@ -246,25 +264,26 @@ export class AnswerReader {
     if (part["type"] === "thinking") {
       const thinking = Array.isArray(part["thinking"]) ? part["thinking"] : [{ text: part["thinking"] }]
       for (const each of thinking)
-        if (Predicate.isObject(each)) this.textIn({ reasoning: each["text"] }, "reasoning", out)
+        if (Predicate.isObject(each)) this.textIn({ thinking: each["text"] }, "thinking", out)
       return
     }
+    if (this.refusalIn(part, out)) return
     const image = Predicate.isObject(part["image_url"]) ? part["image_url"]["url"] : part["image_url"]
     if (Predicate.isString(image)) return this.file(image, out)
+    this.hasUnread = true
     this.extras.piece(this.extras.message, "content", [part])
+  }
+
+  private refusalIn(said: Fields, out: Array<Part>): boolean {
+    if (!this.textIn(said, "refusal", out)) return false
+    this.isRefusal = true
+    return true
   }
 
   private file(url: string, out: Array<Part>): void {
     this.close(out)
     this.isMute = false
-    const [, mediaType, data] = /^data:([\w.+-]+\/[\w.+-]+)[^,]{0,200}?;base64,/.exec(url.slice(0, 512)) ?? []
-    if (mediaType !== undefined && data === undefined) {
-      out.push({ type: "file", mediaType, data: url.slice(url.indexOf(",") + 1) })
-    } else if (URL.canParse(url)) {
-      out.push({ type: "source", sourceType: "url", id: url, url, title: "image" })
-    } else {
-      throw new Faults.Unreadable({ because: "an image of the answer is neither data nor a link" })
-    }
+    out.push(AnswerImage.of(url))
   }
 
   private begin(field: TextField, out: Array<Part>): Block {
@@ -272,16 +291,22 @@ export class AnswerReader {
     const block = { field, id: String(this.blocks++), half: "" }
     this.block = block
     if (isTextOf(field)) this.isMute = false
-    out.push({ type: isTextOf(field) ? "text-start" : "reasoning-start", id: block.id, ...noteOf(field) })
+    out.push({ type: isTextOf(field) ? "text-start" : "reasoning-start", id: block.id, ...this.noteOf(field) })
     return block
   }
 
-  private close(out: Array<Part>): void {
+  /** Remembers the field, so that reasoning is sent back in the one it came in, and a refusal is known as one. */
+  private noteOf(field: TextField, message?: Extras.Fields) {
+    return Notes.metadataOf({ field: field === "content" ? undefined : field, message }, this.props.provider)
+  }
+
+  private close(out: Array<Part>, message?: Extras.Fields): void {
     const { block } = this
     if (block === undefined) return
     this.block = undefined
     if (block.half !== "") out.push(deltaOf(block, block.half))
-    out.push({ type: isTextOf(block.field) ? "text-end" : "reasoning-end", id: block.id, ...noteOf(block.field) })
+    const type = isTextOf(block.field) ? "text-end" : "reasoning-end"
+    out.push({ type, id: block.id, ...this.noteOf(block.field, message) })
   }
 }
 
@@ -304,8 +329,8 @@ const deltaOf = ({ field, id }: Block, delta: string): Part => ({
 /** Whether a text ends in the middle of a character, as UTF-16 writes it. */
 const isHalf = (text: string): boolean => (text.charCodeAt(text.length - 1) & 0xfc00) === 0xd800
 
-/** Remembers the field, so that reasoning is sent back in the one it came in, and a refusal is known as one. */
-const noteOf = (field: TextField) => (field === "content" ? {} : { metadata: { chatWire: { field } } })
+/** The message of a server that answers as completions did before there were chats. */
+const legacyOf = ({ text }: Choice): unknown => (isText(text) ? { content: text } : undefined)
 
 const reasoningFields = ["reasoning", "reasoning_content"]
 
@@ -316,11 +341,3 @@ const unreadable = (field: string, value: unknown) => {
   const because = `the field ${field} of the message is ${Predicate.isObject(value) ? "an object" : `a ${typeof value}`}`
   return new Faults.Unreadable({ because })
 }
-
-const timeOf = (created: unknown): string | undefined =>
-  Predicate.isNumber(created) && created > 0 && created <= lastSecond
-    ? DateTime.formatIso(DateTime.makeUnsafe(created * 1_000))
-    : undefined
-
-/** The last second that has a date. */
-const lastSecond = 8_640_000_000_000

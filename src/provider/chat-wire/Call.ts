@@ -4,6 +4,7 @@
 import { Array, Cause, Effect, type Pull, type Scope, Stream } from "effect"
 import type { AiError, Response } from "effect/ai"
 import * as Monotonic from "../../core/Monotonic.ts"
+import * as Failure from "../../core/call/Failure.ts"
 import * as ResponseHeaders from "../../core/call/ResponseHeaders.ts"
 import * as OpenStream from "../../core/stream/OpenStream.ts"
 import * as WholeParts from "../../core/stream/WholeParts.ts"
@@ -31,6 +32,7 @@ export interface Request {
 /** A call that is ready to be sent. */
 export interface Ready extends Request {
   readonly tools: Props["tools"]
+  readonly provider: string
   /** Whether to remember which bytes the parts were read from. */
   readonly recordsBytes: boolean
 }
@@ -192,6 +194,7 @@ class Answer {
   private readonly log: WireLog | undefined
   private failure: AiError.AiError | undefined
   private isSilent = false
+  private others = 0
   private finished: { readonly at: number; counted: number | undefined } | undefined
 
   constructor(ready: Ready, inbox: Inbox, context: Begun) {
@@ -201,7 +204,7 @@ class Answer {
     if (ready.recordsBytes && context.method === "streamText") this.streamed = new AnswerBytes()
     if (ready.recordsBytes && context.method === "generateText") this.gathered = new WholeBytes()
     const requestId = context.headers?.["x-request-id"]
-    this.body = new AnswerBody({ tools: ready.tools, limits: ready.limits, requestId })
+    this.body = new AnswerBody({ tools: ready.tools, limits: ready.limits, provider: ready.provider, requestId })
     const untilEnd: Effect.Effect<void> = Effect.suspend(() => {
       inbox.take()
       return inbox.hasEnded || inbox.failure !== undefined ? Effect.void : Effect.andThen(inbox.wait, untilEnd)
@@ -223,14 +226,17 @@ class Answer {
         this.gathered?.add(bytes)
         this.body.feed(bytes, out)
       }
-      if (out.length > before) this.finished = undefined
+      // What it cost comes behind the last of several answers.
+      const { others } = this.body.reader
+      if (out.length > before || others > this.others) this.finished = undefined
+      this.others = others
       if (this.body.isDone || this.inbox.hasEnded || this.isSilent) this.end(out)
       else if (this.inbox.failure !== undefined) {
         if (!this.body.reader.hasFinished) throw this.inbox.failure.error
         this.end(out)
       }
     } catch (error) {
-      this.failure = WireError.of(error, this.context)
+      this.failure = this.failureOf(error)
       this.log?.ended(undefined, this.failure.message)
     }
     this.streamed?.give(out, this.isOver)
@@ -260,6 +266,15 @@ class Answer {
         this.isSilent = arrived._tag === "None" || until <= now
       })
     })
+  }
+
+  /** What a server says instead of an answer cost nothing; what it said before, and half an answer, did. */
+  private failureOf(error: unknown): AiError.AiError {
+    const failure = WireError.of(error, this.context)
+    const { cost, hasSaid } = this.body.reader
+    return cost !== undefined || hasSaid || error instanceof Faults.Cut
+      ? Failure.afterWork(failure, { usage: cost })
+      : failure
   }
 
   private end(out: Array<Part>): void {

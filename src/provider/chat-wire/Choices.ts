@@ -8,7 +8,6 @@
 import { Predicate } from "effect"
 import * as Faults from "./Faults.ts"
 import * as FinishWord from "../errors/FinishWord.ts"
-import * as Finish from "./Finish.ts"
 
 /** A choice of one chunk, or of a whole answer. */
 export type Choice = Readonly<Record<string, unknown>>
@@ -16,6 +15,8 @@ export type Choice = Readonly<Record<string, unknown>>
 export class Choices {
   /** Whether an answer that waits said why it ended. */
   hasFinished = false
+  /** How many pieces of others came. */
+  others = 0
   private hasFirst = false
   private index: unknown
   private waiting: Array<Choice> = []
@@ -26,13 +27,14 @@ export class Choices {
     if (!Array.isArray(choices)) return undefined
     for (const choice of choices) {
       if (!Predicate.isObject(choice)) continue
-      const index = choice["index"]
-      if (index === 0 || !Predicate.isNumber(index)) {
+      const index = indexOf(choice["index"])
+      if (index === 0 || index === undefined) {
         this.hasFirst = true
         this.hasFinished = false
         this.waiting = []
         return choice
       }
+      this.others += 1
       if (!this.hasFirst) this.putBy(choice, index)
     }
     return undefined
@@ -56,11 +58,11 @@ export class Choices {
       !Array.isArray(choices) ||
       choices.length < 2 ||
       !FinishWord.isWord(word) ||
-      Finish.meaningOf(word) !== "tool-calls"
+      FinishWord.meaningOf(word) !== "tool-calls"
     )
       return []
     return choices.flatMap((choice: unknown) => {
-      if (choice === first || !Predicate.isObject(choice) || Predicate.isNumber(choice["index"])) return []
+      if (choice === first || !Predicate.isObject(choice) || indexOf(choice["index"]) !== undefined) return []
       const message = choice["delta"] ?? choice["message"]
       return Predicate.isObject(message) ? [message] : []
     })
@@ -74,4 +76,10 @@ export class Choices {
     else this.waiting.push(choice)
     this.hasFinished ||= FinishWord.isWord(choice["finish_reason"])
   }
+}
+
+/** Some servers write the index as a text. */
+export const indexOf = (value: unknown): number | undefined => {
+  const index = Predicate.isString(value) && /^\d{1,9}$/.test(value) ? Number(value) : value
+  return Predicate.isNumber(index) ? index : undefined
 }

@@ -6,6 +6,19 @@
 import type * as OptionCheck from "../../core/OptionCheck.ts"
 import { AnthropicStructuredOutput, LanguageModel, OpenAiStructuredOutput } from "effect/ai"
 
+/** Fields that some server gives in one turn and wants back in the next; `thinking` are the parts of that type in a list of content. */
+export const backFields = [
+  "reasoning_content",
+  "reasoning",
+  "thinking",
+  "refusal",
+  "reasoning_details",
+  "thinking_blocks",
+  "extra_content",
+  "provider_specific_fields"
+] as const
+export type BackField = (typeof backFields)[number]
+
 /** How one server speaks. Everything is optional; what is left out is as most servers have it. */
 export interface Dialect {
   /** The field that limits the tokens of an answer. Default `"max_tokens"`. */
@@ -18,6 +31,16 @@ export interface Dialect {
   readonly strictTools?: boolean | undefined
   /** What "must call a tool" is called. Default `"required"`. */
   readonly requiredTool?: "required" | "any" | undefined
+  /**
+   * Which fields of its own earlier messages and tool calls it takes back. Those of other providers are never sent, and what is left
+   * out of a refusal is sent as text. Default: all that a server gives and may want again.
+   */
+  readonly takesBack?: ReadonlyArray<BackField> | undefined
+  /**
+   * Which ids of tool calls it takes: any, at most 40 letters, digits, `_` and `-`, or nine letters and digits. An id of another
+   * server is replaced by one that it takes, the same for the call and its result. Default `"any"`.
+   */
+  readonly toolIds?: "any" | "words" | "nine" | undefined
   /** How the key travels. Default `"bearer"`. */
   readonly auth?: "bearer" | "api-key" | undefined
   /** Settings the server refuses. They are left out, and that is logged once. Default none. */
@@ -35,6 +58,8 @@ const defaults: Resolved = {
   streamUsage: true,
   strictTools: true,
   requiredTool: "required",
+  takesBack: backFields,
+  toolIds: "any",
   auth: "bearer",
   lacks: [],
   codecTransformer: LanguageModel.defaultCodecTransformer
@@ -42,6 +67,8 @@ const defaults: Resolved = {
 
 const openAi: Dialect = {
   maxTokens: "max_completion_tokens",
+  takesBack: ["refusal"],
+  toolIds: "words",
   lacks: ["topK"],
   codecTransformer: OpenAiStructuredOutput.toCodecOpenAI
 }
@@ -67,6 +94,8 @@ export const known: ReadonlyArray<Known> = [
     host: "api.anthropic.com",
     dialect: {
       structuredOutput: "none",
+      takesBack: [],
+      toolIds: "words",
       lacks: ["topK", "seed", "presencePenalty", "frequencyPenalty"],
       codecTransformer: AnthropicStructuredOutput.toCodecAnthropic
     }
@@ -74,7 +103,13 @@ export const known: ReadonlyArray<Known> = [
   {
     name: "mistral",
     host: "api.mistral.ai",
-    dialect: { streamUsage: false, requiredTool: "any", lacks: ["topK", "seed"] }
+    dialect: {
+      streamUsage: false,
+      requiredTool: "any",
+      takesBack: ["thinking"],
+      toolIds: "nine",
+      lacks: ["topK", "seed"]
+    }
   },
   {
     name: "deepseek",
@@ -102,13 +137,17 @@ export const ofHost = (hostname: string): Known | undefined =>
 /** Throws a `RangeError` for a dialect that no server has. */
 export const checkAll = (dialect: Dialect, check: OptionCheck.OptionCheck): void => {
   check.record("dialect", dialect)
-  for (const name of ["maxTokens", "structuredOutput", "requiredTool", "auth"] as const) {
+  for (const name of ["maxTokens", "structuredOutput", "requiredTool", "toolIds", "auth"] as const) {
     if (dialect[name] !== undefined) check.oneOf<string>(`dialect.${name}`, dialect[name], words[name])
   }
   for (const name of ["streamUsage", "strictTools"] as const) {
     if (dialect[name] !== undefined) check.flag(`dialect.${name}`, dialect[name])
   }
-  const { codecTransformer, lacks } = dialect
+  const { codecTransformer, lacks, takesBack } = dialect
+  if (takesBack !== undefined) {
+    check.list("dialect.takesBack", takesBack)
+    for (const field of takesBack) check.oneOf<string>("dialect.takesBack", field, backFields)
+  }
   if (lacks !== undefined) {
     check.list("dialect.lacks", lacks)
     for (const setting of lacks) check.oneOf("dialect.lacks", setting, settings)
@@ -120,6 +159,7 @@ const words = {
   maxTokens: ["max_tokens", "max_completion_tokens"],
   structuredOutput: ["schema", "object", "none"],
   requiredTool: ["required", "any"],
+  toolIds: ["any", "words", "nine"],
   auth: ["bearer", "api-key"]
 } as const satisfies { readonly [Name in keyof Dialect]: ReadonlyArray<Dialect[Name]> }
 

@@ -5,52 +5,48 @@
  */
 import { Predicate } from "effect"
 import type { Response } from "effect/ai"
-
-/** What the words of servers for the end of an answer mean. Those that are not here mean something else. */
-const reasons: Readonly<Record<string, Response.FinishReason>> = {
-  stop: "stop",
-  eos: "stop",
-  eos_token: "stop",
-  end_turn: "stop",
-  stop_sequence: "stop",
-  length: "length",
-  max_tokens: "length",
-  model_length: "length",
-  tool_calls: "tool-calls",
-  tool_use: "tool-calls",
-  function_call: "tool-calls",
-  content_filter: "content-filter",
-  sensitive: "content-filter"
-}
+import * as FinishWord from "../errors/FinishWord.ts"
 
 /**
  * A server that ends with "stop" after it called tools means that it waits for them; one that ends with "tool_calls" and
  * called none does not.
  */
 export const reasonOf = (word: string, calledTools: boolean): Response.FinishReason => {
-  const reason = meaningOf(word)
+  const reason = FinishWord.meaningOf(word)
   return reason === "stop" || reason === "tool-calls" ? (calledTools ? "tool-calls" : "stop") : reason
 }
 
-/** What a word means by itself. */
-export const meaningOf = (word: string): Response.FinishReason => {
-  const known = word.toLowerCase()
-  return (Object.hasOwn(reasons, known) ? reasons[known] : undefined) ?? "other"
+/**
+ * Adds a later usage to an earlier one, field by field: the later count is the one of more of the answer, but one that is left
+ * out, and a zero, take nothing back.
+ */
+export const merged = (before: Fields | undefined, later: Fields): Fields => {
+  const all: Record<string, unknown> = { ...before }
+  for (const [name, value] of Object.entries(later)) {
+    const known = Object.hasOwn(all, name) ? all[name] : undefined
+    if (name === "__proto__" || !Predicate.isNotNullish(value) || (value === 0 && Predicate.isNumber(known))) continue
+    all[name] = Predicate.isObject(known) && Predicate.isObject(value) ? details(known, value) : value
+  }
+  return all
 }
 
-/** Whether there is a count in it. */
-export const isCount = (usage: unknown): boolean =>
-  ["prompt_tokens", "input_tokens", "completion_tokens", "output_tokens"].some(
-    (name) => count(usage, name) !== undefined
+/** What counts are made of has no parts of its own. */
+const details = (before: object, later: object): Fields => ({
+  ...before,
+  ...Object.fromEntries(
+    Object.entries(later).filter(
+      ([name, value]) => Predicate.isNotNullish(value) && (value !== 0 || !Object.hasOwn(before, name))
+    )
   )
+})
 
 /** Reads the counts that are whole numbers. Others would make Effect refuse the whole answer. */
 export const usageOf = (usage: unknown): Response.FinishPartEncoded["usage"] => {
   const input = count(usage, "prompt_tokens") ?? count(usage, "input_tokens")
-  const output = count(usage, "completion_tokens") ?? count(usage, "output_tokens")
   const promptDetails = field(usage, "prompt_tokens_details")
   const cached = count(promptDetails, "cached_tokens") ?? count(usage, "prompt_cache_hit_tokens")
   const reasoning = count(field(usage, "completion_tokens_details"), "reasoning_tokens")
+  const output = outputOf(usage, input, reasoning)
   const counted: { inputTokens: Counts; outputTokens: Counts } = { inputTokens: {}, outputTokens: {} }
   put(counted.inputTokens, "uncached", minus(input, cached))
   put(counted.inputTokens, "total", input)
@@ -62,6 +58,14 @@ export const usageOf = (usage: unknown): Response.FinishPartEncoded["usage"] => 
   return counted
 }
 
+/** Some servers count reasoning beside the rest of what they wrote, which their total tells. */
+const outputOf = (usage: unknown, input = 0, reasoning = 0): number | undefined => {
+  const said = count(usage, "completion_tokens") ?? count(usage, "output_tokens")
+  const isBeside = said !== undefined && count(usage, "total_tokens") === input + said + reasoning
+  return isBeside ? said + reasoning : said
+}
+
+type Fields = Readonly<Record<string, unknown>>
 type Counts = { [name: string]: number }
 
 const field = (value: unknown, name: string): unknown => (Predicate.hasProperty(value, name) ? value[name] : undefined)

@@ -1,27 +1,34 @@
 /**
  * Writes a prompt as the messages of a chat.
  */
+import { hash } from "node:crypto"
 import { Predicate } from "effect"
 import { AiError, Prompt } from "effect/ai"
 import { Base64 } from "effect/encoding"
-import { isJson } from "./ToolParams.ts"
+import type * as Dialects from "./Dialects.ts"
+import * as Notes from "./Notes.ts"
+import { isWhole } from "./ToolParams.ts"
 
 export type Json = { readonly [name: string]: unknown }
 
 /**
- * Converts a prompt. `provider` is whose options of messages and parts are written into them.
+ * Converts a prompt.
  *
  * - Each tool result becomes a message of its own, at its place.
- * - Reasoning goes back in the field in which it came. That of other providers stays here: no server would know it.
+ * - Reasoning, and what else the server noted beside its answer, goes back in the field in which it came, if the dialect takes it.
+ *   That of other providers stays here: no server would know it.
+ * - Parameters of a call that are no JSON object, as those of a call that was cut are, are sent as an empty one: a server refuses
+ *   what it cannot read, and with it the whole conversation.
  * - Approvals are resolved above, and not sent.
  */
-export const of = (prompt: Prompt.Prompt, provider: string): ReadonlyArray<Json> => {
+export const of = (prompt: Prompt.Prompt, reader: Notes.Reader): ReadonlyArray<Json> => {
   const messages: Array<Json> = []
-  for (const message of prompt.content) write(message, provider, messages)
+  for (const message of prompt.content) write(message, reader, messages)
   return messages
 }
 
-const write = (message: Prompt.Message, provider: string, into: Array<Json>): void => {
+const write = (message: Prompt.Message, reader: Notes.Reader, into: Array<Json>): void => {
+  const provider = reader.name
   const options = optionsOf(message.options, provider)
   switch (message.role) {
     case "system":
@@ -39,49 +46,47 @@ const write = (message: Prompt.Message, provider: string, into: Array<Json>): vo
       return
     }
     case "assistant":
-      assistant(message, provider, options, into)
+      assistant(message, reader, options, into)
       return
     case "tool":
-      for (const part of message.content) if (part.type === "tool-result") into.push({ ...result(part), ...options })
+      for (const part of message.content)
+        if (part.type === "tool-result") into.push({ ...result(part, reader), ...options })
   }
 }
 
-const assistant = (message: Prompt.AssistantMessage, provider: string, options: Json, into: Array<Json>): void => {
-  let said: Said = { text: undefined, calls: [], fields: {} }
+const assistant = (message: Prompt.AssistantMessage, reader: Notes.Reader, options: Json, into: Array<Json>): void => {
+  let said = nothingSaid()
   const flush = () => {
-    const { calls, fields, text } = said
-    if (text === undefined && calls.length === 0 && Object.keys(fields).length === 0) return
+    const { calls, fields, text, thinking } = said
+    if (text === undefined && thinking === "" && calls.length === 0 && Object.keys(fields).length === 0) return
     const toolCalls = calls.length === 0 ? {} : { tool_calls: calls }
-    into.push({ role: "assistant", content: text ?? null, ...toolCalls, ...fields, ...options })
-    said = { text: undefined, calls: [], fields: {} }
+    into.push({ role: "assistant", content: contentOf(said), ...toolCalls, ...fields, ...options })
+    said = nothingSaid()
   }
   for (const part of message.content) {
+    const note = Notes.of(part.options, reader)
+    Object.assign(said.fields, note.message)
     switch (part.type) {
-      case "text": {
-        const isRefusal = fieldOf(part.options) === "refusal"
-        if (isRefusal) said.fields["refusal"] = part.text
+      case "text":
+        if (note.field === "refusal") said.fields["refusal"] = `${textOf(said.fields["refusal"])}${part.text}`
         else said.text = (said.text ?? "") + part.text
         break
-      }
-      case "reasoning": {
-        const field = fieldOf(part.options)
-        if (field !== undefined) said.fields[field] = `${textOf(said.fields[field])}${part.text}`
+      case "reasoning":
+        if (note.field === "thinking") said.thinking += part.text
+        else if (note.field !== undefined) said.fields[note.field] = `${textOf(said.fields[note.field])}${part.text}`
         break
-      }
       case "tool-call":
         said.calls.push({
-          id: part.id,
+          id: idOf(part.id, reader),
           type: "function",
-          function: {
-            name: part.name,
-            arguments: argumentsOf(part.params)
-          },
-          ...optionsOf(part.options, provider)
+          function: { name: part.name, arguments: argumentsOf(part.params) },
+          ...note.call,
+          ...optionsOf(part.options, reader.name)
         })
         break
       case "tool-result":
         flush()
-        into.push(result(part))
+        into.push(result(part, reader))
         break
       case "file":
       case "tool-approval-request":
@@ -93,31 +98,48 @@ const assistant = (message: Prompt.AssistantMessage, provider: string, options: 
 
 interface Said {
   text: string | undefined
+  thinking: string
   readonly calls: Array<Json>
   readonly fields: Record<string, unknown>
 }
 
-/** The parameters of a call as the text that they are on the wire. A text that could not be read as JSON goes back as it is. */
-export const argumentsOf = (params: unknown): string =>
-  Predicate.isString(params) && params.trim() !== "" && !isJson(params) ? params : (JSON.stringify(params) ?? "{}")
+const nothingSaid = (): Said => ({ text: undefined, thinking: "", calls: [], fields: {} })
 
-/** The field that a part came in, which was noted when it was read. */
-export const fieldOf = (options: unknown): string | undefined => {
-  const note = Predicate.hasProperty(options, "chatWire") ? options.chatWire : undefined
-  const field = Predicate.hasProperty(note, "field") ? note.field : undefined
-  return field === "reasoning_content" || field === "reasoning" || field === "refusal" ? field : undefined
+/** Without a text and without calls it is an empty text: that there is nothing at all not every server takes. */
+const contentOf = ({ calls, text, thinking }: Said): unknown => {
+  if (thinking === "") return text ?? (calls.length === 0 ? "" : null)
+  const thought = { type: "thinking", thinking: [{ type: "text", text: thinking }] }
+  return text === undefined ? [thought] : [thought, { type: "text", text }]
 }
 
 const textOf = (value: unknown): string => (Predicate.isString(value) ? value : "")
 
-const result = (part: Prompt.ToolResultPart): Json => {
+const argumentsOf = (params: unknown): string => {
+  if (Predicate.isString(params)) return isWhole(params) ? params : "{}"
+  return Predicate.isObject(params) ? JSON.stringify(params) : "{}"
+}
+
+const ids: { readonly [Kind in Dialects.Resolved["toolIds"]]: { readonly pattern: RegExp; readonly length: number } } =
+  {
+    any: { pattern: /^/, length: Infinity },
+    words: { pattern: /^[a-zA-Z0-9_-]{1,40}$/, length: 40 },
+    nine: { pattern: /^[a-zA-Z0-9]{9}$/, length: 9 }
+  }
+
+/** The same for a call and its result, in this request and in later ones. */
+const idOf = (id: string, { dialect }: Notes.Reader): string => {
+  const { length, pattern } = ids[dialect.toolIds]
+  return pattern.test(id) ? id : hash("sha512", id, "hex").slice(0, length)
+}
+
+const result = (part: Prompt.ToolResultPart, reader: Notes.Reader): Json => {
   const text =
     part.modelOutput === undefined
       ? Predicate.isString(part.result)
         ? part.result
         : (JSON.stringify(part.result) ?? "null")
       : Prompt.toolModelOutputToText(part.modelOutput)
-  return { role: "tool", tool_call_id: part.id, content: text }
+  return { role: "tool", tool_call_id: idOf(part.id, reader), content: text }
 }
 
 const content = (part: Prompt.TextPart | Prompt.FilePart, provider: string): Json => {

@@ -3,6 +3,8 @@
  */
 import { Effect, Option, Predicate, Schema } from "effect"
 import { type AiError, Prompt, type Response } from "effect/ai"
+import * as Failure from "../../core/call/Failure.ts"
+import * as Usage from "../../core/call/Usage.ts"
 import * as WireBytes from "../../core/call/WireBytes.ts"
 import * as FinishWord from "../errors/FinishWord.ts"
 import * as Shown from "../errors/Shown.ts"
@@ -61,7 +63,10 @@ const read = (
       ready.log?.ended(undefined, "answered")
       return Effect.succeed(parts)
     } catch (error) {
-      return Call.failed(error, ready, context)
+      return Effect.mapError(Call.failed(error, ready, context), (failure) => {
+        const usage = costOf(Buffer.concat(buffers))
+        return usage === undefined ? failure : Failure.afterWork(failure, { usage })
+      })
     }
   })
   return more
@@ -79,7 +84,7 @@ const partsOf = (bytes: Buffer, { headers, status }: Call.Begun): Array<Response
     { type: "response-metadata", ...(Predicate.isString(answer["model"]) ? { modelId: answer["model"] } : {}) },
     {
       type: "finish",
-      reason: FinishWord.isWord(word) ? Finish.meaningOf(word) : "stop",
+      reason: FinishWord.isWord(word) ? FinishWord.meaningOf(word) : "stop",
       usage: Finish.usageOf(answer["usage"]),
       response: { status, headers: headers ?? {} },
       // Only who writes the parts down reads it.
@@ -94,6 +99,13 @@ const partsOf = (bytes: Buffer, { headers, status }: Call.Begun): Array<Response
   ]
   new WireBytes.Recorder().read(bytes, parts)
   return parts
+}
+
+/** What an answer that failed says that it cost. */
+const costOf = (bytes: Buffer): Usage.Usage | undefined => {
+  const answer = Option.getOrUndefined(decode(bytes.toString("utf8")))
+  const usage = Predicate.hasProperty(answer, "usage") ? answer.usage : undefined
+  return Predicate.isObject(usage) ? Usage.fromFinish({ usage: Finish.usageOf(usage) }) : undefined
 }
 
 /** Half of an answer that begins as one was cut; nothing of it is quoted. */

@@ -34,7 +34,7 @@ export const of = (
     leftOut,
     fields: {
       model,
-      messages: Messages.of(call.prompt, name),
+      messages: Messages.of(call.prompt, { name, dialect }),
       ...(streamed ? { stream: true, ...usage } : {}),
       ...fields,
       ...toolsOf(call, dialect),

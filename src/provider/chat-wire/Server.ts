@@ -60,7 +60,7 @@ export const make = (said: Said, check: OptionCheck.OptionCheck): Server => {
   for (const [name, value] of Object.entries(said.query ?? {})) url.searchParams.set(name, value)
   const user = decodeURIComponent(base.username)
   const password = decodeURIComponent(base.password)
-  const basic = user === "" ? undefined : Buffer.from(`${user}:${password}`).toString("base64")
+  const basic = user === "" && password === "" ? undefined : Buffer.from(`${user}:${password}`).toString("base64")
   const through = said.proxy === undefined ? Proxy.ofEnvironment(base) : said.proxy === false ? undefined : said.proxy
   const proxy = through === undefined ? undefined : urlOf("proxy", through, check)
   const proxyPassword = decodeURIComponent(proxy?.password ?? "")

@@ -30,6 +30,11 @@ export class ToolParams {
     return this.nesting.isOpen
   }
 
+  /** Whether more is to come: nothing has, or the text is open. */
+  get goesOn(): boolean {
+    return this.isEmpty || this.isOpen
+  }
+
   /** Whether one piece brought everything. It is read once, however many pieces without text follow. */
   get cameWhole(): boolean {
     return this.pieces === 1 && (this.isFirstWhole ??= isWhole(this.text))

@@ -7,10 +7,10 @@ import * as OptionCheck from "../../core/OptionCheck.ts"
 import * as WireBytes from "../../core/call/WireBytes.ts"
 import * as Fields from "./AnswerFields.ts"
 import type { TextField } from "./AnswerReader.ts"
-import * as Messages from "./Messages.ts"
+import type { Json } from "./Messages.ts"
+import * as Notes from "./Notes.ts"
 
 type Part = Response.StreamPartEncoded
-type Json = Messages.Json
 
 export interface Options {
   /** Whether to write what the answer cost, in a chunk without choices. Default true. */
@@ -119,8 +119,10 @@ class AnswerEvents {
   private call(part: Response.ToolCallPartEncoded): string {
     if (part.providerExecuted === true) return ""
     const begun = this.calls.has(part.id) ? "" : this.beginCall(part.id, part.name)
-    const isSaid = this.calls.get(part.id)?.isSaid === true
-    return isSaid ? begun : begun + this.params(part.id, Messages.argumentsOf(part.params))
+    const { index = 0, isSaid = false } = this.calls.get(part.id) ?? {}
+    const more = Notes.callIn(part.metadata)
+    const noted = Object.keys(more).length === 0 ? "" : this.chunk({ tool_calls: [{ index, ...more }] })
+    return `${begun}${isSaid ? "" : this.params(part.id, Fields.argumentsOf(part.params))}${noted}`
   }
 
   private finish(part: Response.FinishPartEncoded): string {

@@ -56,6 +56,7 @@ const codes: ReadonlyArray<Row> = [
       "exceeded_current_quota_error",
       "insufficient_credits",
       "insufficient_balance",
+      "budget_exceeded",
       "insufficient_g1_credits_balance",
       "servicequotaexceededexception",
       "arrearage"

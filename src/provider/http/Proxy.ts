@@ -34,7 +34,7 @@ export const ofEnvironment = (server: URL, env: Environment = environment): URL 
 
 /** Whether `NO_PROXY` names a server: `*`, a host, a domain with or without a leading dot, each perhaps with a port. */
 const isExcepted = (server: URL, noProxy: string): boolean => {
-  const host = bare(server.hostname)
+  const host = canonical(server.hostname)
   const port = server.port === "" ? (server.protocol === "https:" ? "443" : "80") : server.port
   return noProxy
     .toLowerCase()
@@ -44,12 +44,22 @@ const isExcepted = (server: URL, noProxy: string): boolean => {
       const [, name = entry, onlyPort] = /^(.+?|\[.*\]):(\d+)$/.exec(entry) ?? []
       if (onlyPort !== undefined && !(entry.split(":").length > 2 && !entry.startsWith("[")) && onlyPort !== port)
         return false
-      const wanted = bare(entry.split(":").length > 2 && !entry.startsWith("[") ? entry : name).replace(/^\*?\./, "")
+      const wanted = canonical(entry.split(":").length > 2 && !entry.startsWith("[") ? entry : name).replace(
+        /^\*?\./,
+        ""
+      )
       return host === wanted || host.endsWith(`.${wanted}`)
     })
 }
 
 const bare = (host: string): string => host.replace(/^\[|\]$/g, "")
+
+/** A name may end with the dot of the root, and an address of IPv6 be written in more ways than one. */
+const canonical = (host: string): string => {
+  const name = bare(host).replace(/\.$/, "")
+  const address = name.includes(":") ? URL.parse(`http://[${name}]`)?.hostname : undefined
+  return address === undefined ? name : bare(address)
+}
 
 /** Makes a connection through a proxy. Gives what closes it while it is being made. */
 export const connect = (
@@ -78,10 +88,11 @@ export const connect = (
   request.once("connect", (answer: http.IncomingMessage, socket: Socket) => {
     request.off("error", failed)
     request.on("error", () => {})
-    if (answer.statusCode !== 200) {
+    const { statusCode = 0 } = answer
+    if (statusCode < 200 || statusCode > 299) {
       socket.destroy()
-      const code = refusals.has(answer.statusCode ?? 0) ? "ProxyRefused" : "ECONNREFUSED"
-      return failed(new ProxyError({ code, message: `the proxy answered ${answer.statusCode} to CONNECT` }))
+      const code = refusals.has(statusCode) ? "ProxyRefused" : "ECONNREFUSED"
+      return failed(new ProxyError({ code, message: `the proxy answered ${statusCode} to CONNECT` }))
     }
     socket.setTimeout(0)
     if (!secure) return made(null, socket)
@@ -113,7 +124,7 @@ const refusals = new Set([401, 403, 407])
 class ProxyError extends ShownError.DataError("ProxyError")<{ readonly code: string; readonly message: string }> {}
 
 const authorization = (proxy: URL): { readonly [name: string]: string } => {
-  if (proxy.username === "") return {}
+  if (proxy.username === "" && proxy.password === "") return {}
   const credentials = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`
   return { "proxy-authorization": `Basic ${Buffer.from(credentials).toString("base64")}` }
 }

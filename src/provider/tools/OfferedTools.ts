@@ -11,6 +11,14 @@ export interface OfferedTools {
   readonly readParams: (toolName: string, input: string) => unknown
 }
 
+/** The same, and knows names that are not whole yet. */
+export interface NamedTools extends OfferedTools {
+  /** Whether the name of a tool begins so, or is that. */
+  readonly isBegun: (toolName: string) => boolean
+  /** Whether it is only the beginning of a tool's name. */
+  readonly begins: (toolName: string) => boolean
+}
+
 /** The tools that a call offers: all, or those among which it lets the model choose. */
 export const chosen = (
   options: Pick<LanguageModel.ProviderOptions, "tools" | "toolChoice">
@@ -44,7 +52,7 @@ const asObjectSchema = (schema: { readonly [key: string]: unknown }): { readonly
  * Text that is not JSON is returned as the text it is, and parameters the schema refuses as they are: the layer above
  * validates them, and can tell the model what is wrong with them.
  */
-export const make = (tools: ReadonlyArray<Tool.Any>, transformer: LanguageModel.CodecTransformer): OfferedTools => {
+export const make = (tools: ReadonlyArray<Tool.Any>, transformer: LanguageModel.CodecTransformer): NamedTools => {
   if (tools.length === 0) return none
   const names = new Set(tools.map((tool) => tool.name))
   const decoders = new Map(
@@ -57,6 +65,8 @@ export const make = (tools: ReadonlyArray<Tool.Any>, transformer: LanguageModel.
   )
   return {
     has: (toolName) => names.has(toolName),
+    isBegun: (toolName) => tools.some(({ name }) => name.startsWith(toolName)),
+    begins: (toolName) => !names.has(toolName) && tools.some(({ name }) => name.startsWith(toolName)),
     readParams: (toolName, input) => {
       const params = parse(input)
       const decode = decoders.get(toolName)
@@ -78,7 +88,12 @@ const parse = (input: string): unknown => {
 /** Some servers write the parameters as JSON twice. */
 const isWrittenObject = (params: unknown): params is string => Predicate.isString(params) && /^\s*\{/.test(params)
 
-const none: OfferedTools = { has: () => false, readParams: (_, input) => parse(input) }
+const none: NamedTools = {
+  has: () => false,
+  isBegun: () => false,
+  begins: () => false,
+  readParams: (_, input) => parse(input)
+}
 
 /** A name for structured output that every server takes. */
 export const formatName = (objectName: string): string => objectName.replace(/[^a-zA-Z0-9_-]/g, "_").slice(0, 64)

@@ -1,10 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Prompt } from "effect/ai"
+import * as Dialects from "../../../src/provider/chat-wire/Dialects.ts"
 import * as Messages from "../../../src/provider/chat-wire/Messages.ts"
 import { read } from "./answers.ts"
 
+const reader = { name: "mine", dialect: Dialects.resolve(undefined, undefined) }
+
 const user = (...content: ReadonlyArray<Prompt.UserMessagePart>) =>
-  Messages.of(Prompt.fromMessages([Prompt.userMessage({ content })]), "mine")[0]?.["content"]
+  Messages.of(Prompt.fromMessages([Prompt.userMessage({ content })]), reader)[0]?.["content"]
 
 const file = (mediaType: string, data: string | Uint8Array | URL, fileName?: string) =>
   Prompt.filePart({ mediaType, data, ...(fileName === undefined ? {} : { fileName }) })

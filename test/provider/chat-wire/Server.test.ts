@@ -2,6 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { ChatWire } from "holdfast/provider"
 import * as RequestKey from "../../../src/core/call/RequestKey.ts"
+import * as OptionCheck from "../../../src/core/OptionCheck.ts"
+import * as Server from "../../../src/provider/chat-wire/Server.ts"
 import { request } from "../../../src/testing/provider-contract/Stage.ts"
 
 const at = (baseUrl: string, more: Partial<ChatWire.Options> = {}) =>
@@ -41,4 +43,9 @@ describe("the name of a server that nobody named", () => {
       assert.strictEqual(yield* keyOf(one, { name }), yield* keyOf(other, { name }))
     })
   )
+})
+
+it.each(["user:secret", ":secret", "user:"])("%s in the address is basic authorization", (credentials) => {
+  const server = Server.make({ baseUrl: `https://${credentials}@llm.acme.test/v1` }, OptionCheck.of("Test"))
+  assert.strictEqual(Server.authorize(server, "bearer").headers.get("authorization"), `Basic ${btoa(credentials)}`)
 })

@@ -1,12 +1,11 @@
 /** Recorded answers, whole and as the chunks in which the same answer is streamed, and a reader for both. */
 import { type Chance } from "../../../src/testing/seed/Chance.ts"
-import type { Response } from "effect/ai"
 import { AnswerBody } from "../../../src/provider/chat-wire/AnswerBody.ts"
 import * as OptionCheck from "../../../src/core/OptionCheck.ts"
 import * as Limits from "../../../src/provider/chat-wire/Limits.ts"
 import * as WholeParts from "../../../src/core/stream/WholeParts.ts"
 import * as OfferedTools from "../../../src/provider/tools/OfferedTools.ts"
-import { LanguageModel } from "effect/ai"
+import { LanguageModel, type Response, type Tool } from "effect/ai"
 
 export interface Recorded {
   readonly name: string
@@ -141,9 +140,10 @@ export const cut = (bytes: Buffer, chance: Chance, most: number): ReadonlyArray<
   return pieces
 }
 
-const props = (limits: Limits.Limits) => ({
-  tools: OfferedTools.make([], LanguageModel.defaultCodecTransformer),
+const props = (limits: Limits.Limits, tools: ReadonlyArray<Tool.Any> = []) => ({
+  tools: OfferedTools.make(tools, LanguageModel.defaultCodecTransformer),
   limits: Limits.resolve(limits, OptionCheck.of("Test")),
+  provider: "mine",
   requestId: undefined
 })
 
@@ -162,9 +162,13 @@ export const begin = (limits: Limits.Limits) => {
 }
 
 /** Reads a body as it comes, as a call does. Throws what is wrong with it. */
-export const read = (pieces: ReadonlyArray<Buffer>, limits: Limits.Limits = {}): Array<Response.StreamPartEncoded> => {
+export const read = (
+  pieces: ReadonlyArray<Buffer>,
+  limits: Limits.Limits = {},
+  tools?: ReadonlyArray<Tool.Any>
+): Array<Response.StreamPartEncoded> => {
   const out: Array<Response.StreamPartEncoded> = []
-  const body = new AnswerBody(props(limits))
+  const body = new AnswerBody(props(limits, tools))
   for (const piece of pieces) body.feed(piece, out)
   body.end(out, undefined)
   return out

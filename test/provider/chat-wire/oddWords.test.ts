@@ -251,3 +251,76 @@ describe("events", () => {
     })
   )
 })
+
+describe("an answer in another place than most have it", () => {
+  hold([
+    [
+      "a refusal in a list",
+      json(completion({ content: [{ type: "refusal", refusal: "No." }] })),
+      "No. content-filter 5"
+    ],
+    [
+      "a refusal in a list, streamed",
+      events(chunk({ content: [{ type: "refusal", refusal: "No." }] }), last, counted),
+      "No. content-filter 5"
+    ],
+    [
+      "as completions were before chats",
+      json({ choices: [{ index: 0, text: "Kelp.", finish_reason: "stop" }], usage }),
+      right
+    ],
+    [
+      "the same, streamed",
+      events({ choices: [{ index: 0, text: "Kelp.", finish_reason: null }] }, last, counted, end),
+      right
+    ],
+    ["spoken", json(completion({ content: null, audio: { id: "a", data: "AA==", transcript: "Kelp." } })), right],
+    [
+      "spoken, streamed",
+      events(chunk({ audio: { transcript: "Ke" } }), chunk({ audio: { transcript: "lp." } }), last, counted),
+      right
+    ],
+    [
+      "a part that nobody knows, alone",
+      json(completion({ content: [{ type: "kelp", kelp: 1 }] })),
+      "InvalidResponseError"
+    ],
+    [
+      "a part that nobody knows, beside text",
+      json(completion({ content: [{ type: "kelp" }, { type: "output_text", text: "Kelp." }] })),
+      right
+    ],
+    [
+      "choices whose index is a text",
+      events(
+        ...["0", "1"].flatMap((index) => [
+          { choices: [{ index, delta: { content: index === "0" ? "Kelp." : "No." } }] },
+          { choices: [{ index, delta: {}, finish_reason: "stop" }] }
+        ]),
+        counted,
+        end
+      ),
+      right
+    ],
+    ["filtered, in Google's words", json(completion({ content: "Ke" }, "SAFETY")), "Ke content-filter 5"],
+    ["failed in the end", json(completion({ content: "Ke" }, "server_error")), "InternalProviderError"],
+    ["limited in the end", json(completion({ content: "Ke" }, "rate_limit_exceeded")), "RateLimitError"],
+    [
+      "out of its budget",
+      json({ error: { message: "Budget has been exceeded", type: "budget_exceeded", param: null, code: "400" } }, 400),
+      "QuotaExhaustedError"
+    ]
+  ])
+})
+
+it.live("what several answers cost comes behind the last of them", () =>
+  Effect.gen(function* () {
+    const other = (content: string) => ({ choices: [{ index: 1, delta: { content } }] })
+    const answer = slowEvents(1_400, chunk({ content: "Kelp." }, "stop"), other("a"), other("b"), other("c"), counted)
+    const baseUrl = `http://127.0.0.1:${yield* serving(answer)}/v1`
+    const parts = yield* Stream.runCollect(ChatWire.provider({ baseUrl, model: "m" }).streamText(yield* request("hi")))
+    const finish = parts.at(-1)
+    assert(finish?.type === "finish")
+    assert.strictEqual(finish.usage.outputTokens.total, 5)
+  }).pipe(withIds)
+)

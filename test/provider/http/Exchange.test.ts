@@ -101,7 +101,10 @@ describe("packed answers", () => {
 })
 
 describe("the proxy of a server", () => {
-  const env = { HTTPS_PROXY: "http://proxy:3128", NO_PROXY: "localhost, .internal,10.0.0.1,host.example:8443" }
+  const env = {
+    HTTPS_PROXY: "http://proxy:3128",
+    NO_PROXY: "localhost, .internal,10.0.0.1,host.example:8443,root., 0:0:0:0:0:0:0:1"
+  }
   it.each([
     ["https://api.openai.com/v1", "proxy"],
     ["http://api.openai.com/v1", undefined],
@@ -110,6 +113,10 @@ describe("the proxy of a server", () => {
     ["https://10.0.0.1/v1", undefined],
     ["https://host.example:8443/v1", undefined],
     ["https://host.example/v1", "proxy"],
+    ["https://root/v1", undefined],
+    ["https://localhost./v1", undefined],
+    ["https://[::1]/v1", undefined],
+    ["https://[::2]/v1", "proxy"],
     ["https://notinternal/v1", "proxy"]
   ])("%s", (url, host) => {
     assert.strictEqual(Proxy.ofEnvironment(new URL(url), env)?.hostname, host)
@@ -122,7 +129,7 @@ describe("the proxy of a server", () => {
       const port = yield* listening(createServer((request, response) => request.resume() && response.end("through")))
       const proxy = createServer().on("connect", (request, socket: Socket) => {
         asked.push(`${request.url} ${request.headers["proxy-authorization"]}`)
-        socket.write("HTTP/1.1 200 OK\r\n\r\n")
+        socket.write("HTTP/1.1 202 Joined\r\n\r\n")
         const [host, to] = (request.url ?? "").split(":")
         const onward = connect(Number(to), host ?? "", () => {
           socket.on("data", (bytes) => onward.write(bytes)).on("error", () => {})

@@ -1,0 +1,121 @@
+/**
+ * Notes, in the metadata of an answer's parts, what its server may want back in the next turn, and reads it when that is written.
+ *
+ * The notes say who spoke: what one server gave another would refuse.
+ */
+import { Predicate, type Schema } from "effect"
+import * as Dialects from "./Dialects.ts"
+import type { Fields } from "./Extras.ts"
+
+/** Whom a prompt is written for. */
+export interface Reader {
+  /** The provider, whose options of messages and parts are written into them, and who is given back what it said itself. */
+  readonly name: string
+  readonly dialect: Pick<Dialects.Resolved, "takesBack" | "toolIds">
+}
+
+/** What is noted of one part. */
+export interface Note {
+  /** The field that its text came in. */
+  readonly field?: Dialects.BackField | undefined
+  /** The id of a tool call as the server gave it, where it had to be another. */
+  readonly id?: string | undefined
+  /** Fields of a tool call that have no place in its part. */
+  readonly call?: Fields | undefined
+  /** Fields of the whole message: one of its parts carries them. */
+  readonly message?: Fields | undefined
+}
+
+/** Metadata with a note, unless it says nothing. */
+export const metadataOf = (
+  note: Note,
+  from: string
+): { readonly metadata?: { readonly chatWire: { [name: string]: Schema.Json } } } => {
+  const said: { [name: string]: Schema.Json } = {}
+  if (note.field !== undefined) said["field"] = note.field
+  if (note.id !== undefined) said["id"] = note.id
+  if (isSaid(note.call)) said["call"] = note.call
+  if (isSaid(note.message)) said["message"] = note.message
+  return Object.keys(said).length === 0 ? {} : { metadata: { chatWire: { from, ...said } } }
+}
+
+/** Those of a message's unknown fields that some server wants back. */
+export const messageOf = (extras: Fields): Fields =>
+  Object.fromEntries(
+    Object.entries(extras).flatMap(([name, value]) => (isBack(name) ? [[name, joined(value)] as const] : []))
+  )
+
+/** The field that a part came in, whoever said it. */
+export const fieldIn = (metadata: unknown): Dialects.BackField | undefined => {
+  const field = noteIn(metadata)["field"]
+  return Predicate.isString(field) && isBack(field) ? field : undefined
+}
+
+/** Fields of a tool call that have no place in its part. */
+export const callIn = (metadata: unknown): object => {
+  const { call } = noteIn(metadata)
+  return Predicate.isObject(call) ? call : {}
+}
+
+const noteIn = (metadata: unknown): { readonly [name: string]: unknown } => {
+  const note = Predicate.hasProperty(metadata, "chatWire") ? metadata.chatWire : undefined
+  return Predicate.isObject(note) ? note : {}
+}
+
+/** What was noted of a part, as far as it goes back to whom the prompt is written for. */
+export const of = (options: unknown, { dialect, name }: Reader): Note => {
+  const note = noteIn(options)
+  if (note["from"] !== name) return none
+  const takes = (field: string): boolean => dialect.takesBack.some((each) => each === field)
+  const field = fieldIn(options)
+  return {
+    field: field !== undefined && takes(field) ? field : undefined,
+    call: taken(note["call"], takes),
+    message: taken(note["message"], takes)
+  }
+}
+
+const none: Note = {}
+
+const isSaid = (fields: Fields | undefined): fields is Fields => fields !== undefined && Object.keys(fields).length > 0
+
+const isBack = (name: string): name is Dialects.BackField => Dialects.backFields.some((each) => each === name)
+
+const taken = (fields: unknown, takes: (name: string) => boolean): Fields =>
+  Predicate.isObject(fields)
+    ? // A prompt's options are JSON.
+      (Object.fromEntries(Object.entries(fields).filter(([name]) => takes(name))) as Fields)
+    : {}
+
+/** A list that came in pieces has one item for each: those with the same index and type are one. */
+const joined = (value: Schema.Json): Schema.Json => {
+  if (!Array.isArray(value)) return value
+  const items: Array<Schema.Json> = []
+  const begun = new Map<string, Fields>()
+  for (const item of value as ReadonlyArray<Schema.Json>) {
+    const key = isFields(item) ? keyOf(item) : undefined
+    const before = key === undefined ? undefined : begun.get(key)
+    if (!isFields(item) || key === undefined) items.push(item)
+    else if (before === undefined) {
+      const first = { ...item }
+      begun.set(key, first)
+      items.push(first)
+    } else goOn(before, item)
+  }
+  return items
+}
+
+const goOn = (before: Fields, item: Fields): void => {
+  for (const [name, piece] of Object.entries(item)) {
+    const text = before[name]
+    if (texts.has(name) && Predicate.isString(text) && Predicate.isString(piece)) before[name] = text + piece
+    else if (Predicate.isNotNullish(piece)) before[name] = piece
+  }
+}
+
+const isFields = (item: Schema.Json): item is Fields => Predicate.isObject(item)
+
+const keyOf = ({ index, type }: Fields): string | undefined =>
+  Predicate.isNumber(index) && Predicate.isString(type) ? `${index} ${type}` : undefined
+
+const texts = new Set(["text", "summary", "data"])

@@ -1,0 +1,249 @@
+/** What an answer becomes in the next request: as its server wants it back, whole and streamed alike, and valid for every other. */
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import { Prompt, type Response, Tool } from "effect/ai"
+import { Chance } from "../../../src/testing/seed/Chance.ts"
+import * as Dialects from "../../../src/provider/chat-wire/Dialects.ts"
+import * as Messages from "../../../src/provider/chat-wire/Messages.ts"
+import type * as Notes from "../../../src/provider/chat-wire/Notes.ts"
+import * as WholeParts from "../../../src/core/stream/WholeParts.ts"
+import { chunks, cut, read, recorded, type Recorded, stream, whole } from "./answers.ts"
+
+type Fields = Readonly<Record<string, unknown>>
+
+const dialectOf = (host: string) => Dialects.resolve(Dialects.ofHost(host)?.dialect, undefined)
+const own: Notes.Reader = { name: "mine", dialect: dialectOf("unknown.test") }
+const at = (name: string, host: string): Notes.Reader => ({ name, dialect: dialectOf(host) })
+
+/** The next request's messages behind an answer, with a result for each of its calls. */
+const next = (parts: ReadonlyArray<Response.PartEncoded | Response.StreamPartEncoded>, reader: Notes.Reader) => {
+  const results = parts.flatMap((part) =>
+    part.type === "tool-call"
+      ? [{ type: "tool-result", id: part.id, name: part.name, isFailure: false, encodedResult: "ok", metadata: {} }]
+      : []
+  )
+  // Encoded parts differ from decoded ones only by what is left out.
+  const decoded = [...parts, ...results].map((part) => ({ metadata: {}, ...part })) as unknown
+  return Messages.of(Prompt.fromResponseParts(decoded as ReadonlyArray<Response.AnyPart>), reader)
+}
+
+const wholeOf = (answer: Recorded) => WholeParts.of(read([Buffer.from(JSON.stringify(whole(answer)))]))
+const streamedOf = (answer: Recorded, chance: Chance) =>
+  read(cut(Buffer.from(stream(chunks(answer, chance), chance)), chance, 50))
+
+/** The messages of both ways, which must be the same. */
+const both = (answer: Recorded, reader = own, seed = 1): ReadonlyArray<Fields> => {
+  const messages = next(wholeOf(answer), reader)
+  assert.deepStrictEqual(next(streamedOf(answer, new Chance(seed)), reader), messages)
+  return messages
+}
+
+const call = (id: string, args: string, more: Fields = {}) => ({
+  id,
+  type: "function",
+  function: { name: "T", arguments: args },
+  ...more
+})
+const calling = (...calls: ReadonlyArray<Fields>): Recorded => ({
+  name: "calls",
+  message: { content: null, tool_calls: calls },
+  finish: "tool_calls"
+})
+
+describe("a server is given back", () => {
+  const signed = { extra_content: { google: { thought_signature: "CiQB" } } }
+  const details = [
+    { type: "reasoning.text", text: "Let me look.", index: 0 },
+    { type: "reasoning.encrypted", data: "EoED", id: "a", index: 1 }
+  ]
+
+  it("the signature of each of its calls", () => {
+    const [message] = both(calling(call("a", "{}", signed), call("b", "{}")))
+    assert.deepStrictEqual(message?.["tool_calls"], [call("a", "{}", signed), call("b", "{}")])
+  })
+
+  it.each<readonly [string, Fields, string]>([
+    ["calls", { content: null, tool_calls: [call("a", "{}")] }, "tool_calls"],
+    ["text", { content: "Kelp." }, "stop"],
+    ["reasoning and text", { reasoning: "Let me look.", content: "Kelp." }, "stop"],
+    ["reasoning alone", { reasoning: "Let me look." }, "length"]
+  ])("the details of its reasoning, beside %s", (_, said, finish) => {
+    const [message] = both({ name: "", message: { ...said, reasoning_details: details }, finish })
+    assert.deepStrictEqual(message?.["reasoning_details"], details)
+    assert.strictEqual(message?.["reasoning"], said["reasoning"])
+  })
+
+  it("the details of its reasoning as one, although they came in pieces", () => {
+    const piece = (fields: Fields) => ({ choices: [{ index: 0, delta: { reasoning_details: [fields] } }] })
+    const pieces = [
+      piece({ type: "reasoning.text", text: "Let me ", index: 0 }),
+      piece({ type: "reasoning.text", text: "look.", index: 0, signature: null }),
+      piece({ type: "reasoning.encrypted", data: "EoED", id: "a", index: 1 }),
+      { choices: [{ index: 0, delta: { content: "Kelp." }, finish_reason: "stop" }] }
+    ]
+    const [message] = next(read([Buffer.from(stream(pieces, new Chance(1)))]), own)
+    assert.deepStrictEqual(message?.["reasoning_details"], details)
+  })
+
+  it("thinking in the list that it came in", () => {
+    const thinking = { type: "thinking", thinking: [{ type: "text", text: "Let me think." }] }
+    const answer: Recorded = {
+      name: "",
+      message: { content: [thinking, { type: "text", text: "Hi." }] },
+      finish: "stop"
+    }
+    const wanted = [{ role: "assistant", content: [thinking, { type: "text", text: "Hi." }] }]
+    assert.deepStrictEqual(both(answer), wanted)
+    assert.deepStrictEqual(both(answer, at("mine", "api.mistral.ai")), wanted)
+    assert.deepStrictEqual(both(answer, at("other", "unknown.test")), [{ role: "assistant", content: "Hi." }])
+  })
+
+  it("a turn of reasoning alone, with an empty text", () => {
+    const answer: Recorded = { name: "", message: { content: "", reasoning_content: "Hm" }, finish: "length" }
+    assert.deepStrictEqual(both(answer), [{ role: "assistant", content: "", reasoning_content: "Hm" }])
+  })
+
+  it("an empty object for parameters that were cut", () => {
+    const [message] = both({ ...calling(call("a", '{"folder":"/tmp/')), finish: "length" })
+    assert.deepStrictEqual(message?.["tool_calls"], [call("a", "{}")])
+  })
+})
+
+describe("another server is given", () => {
+  it("no reasoning, and no notes", () => {
+    const message = {
+      content: "Kelp.",
+      reasoning_content: "Think.",
+      reasoning_details: [{ type: "reasoning.text", text: "Think." }],
+      tool_calls: [call("a", "{}", { extra_content: { x: 1 } })]
+    }
+    const [given] = both({ name: "", message, finish: "tool_calls" }, at("other", "unknown.test"))
+    assert.deepStrictEqual(given, { role: "assistant", content: "Kelp.", tool_calls: [call("a", "{}")] })
+  })
+
+  it("a refusal as text", () => {
+    const [given] = both({ name: "", message: { refusal: "I cannot." }, finish: "stop" }, at("other", "unknown.test"))
+    assert.deepStrictEqual(given, { role: "assistant", content: "I cannot." })
+  })
+
+  it.each([
+    ["api.mistral.ai", /^[a-zA-Z0-9]{9}$/],
+    ["api.openai.com", /^[\w-]{1,40}$/],
+    ["api.anthropic.com", /^[\w-]{1,40}$/]
+  ])("ids that it takes, of calls and results alike: %s", (host, pattern) => {
+    for (const id of ["call_Zk3bX9aQmNp0rStUvWxYz123", "functions.T:0", "x".repeat(64), "D681PevKs"]) {
+      const [message, result] = both(calling(call(id, "{}"), call("other", "{}")), at("other", host))
+      const [sent] = (message?.["tool_calls"] ?? []) as ReadonlyArray<Fields>
+      assert.match(String(sent?.["id"]), pattern)
+      assert.strictEqual(result?.["tool_call_id"], sent?.["id"])
+      if (pattern.test(id)) assert.strictEqual(sent?.["id"], id)
+    }
+  })
+})
+
+/** What servers that look closely say of a message; nothing when they take it. */
+const faultOf = (message: Fields, { dialect }: Notes.Reader, mayKnow: boolean): string | undefined => {
+  const ids = { any: /^/, words: /^[\w-]{1,40}$/, nine: /^[a-zA-Z0-9]{9}$/ }[dialect.toolIds]
+  const { content, role, tool_call_id: resultOf, tool_calls: calls, ...more } = message
+  if (role === "tool") return ids.test(String(resultOf)) ? undefined : "the id of a result"
+  if (content === null && calls === undefined) return "neither content nor calls"
+  for (const field of Object.keys(more))
+    if (!mayKnow || !dialect.takesBack.some((each) => each === field)) return `the field ${field}`
+  for (const { function: named, id, type: _, ...others } of (calls ?? []) as ReadonlyArray<Fields>) {
+    if (!ids.test(String(id))) return "the id of a call"
+    const args: unknown = JSON.parse(String((named as Fields)["arguments"]))
+    if (typeof args !== "object" || args === null || Array.isArray(args)) return "parameters that are no object"
+    for (const field of Object.keys(others))
+      if (!mayKnow || field !== "extra_content") return `the field ${field} of a call`
+  }
+  return undefined
+}
+
+describe("every answer, sent back, is one that the server takes", () => {
+  const odd: ReadonlyArray<Recorded> = [
+    calling(call("a", '{"x":'), call("a", "null"), call("", "[1]"), call("functions.T:0", '"text"')),
+    { name: "all", finish: "stop", message: { reasoning: "R", content: "C", refusal: "No." } },
+    { name: "nothing", finish: "stop", message: { content: null } }
+  ]
+  const hosts = ["unknown.test", ...new Set(Dialects.known.map(({ host }) => host))]
+  it.each([...recorded, ...odd])("$name", (answer) => {
+    for (const host of hosts) {
+      for (const name of ["mine", "other"]) {
+        for (let seed = 1; seed <= 5; seed++) {
+          const reader = at(name, host)
+          for (const message of both(answer, reader, seed))
+            assert.strictEqual(faultOf(message, reader, name === "mine"), undefined, JSON.stringify({ host, message }))
+        }
+      }
+    }
+  })
+})
+
+describe("pieces of calls", () => {
+  const tools = ["get_weather", "get_time", "ping"].map((name) =>
+    Tool.make(name, { parameters: Schema.Struct({ city: Schema.optional(Schema.String) }), success: Schema.String })
+  )
+  const piece = (index: unknown, name: unknown, args: unknown, more: Fields = {}) => ({
+    index,
+    function: { ...(name === undefined ? {} : { name }), ...(args === undefined ? {} : { arguments: args }) },
+    ...more
+  })
+  const rows: ReadonlyArray<readonly [name: string, pieces: ReadonlyArray<Fields>, wanted: string]> = [
+    [
+      "count their index on",
+      [piece(0, "get_weather", "", { id: "a" }), piece(1, undefined, '{"city":'), piece(2, undefined, '"Rome"}')],
+      'get_weather{"city":"Rome"}'
+    ],
+    [
+      "of the second go on at another index than it began at",
+      [
+        piece(0, "get_weather", '{"city":"Rome"}', { id: "a" }),
+        piece(0, "get_time", "", { id: "b" }),
+        piece(1, undefined, '{"city":"Bonn"}')
+      ],
+      'get_weather{"city":"Rome"} get_time{"city":"Bonn"}'
+    ],
+    [
+      "cut their name",
+      [piece(0, "get_", "", { id: "a" }), piece(0, "weather", ""), piece(0, undefined, '{"city":"Rome"}')],
+      'get_weather{"city":"Rome"}'
+    ],
+    [
+      "cut their name, and repeat their id",
+      [
+        piece(0, "ge", "", { id: "a" }),
+        piece(0, "t_wea", "", { id: "a" }),
+        piece(0, "ther", "", { id: "a" }),
+        piece(0, undefined, '{"city":"Rome"}', { id: "a" })
+      ],
+      'get_weather{"city":"Rome"}'
+    ],
+    [
+      "repeat their name",
+      [piece(0, "get_weather", "", { id: "a" }), piece(0, "get_weather", '{"city":"Rome"}', { id: "a" })],
+      'get_weather{"city":"Rome"}'
+    ],
+    ["end with one that says nothing", [piece(0, "ping", "{}", { id: "a" }), piece(1, "", "", { id: "" })], "ping{}"],
+    ["end with an empty function", [piece(0, "ping", "{}", { id: "a" }), { index: 1, function: {} }], "ping{}"],
+    ["write null for no parameters", [piece(0, "ping", "null", { id: "a" })], "ping{}"],
+    ["name a tool that is not there", [piece(0, "get_", "", { id: "a" }), piece(0, undefined, "{}")], "get_{}"],
+    ["are two of one tool without parameters", [piece(0, "ping", ""), piece(1, "ping", "")], "ping{} ping{}"]
+  ]
+  const told = (text: string) =>
+    read([Buffer.from(text)], {}, tools)
+      .flatMap((part) => (part.type === "tool-call" ? [`${part.name}${JSON.stringify(part.params)}`] : []))
+      .join(" ")
+  it.each(rows)("%s", (_, pieces, wanted) => {
+    const events = [
+      ...pieces.map((each) => ({ choices: [{ index: 0, delta: { tool_calls: [each] } }] })),
+      { choices: [{ index: 0, delta: {}, finish_reason: "tool_calls" }] }
+    ]
+    assert.strictEqual(told(stream(events, new Chance(1))), wanted)
+  })
+
+  it("whole, beside one that says nothing", () => {
+    const calls = [call("a", "null"), { id: "", type: "function", function: { name: "", arguments: "" } }]
+    const choices = [{ index: 0, message: { content: null, tool_calls: calls }, finish_reason: "tool_calls" }]
+    assert.strictEqual(told(JSON.stringify({ choices })), "T{}")
+  })
+})
