@@ -61,7 +61,7 @@ const answerOf = (chance: Chance): Array<Response.PartEncoded> => {
     parts.push({
       type: "reasoning",
       text: `r${oneText(chance)}`,
-      metadata: { chatWire: { field: "reasoning_content" } }
+      metadata: { chatWire: { from: "mine", field: "reasoning_content" } }
     })
   if (chance.below(2) === 0) parts.push({ type: "text", text: `t${oneText(chance)}` })
   for (const _ of some(2)) parts.push({ type: "file", mediaType: "image/png", data: "aGk=" })
