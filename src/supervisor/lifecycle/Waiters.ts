@@ -32,7 +32,7 @@ export const remove = (job: JobRecord, waiter: JobRecord): void => {
 export const of = (job: JobRecord): Iterable<readonly [waiter: JobRecord, fibers: number]> => waitersOf.get(job) ?? []
 
 /** These jobs, and all that cannot end before one of them has: those that own them or wait for them, and so on. */
-export const withAllBehind = (jobs: Iterable<JobRecord>): ReadonlySet<JobRecord> => {
+export const withAllBehind = (jobs: Iterable<JobRecord>): Set<JobRecord> => {
   const found = new Set(jobs)
   // A set also gives what is added while it is gone through.
   for (const job of found) {
@@ -42,12 +42,9 @@ export const withAllBehind = (jobs: Iterable<JobRecord>): ReadonlySet<JobRecord>
   return found
 }
 
-/** Waits until a job begins to wait for another, and they are such a pair. */
-export const awaitNext = (isPair: (job: JobRecord, waiter: JobRecord) => boolean): Effect.Effect<void> =>
-  Effect.callback<void>((resume) => {
-    const listener = (job: JobRecord, waiter: JobRecord) => {
-      if (isPair(job, waiter)) resume(Effect.void)
-    }
+/** Calls a listener, which must not throw, whenever a job begins to wait for another. Gives how to withdraw it. */
+export const onAdd = (listener: (job: JobRecord, waiter: JobRecord) => void): Effect.Effect<() => void> =>
+  Effect.sync(() => {
     listeners.add(listener)
-    return Effect.sync(() => listeners.delete(listener))
+    return () => void listeners.delete(listener)
   })

@@ -5,7 +5,6 @@ import { type Duration, Effect } from "effect"
 import * as OptionCheck from "../../core/OptionCheck.ts"
 import type { Lifecycle } from "../lifecycle/Lifecycle.ts"
 import * as Waiters from "../lifecycle/Waiters.ts"
-import * as JobNews from "../records/JobNews.ts"
 import { CurrentJob, type JobRecord } from "../records/JobRecord.ts"
 import * as Report from "./Report.ts"
 
@@ -93,19 +92,38 @@ const fields: OptionCheck.Fields<Options> = { deadline: true, interruptLimit: tr
 
 const check = OptionCheck.of("Supervisor.drain")
 
-const callersOf = (lifecycle: Lifecycle): ReadonlySet<JobRecord> =>
+const callersOf = (lifecycle: Lifecycle): Set<JobRecord> =>
   Waiters.withAllBehind(Array.from(lifecycle.drainCallers, ({ caller }) => caller))
 
 /**
- * Waits until all jobs have ended but those that `look` finds. It looks again each time that the others have ended, and when
- * one of them comes to wait for one of those.
+ * Waits until all jobs have ended but those that `look` finds, and those that come to wait for one of these, which are added to
+ * what it found. It looks again each time that the others have ended.
  */
-export const awaitOthers = (lifecycle: Lifecycle, look: () => ReadonlySet<JobRecord>): Effect.Effect<void> =>
+export const awaitOthers = (lifecycle: Lifecycle, look: () => Set<JobRecord>): Effect.Effect<void> =>
   Effect.suspend(() => {
     const callers = look()
     const others = Array.from(lifecycle.table.liveRecords).filter((record) => !callers.has(record))
     if (others.length === 0) return Effect.void
-    const ended = Effect.forEach(others, JobNews.end, { discard: true })
-    const found = Waiters.awaitNext((job, waiter) => callers.has(job) && !callers.has(waiter))
-    return Effect.andThen(Effect.raceFirst(ended, found), awaitOthers(lifecycle, look))
+    let seeAgain = () => {}
+    const listen = Waiters.onAdd((job, waiter) => {
+      if (!callers.has(job) || callers.has(waiter)) return
+      for (const each of Waiters.withAllBehind([waiter])) callers.add(each)
+      seeAgain()
+    })
+    const gone = (record: JobRecord) =>
+      Effect.callback<void>((resume) => {
+        if (record.endedAtMillis !== undefined || callers.has(record)) return resume(Effect.void)
+        const withdraw = record.onEnd(() => resume(Effect.void))
+        seeAgain = () => {
+          if (!callers.has(record)) return
+          withdraw()
+          resume(Effect.void)
+        }
+        return Effect.sync(withdraw)
+      })
+    const allGone = Effect.forEach(others, gone, { discard: true })
+    return Effect.andThen(
+      Effect.acquireUseRelease(listen, () => allGone, Effect.sync),
+      awaitOthers(lifecycle, look)
+    )
   })
