@@ -88,6 +88,8 @@ export class FailureHook {
   // Hooks that were given up and have not ended since.
   private left = 0
   private missed = 0
+  // Log lines that are due: whoever waits for the hooks waits for these too.
+  private unwritten = 0
   private isStarting = false
 
   /** `schedule` runs a task soon, outside of the transition in which a job ends. */
@@ -145,7 +147,7 @@ export class FailureHook {
   }
 
   private get isIdle(): boolean {
-    return this.waiting.length === 0 && this.running.size === 0
+    return this.waiting.length === 0 && this.running.size === 0 && this.unwritten === 0
   }
 
   // The loggers of the job, and of everything else what the supervisor was made with. What the hook submits is nobody's child.
@@ -224,7 +226,11 @@ export class FailureHook {
     const cause = Cause.fail(new Cause.TimeoutError(`the failure hook was not called: ${why}`))
     this.missed++
     record.supervision.emit(record, { _tag: "FailureHookFailed", cause })
-    this.schedule(() => this.launch(context, FailureLog.write(record, "the failure hook failed", cause)))
+    this.unwritten++
+    this.schedule(() => {
+      this.unwritten--
+      this.launch(context, FailureLog.write(record, "the failure hook failed", cause))
+    })
   }
 
   private wakeIfIdle(): void {

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Layer, Logger, References, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Job, Supervisor } from "holdfast/supervisor"
+import { SupervisorLaws } from "holdfast/testing"
 import { hostile } from "../../core/hostile.ts"
 import { settle } from "../settle.ts"
 
@@ -231,6 +232,29 @@ describe("the failure hook", () => {
       assert.deepStrictEqual([running, most, events.length], [0, 16, 40])
       assert.isTrue(events.every(({ cause }) => Cause.squash(cause) instanceof Cause.TimeoutError))
     }).pipe(Effect.provide(quiet))
+  )
+})
+
+describe("a failure that closing keeps from the hook", () => {
+  it.live("is logged before closing returns, and a logger that throws over it is an event", () =>
+    Effect.gen(function* () {
+      const job = { work: [], end: "succeed" } as const
+      const { breaches } = yield* SupervisorLaws.replay(Supervisor.make, {
+        // On a machine that is so busy that the hook has no turn before closing gives it up.
+        order: { seed: 1_437_430_707 },
+        limits: { concurrency: 1, maxPending: 20, retain: 50, retainResults: 1, stuckAfter: 1, eventHistory: 500 },
+        hook: "throw",
+        logger: "throw",
+        clients: [
+          [
+            { do: "submit", job: { ...job, name: "a", end: "fail once", finalizer: "slow" } },
+            { do: "run", job: { ...job, name: "b" }, leaveAfter: 2 },
+            { do: "submit", job: { ...job, name: "d" } }
+          ]
+        ]
+      })
+      assert.deepStrictEqual(breaches, [])
+    })
   )
 })
 
