@@ -251,8 +251,10 @@ const isSpared = (
   const drainer = drainedBy === undefined ? undefined : jobs.get(drainedBy)
   if (drainer === undefined) return false
   if (isWithin(drainer, job)) return true
-  const last = notes.findLast((note) => note.at <= deadline && isOfWait(note, job.name, drainer.name))
-  return last !== undefined && last.at < deadline && beginsWait(last)
+  // What ends the wait at the deadline may be the drain.
+  const last = notes.findLast((note) => note.at < deadline && isOfWait(note, job.name, drainer.name))
+  const leaves = notes.some((note) => note._tag === "LeaveCalled" && note.by === job.name && note.job === drainer.name)
+  return last !== undefined && beginsWait(last) && !leaves
 }
 
 const beginsWait = (note: Note): boolean =>
