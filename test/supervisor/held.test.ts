@@ -4,6 +4,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Logger, Schedule, Stream } from "effect"
 import { Job, Supervisor } from "holdfast/supervisor"
 
+const quiet = Logger.layer([])
+
 setFlagsFromString("--expose-gc")
 const collectGarbage: () => void = runInNewContext("gc")
 
@@ -259,6 +261,79 @@ describe("a supervisor that was drained", () => {
       })
       assert.deepStrictEqual(yield* Supervisor.run(work), ["caller"])
     }).pipe(Effect.provide(Supervisor.layer()))
+  )
+})
+
+describe("while its record and events are kept", () => {
+  // What work closes over, as an upload, is in the frames of an error that it makes: the engine holds these until its stack is read.
+  const closing = (make: Make, end: () => Effect.Effect<unknown, unknown, Supervisor.Supervisor>) =>
+    Effect.suspend(() => {
+      const thing = make()
+      return Effect.andThen(
+        Effect.sync(() => thing.toString()),
+        Effect.suspend(() => (thing === undefined ? Effect.void : end()))
+      )
+    })
+  const errorWays: Record<string, Act> = {
+    "ran out of time": (make) =>
+      Supervisor.run(
+        closing(make, () => Effect.never),
+        { timeout: "1 millis" }
+      ),
+    "ran out of time as an async function": (make) => {
+      const thing = make()
+      const work = Job.promise(async ({ signal }) => {
+        await new Promise((resolve) => signal.addEventListener("abort", resolve))
+        return thing
+      })
+      return Supervisor.run(work, { timeout: "1 millis" })
+    },
+    "failed with an error of its own": (make) => Supervisor.run(closing(make, () => Effect.fail(new Error("wrong")))),
+    "died of a bug": (make) => Supervisor.run(closing(make, () => Effect.die(new Error("wrong")))),
+    "failed with what an error caused": (make) =>
+      Supervisor.run(closing(make, () => Effect.fail(new Error("wrong", { cause: new Error("because") })))),
+    "failed with an error of ours": (make) => Supervisor.run(closing(make, () => Supervisor.get("nobody"))),
+    "failed as a call": (make) =>
+      Supervisor.run(
+        closing(make, () => Effect.fail(new Error("wrong"))),
+        { kind: "call" }
+      ),
+    "failed, tried again": (make) =>
+      Supervisor.run(
+        closing(make, () => Effect.fail(new Error("wrong"))),
+        { retry: Schedule.recurs(2) }
+      ),
+    "gave errors as its result": (make) =>
+      Supervisor.run(closing(make, () => Effect.succeed({ settled: [{ reason: new Error("wrong") }] }))),
+    "asked why another was cancelled": (make) =>
+      Effect.gen(function* () {
+        const job = yield* Supervisor.submit(Effect.never)
+        yield* Job.cancel(job)
+        yield* Supervisor.run(closing(make, () => Job.join(job)))
+      }),
+    "cancelled, with a failing finalizer": (make) =>
+      Effect.gen(function* () {
+        const job = yield* Supervisor.submit(
+          Effect.onInterrupt(
+            closing(make, () => Effect.never),
+            () => Effect.die(new Error("wrong"))
+          )
+        )
+        yield* Effect.sleep("1 millis")
+        yield* Job.cancel(job)
+      })
+  }
+
+  it.live.each(Object.keys(errorWays))("nothing is held that its work closed over, when it %s", (way) =>
+    Effect.gen(function* () {
+      const { held, made, make } = watch()
+      const act = errorWays[way]
+      assert(act !== undefined)
+      for (let n = 0; n < 5; n++) yield* Effect.exit(act(make))
+      // The engine keeps one or two for a while: what was called last.
+      assert.isAtLeast(made.length, 5)
+      assert.isAtMost(yield* held, 1)
+    }).pipe(Effect.provide(Supervisor.layer()), Effect.provide(quiet))
   )
 })
 

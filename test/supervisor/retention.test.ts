@@ -61,6 +61,39 @@ describe("retention", () => {
     }).pipe(Effect.provide(Supervisor.layer({ retainResults: 1 })))
   )
 
+  it.effect("goes on when it is to keep nothing of jobs that fail together", () =>
+    Effect.gen(function* () {
+      let seed = 7
+      const next = (below: number) => {
+        seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648
+        return Math.floor((seed / 2_147_483_648) * below)
+      }
+      const rows = () => ({ rows: Array.from({ length: 300 + next(2_000) }, () => "x".repeat(next(40))) })
+      for (let batch = 0; batch < 20; batch++) {
+        for (let n = 0; n < 3 + (batch % 4); n++) yield* Supervisor.submit(Effect.suspend(() => Effect.fail(rows())))
+        yield* Supervisor.awaitAll()
+        yield* settle
+      }
+      assert.strictEqual((yield* Supervisor.counts).failed, 90)
+    }).pipe(Effect.provide(Supervisor.layer({ retainBytes: 0 })), Effect.provide(quiet))
+  )
+
+  it.effect("keeps results after one whose size is unknown", () =>
+    Effect.gen(function* () {
+      class Unknown extends Map<string, string> {
+        override get size(): number {
+          return Number.NaN
+        }
+      }
+      const results = [{ order: 1 }, new Unknown([["a", "b"]]), { order: 2 }]
+      const ids = yield* Effect.forEach(results, (result) =>
+        Effect.map(Supervisor.submit(Effect.succeed(result)), ({ id }) => id)
+      )
+      yield* Supervisor.awaitAll()
+      for (const [n, id] of ids.entries()) assert.strictEqual(yield* Supervisor.join(id), results[n])
+    }).pipe(Effect.provide(Supervisor.layer()))
+  )
+
   it.effect("drops on request what is old when upkeep is off", () =>
     Effect.gen(function* () {
       yield* Supervisor.run(Effect.void)

@@ -131,7 +131,8 @@ export class EventLog {
 
   // Once whoever waits for the event has read it.
   private readonly stripHeavy = (): void => {
-    for (let sequence = Math.max(this.oldest, this.lightTo + 1); this.bytes > this.maxBytes; sequence++) {
+    const first = Math.max(this.oldest, this.lightTo + 1)
+    for (let sequence = first; sequence <= this.lastSequence && this.bytes > this.maxBytes; sequence++) {
       const at = (sequence - 1) % this.capacity
       if ((this.weights[at] ?? 0) > 1) this.stripAt(at)
       this.lightTo = sequence

@@ -3,6 +3,7 @@
  */
 import { Cause, type Duration, Exit } from "effect"
 import type { CancelledBy, JobState } from "../../core/JobEvent.ts"
+import * as ErrorFrames from "./ErrorFrames.ts"
 import { Cancelled, JobError, type Reason, TimedOut } from "../JobError.ts"
 
 /** Why the supervisor interrupts a job. */
@@ -29,12 +30,14 @@ export const make = (job: Subject, stop: Stop | undefined, exit: Exit.Exit<unkno
   const { cause } = exit
   if (stop?._tag === "Timeout" && Cause.hasInterrupts(cause)) {
     const { after } = stop
-    return new Late("failed", true, () => withReason(job, new TimedOut({ after }), cause))
+    return new Late("failed", true, () => withReason(job, () => new TimedOut({ after }), cause))
   }
   const isCancelled = stop?._tag === "Cancel" && Cause.hasInterrupts(cause)
   if (!isCancelled && !Cause.hasInterruptsOnly(cause)) return { state: "failed", exit, isFailure: true }
   const { reason } = cancellationOf(stop)
-  return new Late("cancelled", !Cause.hasInterruptsOnly(cause), () => withReason(job, new Cancelled({ reason }), cause))
+  return new Late("cancelled", !Cause.hasInterruptsOnly(cause), () =>
+    withReason(job, () => new Cancelled({ reason }), cause)
+  )
 }
 
 /** Why a job that was cancelled was, and who asked for it. */
@@ -48,7 +51,7 @@ export const cancellationOf = (
 
 /** An outcome whose exit is no more than a reason. */
 export const withOnly = (job: Subject, { isFailure, state }: Outcome, reason: () => Reason): Outcome =>
-  new Late(state, isFailure, () => withReason(job, reason(), Cause.empty))
+  new Late(state, isFailure, () => withReason(job, reason, Cause.empty))
 
 // A class, for an accessor of an object by itself takes several times as long to make.
 class Late implements Outcome {
@@ -74,11 +77,14 @@ class Late implements Outcome {
   }
 }
 
-// What finalizers added to the interruption is kept; the interruption itself becomes the typed error.
-const withReason = ({ id }: Subject, reason: Reason, cause: Cause.Cause<unknown>) =>
-  Exit.failCause(
+// What finalizers added to the interruption is kept; the interruption itself becomes the typed error. It is made by whoever
+// asks first, inside the job for one, and kept with the record.
+const withReason = ({ id }: Subject, reason: () => Reason, cause: Cause.Cause<unknown>) => {
+  const error = ErrorFrames.without(() => new JobError({ id, reason: reason() }))
+  return Exit.failCause(
     Cause.fromReasons<unknown>([
-      ...Cause.fail(new JobError({ id, reason })).reasons,
+      ...Cause.fail(error).reasons,
       ...cause.reasons.filter((each) => !Cause.isInterruptReason(each))
     ])
   )
+}

@@ -5,18 +5,26 @@
  * the others. What it does not look at of a large list is taken to be like what it has seen of it, from the first to the
  * last. Strings count two bytes a character, and a view of a buffer counts the whole buffer, which it keeps.
  *
+ * Errors among them let go of the frames of their stacks, which may hold more than anything else: see `ErrorFrames`.
+ *
  * What it cannot see counts next to nothing: private fields, what a function closes over, what stands behind a getter, and
  * what is nested deeper than its looks reach. The keys of an object are listed all at once, which takes about a microsecond
  * for each.
  */
 import { Cause, Exit } from "effect"
+import * as ErrorFrames from "./ErrorFrames.ts"
 
 const maxLooks = 256
 
 /** What a value counts that cannot be looked into, an error with its stack among them. */
 const opaque = 1_024
 
-/** The bytes of a result, roughly: 0 for what needs no memory of its own. Never throws, and calls no getter. */
+/** More than this is not told apart, so that sums of very many are exact. */
+const most = 2 ** 40
+
+/**
+ * The bytes of a result, roughly, as a whole number: 0 for what needs no memory of its own. Never throws, and calls no getter.
+ */
 export const estimate = (exit: Exit.Exit<unknown, unknown>): number => {
   return Exit.isSuccess(exit) ? bytesOf(exit.value) : ofCause(exit.cause)
 }
@@ -27,18 +35,22 @@ export const ofCause = (cause: Cause.Cause<unknown>): number => {
   for (const reason of cause.reasons) {
     bytes += Cause.isFailReason(reason) ? bytesOf(reason.error) : Cause.isDieReason(reason) ? bytesOf(reason.defect) : 0
   }
-  return bytes
+  return Math.min(most, bytes)
 }
 
 const bytesOf = (value: unknown): number => {
   if (typeof value === "string") return 2 * value.length
   if ((typeof value !== "object" && typeof value !== "function") || value === null) return 0
   try {
-    return new Look().bytes(value, maxLooks)
+    return whole(new Look().bytes(value, maxLooks))
   } catch {
     return opaque
   }
 }
+
+// What is given back is added and taken away again many times, and a fraction would not come out even. Proxies say of
+// themselves what they like.
+const whole = (bytes: number): number => (bytes >= 0 ? Math.ceil(Math.min(most, bytes)) : opaque)
 
 class Look {
   // Also what goes round in a circle is counted once.
@@ -51,11 +63,17 @@ class Look {
     if (typeof value === "function") return 64
     if (typeof value !== "object" || value === null || this.seen.has(value)) return 8
     this.seen.add(value)
-    if (ArrayBuffer.isView(value)) return 64 + this.bytes(value.buffer, looks)
-    if (value instanceof ArrayBuffer || value instanceof SharedArrayBuffer) return 64 + value.byteLength
+    if (ArrayBuffer.isView(value)) return 64 + this.bytes(own(value instanceof DataView ? viewed : typed, value), looks)
+    if (value instanceof ArrayBuffer) return 64 + own(length, value)
+    if (value instanceof SharedArrayBuffer) return 64 + value.byteLength
     if (Array.isArray(value)) return 16 + this.like(spread(value, looks), value.length, looks)
-    if (value instanceof Map) return 16 + this.like(firstOf(value.entries(), looks).flat(), 2 * value.size, looks)
-    if (value instanceof Set) return 16 + this.like(firstOf(value.values(), looks), value.size, looks)
+    if (value instanceof Map) {
+      return 16 + this.like(firstOf(Map.prototype.entries.call(value), looks).flat(), 2 * own(mapSize, value), looks)
+    }
+    if (value instanceof Set) {
+      return 16 + this.like(firstOf(Set.prototype.values.call(value), looks), own(setSize, value), looks)
+    }
+    if (value instanceof Error) ErrorFrames.release(value)
     // What an error says and why are no keys of it.
     const keys = value instanceof Error ? [...Object.keys(value), "message", "cause"] : Object.keys(value)
     const fields = spread(keys, Math.max(looks, leastFields)).map((key) => valueOf(value, key))
@@ -92,11 +110,11 @@ class Look {
 /** So many fields of an object are looked at in any case, for the large one may be any of them. */
 const leastFields = 16
 
-/** At most so many of a list, from the first to the last of them. */
+/** At most so many of a list, from the first to the last of them. A copy, for a list may have an iterator of its own. */
 const spread = <A>(list: ReadonlyArray<A>, atMost: number): ReadonlyArray<A> => {
-  if (list.length <= atMost) return list
-  const step = atMost <= 1 ? 0 : (list.length - 1) / (atMost - 1)
   // Each place is one in the list.
+  if (list.length <= atMost) return Array.from({ length: list.length }, (_, n) => list[n] as A)
+  const step = atMost <= 1 ? 0 : (list.length - 1) / (atMost - 1)
   return Array.from({ length: Math.max(1, atMost) }, (_, n) => list[Math.floor(n * step)] as A)
 }
 
@@ -108,3 +126,18 @@ const firstOf = <A>(values: Iterator<A>, atMost: number): Array<A> => {
 }
 
 const valueOf = (object: object, key: string): unknown => Object.getOwnPropertyDescriptor(object, key)?.value
+
+// How much of it there is, by the engine: a class may say something else of its objects.
+const own = <A>(get: (this: unknown) => A, value: object): A => get.call(value)
+
+const getterOf = <A>(prototype: object, key: string): ((this: unknown) => A) => {
+  const get: (() => A) | undefined = Object.getOwnPropertyDescriptor(prototype, key)?.get
+  if (get === undefined) throw new TypeError(`${key} is no getter`)
+  return get
+}
+
+const mapSize = getterOf<number>(Map.prototype, "size")
+const setSize = getterOf<number>(Set.prototype, "size")
+const length = getterOf<number>(ArrayBuffer.prototype, "byteLength")
+const viewed = getterOf<ArrayBufferLike>(DataView.prototype, "buffer")
+const typed = getterOf<ArrayBufferLike>(Object.getPrototypeOf(Uint8Array.prototype), "buffer")

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Exit } from "effect"
+import { Cause, Exit, Schema } from "effect"
 import * as ResultSize from "../../../src/supervisor/records/ResultSize.ts"
 
 const of = (value: unknown) => ResultSize.estimate(Exit.succeed(value))
@@ -49,6 +49,48 @@ describe("ResultSize", () => {
     }
     for (const value of [circle, deep, proxy, trap]) assert.isBelow(of(value), 50_000)
   })
+
+  it("is a whole number whatever a value says of its own size", () => {
+    class Odd extends Map<string, string> {
+      override get size(): never {
+        return undefined as never
+      }
+    }
+    const endless = Object.defineProperty([1, 2], Symbol.iterator, {
+      *value() {
+        while (true) yield 1
+      }
+    })
+    const lying = (size: unknown) => ({
+      list: new Proxy([], { get: (list, key) => (key === "length" ? size : Reflect.get(list, key)) }),
+      set: Object.defineProperty(new Set([1]), "size", { value: size }),
+      buffer: Object.defineProperty(new ArrayBuffer(8), "byteLength", { value: size }),
+      view: Object.defineProperty(new Uint8Array(8), "buffer", { value: { byteLength: size } })
+    })
+    const sizes = [undefined, Number.NaN, -5, -Infinity, Infinity, 1e300, 0.5, "x", 10n, {}, Symbol("s")]
+    const values = [
+      new Odd([["a", "b"]]),
+      endless,
+      ...sizes.flatMap((size) => [lying(size), ...Object.values(lying(size))])
+    ]
+    for (const value of values) {
+      for (const exit of [Exit.succeed(value), Exit.fail(value), Exit.die({ value })]) {
+        const bytes = ResultSize.estimate(exit)
+        assert(Number.isSafeInteger(bytes) && bytes >= 0 && bytes <= 2 ** 41, `${bytes}`)
+      }
+    }
+  })
+
+  it.prop(
+    "is a whole number, so that sums of it come out even",
+    [Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2_000 }))],
+    ([count]) => {
+      const rows = Array.from({ length: count }, (_, n) => "x".repeat((n * n) % 37))
+      for (const value of [rows, { rows }, new Set(rows), new Map(rows.entries()), [rows, [rows.slice(1)]]]) {
+        assert.isTrue(Number.isSafeInteger(of(value)), `${of(value)}`)
+      }
+    }
+  )
 
   it("counts the error of a failure", () => {
     assert.isAtLeast(ResultSize.estimate(Exit.failCause(Cause.fail({ body: "x".repeat(1_000) }))), 2_000)
