@@ -115,6 +115,8 @@ const object = (value: object, depth: number): string => {
     for (let n = 0; n < Math.min(value.length, limits.entries); n++) items.push(item(value, String(n), depth))
     return `[${items.concat(value.length > limits.entries ? "…" : []).join(", ")}]`
   }
+  const toJSON = read(value, "toJSON")
+  if (typeof toJSON === "function") return plain(toJSON.call(value), depth + 1)
   const message = read(value, "message")
   const tag = read(value, "_tag")
   if (typeof message === "string" && message !== "") {

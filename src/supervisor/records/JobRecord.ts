@@ -1,7 +1,19 @@
 /**
  * Holds what the supervisor knows of one job, from the moment it is accepted until nobody asks for it any more.
  */
-import { type Cause, Context, type Duration, type Effect, Exit, type Fiber, type Schedule, type Types } from "effect"
+import {
+  type Cause,
+  Context,
+  type Duration,
+  type Effect,
+  Equal,
+  Exit,
+  type Fiber,
+  Hash,
+  Inspectable,
+  type Schedule,
+  type Types
+} from "effect"
 import type * as CallTrail from "../../core/call/CallTrail.ts"
 import type { CancelledBy, JobEvent, JobKind, JobState, Metadata, Progress } from "../../core/JobEvent.ts"
 import * as ReportedProgress from "./ReportedProgress.ts"
@@ -17,7 +29,10 @@ import * as Outcome from "./Outcome.ts"
 
 export const TypeId = "~holdfast/supervisor/Job"
 
-/** A job that gives `A` or fails with `E`. `id` finds it again through the supervisor, `name` says what it does. */
+/**
+ * A job that gives `A` or fails with `E`. `id` finds it again through the supervisor, `name` says what it does. JSON and logs
+ * show these two; handles of the same job are equal.
+ */
 export interface Job<out A, out E> {
   readonly [TypeId]: { readonly _A: Types.Covariant<A>; readonly _E: Types.Covariant<E> }
   readonly id: string
@@ -129,7 +144,7 @@ export interface Supervision {
   readonly emit: (record: JobRecord, event: Unplaced<JobEvent>) => void
 }
 
-export class JobRecord extends RareFacts<JobRecord> implements Job<unknown, unknown>, Submission {
+export class JobRecord extends RareFacts<JobRecord> implements Job<unknown, unknown>, Submission, Equal.Equal {
   declare readonly [TypeId]: Job<unknown, unknown>[typeof TypeId]
   // What lists are filtered by stands together: one cache line of each of very many records.
   state: JobState = "pending"
@@ -213,6 +228,28 @@ export class JobRecord extends RareFacts<JobRecord> implements Job<unknown, unkn
 
   get name(): string {
     return this.givenName ?? this.id
+  }
+
+  /** All that a handle shows: behind it stand other jobs, and what theirs are. */
+  toJSON(): object {
+    return { _id: "Job", id: this.id, name: this.name }
+  }
+
+  toString(): string {
+    return `Job(${this.name === this.id ? this.id : `${this.id}, ${this.name}`})`
+  }
+
+  [Inspectable.NodeInspectSymbol](): unknown {
+    return this.toJSON()
+  }
+
+  // There may be two records of a job, with its result and without.
+  [Equal.symbol](that: Equal.Equal): boolean {
+    return that instanceof JobRecord && that.number === this.number && that.supervision === this.supervision
+  }
+
+  [Hash.symbol](): number {
+    return Hash.number(this.number)
   }
 
   /** True when `ancestor` is this job or owns it, directly or through others. An owner is always older than what it owns. */
