@@ -70,6 +70,25 @@ describe("submit", () => {
     }).pipe(Effect.provide(Supervisor.layer({ concurrency: 1, maxPending: 1 })))
   )
 
+  it.effect.each([0, 3])(
+    "counts as waiting those whose key is at its limit, whatever slots are free, up to %i",
+    (maxPending) =>
+      Effect.gen(function* () {
+        const submit = (key: string) => Effect.exit(Supervisor.submit(Effect.never, { key }))
+        for (let n = 0; n < 10; n++) {
+          const accepted = (yield* submit("tenant a"))._tag === "Success"
+          assert.strictEqual(accepted, n <= maxPending)
+          if (n === 2) yield* settle
+        }
+        yield* settle
+        const { running, waiting } = yield* Supervisor.health
+        assert.deepStrictEqual({ running, waiting }, { running: 1, waiting: maxPending })
+        // A slot that is free is there for others.
+        for (const key of ["tenant b", "tenant c"]) assert.isTrue((yield* submit(key))._tag === "Success")
+        assert.isFalse((yield* submit("tenant b"))._tag === "Success")
+      }).pipe(Effect.provide(Supervisor.layer({ concurrency: 10, keyConcurrency: 1, maxPending })))
+  )
+
   it.effect("runs the work in the caller's context, in a scope of its own", () =>
     Effect.gen(function* () {
       const released = yield* Ref.make(false)

@@ -33,6 +33,8 @@ interface Key<Job extends Waiting> {
   readonly name: string
   readonly waiting: Heap<Job>
   running: number
+  /** How many of those that wait its limit lets run. */
+  startable: number
   turn: number
   /** When it had its last turn, or came: since then it has waited. In milliseconds. */
   since: number
@@ -48,6 +50,7 @@ export class FairQueue<Job extends Waiting> {
   private readonly limit: number
   private turn = 0
   private count = 0
+  private startableCount = 0
 
   /**
    * `limit` jobs of a key may run at the same time; any number of those with no key, which is the empty one. A key gains
@@ -62,6 +65,18 @@ export class FairQueue<Job extends Waiting> {
   /** How many wait. */
   get size(): number {
     return this.count
+  }
+
+  /** How many of those that wait their keys let run. */
+  get startable(): number {
+    return this.startableCount
+  }
+
+  /** Whether one more of a key would be let run by it, beside those that wait already. */
+  mayStart(key: string): boolean {
+    if (key === "") return true
+    const known = this.keys.get(key)
+    return known === undefined || known.running + known.waiting.size < this.limit
   }
 
   /** How many wait with this key. */
@@ -83,6 +98,7 @@ export class FairQueue<Job extends Waiting> {
     }
     key.waiting.push(job)
     this.count++
+    this.see(key)
     // A key that is ready already changes its place only with the job that is its first.
     if (key.heapIndex < 0 || key.waiting.first === job) this.place(key)
   }
@@ -117,6 +133,7 @@ export class FairQueue<Job extends Waiting> {
   exceed(job: Job): void {
     const key = this.keyOf(job)
     key.running++
+    this.see(key)
     this.place(key)
   }
 
@@ -124,6 +141,7 @@ export class FairQueue<Job extends Waiting> {
   leave(job: Job): void {
     const key = this.keyOf(job)
     key.running--
+    this.see(key)
     // A key that is ready remains so, at its place.
     if (key.heapIndex < 0) this.place(key)
   }
@@ -131,6 +149,7 @@ export class FairQueue<Job extends Waiting> {
   private withdraw(job: Job, key: Key<Job>): void {
     key.waiting.remove(job)
     this.count--
+    this.see(key)
     this.place(key)
   }
 
@@ -145,11 +164,27 @@ export class FairQueue<Job extends Waiting> {
   }
 
   private make(name: string): Key<Job> {
-    return { name, waiting: new Heap<Job>(isJobBefore), running: 0, turn: this.turn, since: 0, heapIndex: -1 }
+    return {
+      name,
+      waiting: new Heap<Job>(isJobBefore),
+      running: 0,
+      startable: 0,
+      turn: this.turn,
+      since: 0,
+      heapIndex: -1
+    }
   }
 
   private mayRun(key: Key<Job>): boolean {
     return key.name === "" || key.running < this.limit
+  }
+
+  // To be called when it changed how many of a key wait or run.
+  private see(key: Key<Job>): void {
+    const waiting = key.waiting.size
+    const startable = key === this.noKey ? waiting : Math.min(waiting, Math.max(0, this.limit - key.running))
+    this.startableCount += startable - key.startable
+    key.startable = startable
   }
 
   private place(key: Key<Job>): void {

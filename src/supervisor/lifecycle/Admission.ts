@@ -13,6 +13,12 @@ export interface SlotLimits {
   readonly agingMillis: number
 }
 
+/** So many jobs start in one turn of the event loop: as many steps as a fiber takes before it yields. */
+const mostInTurn = 2_048
+
+/** And none after so many milliseconds. */
+const longestTurnMillis = 10
+
 export class Admission {
   private readonly limits: SlotLimits
   private readonly clock: () => number
@@ -44,15 +50,37 @@ export class Admission {
     return this.taken
   }
 
-  /** True when as many wait as may: those for whom a slot is free do not count. */
-  get isFull(): boolean {
-    const room = Math.max(0, this.limits.maxPending - this.pauses.waiting)
-    return this.line.size >= room + Math.max(0, this.limits.concurrency - this.taken)
+  /** True when as many wait as may, one more of this key among them: those for whom a slot is free do not count. */
+  isFull(key: string): boolean {
+    return this.waitingWith(this.line.mayStart(key) ? 1 : 0) > this.room
+  }
+
+  /** True when there is no room for one more that has to wait, whatever slots are free. */
+  get isFullOfWaiting(): boolean {
+    return this.waitingWith(0) > this.room
   }
 
   /** True when there is no room for one more that is held: it cannot take a slot that is free. */
   get isFullOfHeld(): boolean {
-    return this.isFull || this.pauses.waiting >= this.limits.maxPending
+    return this.isFullOfWaiting || this.pauses.waiting >= this.limits.maxPending
+  }
+
+  /** True when a slot is free that nobody in the line takes: the keys of all others are at their limit. */
+  get hasSlotLeft(): boolean {
+    return this.freeSlots > this.line.startable
+  }
+
+  private get room(): number {
+    return Math.max(0, this.limits.maxPending - this.pauses.waiting)
+  }
+
+  private get freeSlots(): number {
+    return Math.max(0, this.limits.concurrency - this.taken)
+  }
+
+  // How many would wait in the line for want of a slot with one more in it, which adds so many to those that their keys let run.
+  private waitingWith(startable: number): number {
+    return this.line.size + 1 - Math.min(this.freeSlots, this.line.startable + startable)
   }
 
   /** True when a slot is free and somebody may want it. */
@@ -86,23 +114,29 @@ export class Admission {
    *
    * A job that starts may cancel another and lend its slot: nothing more starts until the cancelled one had its say, for
    * its finalizers go before what has not begun.
+   *
+   * Jobs that end where they start make room for the next ones at once. So that timers, cancellations and sockets have their
+   * turns all the same, it stops after a while: true when it is to be called again, in a turn of its own.
    */
-  settle(start: (record: JobRecord, now: number) => void): void {
+  settle(start: (record: JobRecord, now: number) => void): boolean {
     while (this.maySettle) {
       const record = this.returning.take(this.enter)
       if (record === undefined) break
       this.giveBack(record)
     }
-    if (this.line.size === 0) return
+    if (this.line.size === 0) return false
     let now = this.clock()
-    while (this.maySettle) {
+    const until = now + longestTurnMillis
+    for (let started = 0; this.maySettle; started++) {
+      if (started === mostInTurn || now >= until) return true
       const record = this.line.take(now)
-      if (record === undefined) return
+      if (record === undefined) return false
       this.take(record)
       start(record, now)
       // To ask for the time is costly, and nothing of anybody's ran since a job ended that did so at once.
       now = record.endedAtMillis ?? this.clock()
     }
+    return false
   }
 
   /** Gives up a job's slot, for good or while it waits for another job. */

@@ -161,7 +161,7 @@ export class Lifecycle implements Supervision {
   }
 
   private whyNot(submission: Submission, parent: JobRecord | undefined, room: Room): JobError["reason"] | undefined {
-    const { jobId, kind } = submission
+    const { jobId, key, kind } = submission
     if (!this.table.isFree(jobId)) return new DuplicateId()
     if (parent?.result !== undefined || parent?.stop !== undefined)
       return new NotAccepting({ because: "parent ending" })
@@ -172,8 +172,8 @@ export class Lifecycle implements Supervision {
     // A newcomer does not go before those who wait for room.
     const isHeld = this.pauses.covers(submission, parent)
     const isFull =
-      (room === "asked for" && this.roomQueue.comesFirst(isHeld)) ||
-      (isHeld ? this.admission.isFullOfHeld : this.admission.isFull)
+      (room === "asked for" && this.roomQueue.comesFirst(key, isHeld)) ||
+      (isHeld ? this.admission.isFullOfHeld : this.admission.isFull(key))
     return isFull ? new QueueFull({ maxPending: this.settings.maxPending }) : undefined
   }
 
@@ -242,7 +242,7 @@ export class Lifecycle implements Supervision {
     const startable = this.startable
     this.startable = []
     for (const record of startable) this.beginGuarded(record, this.now())
-    this.admission.settle(this.beginGuarded)
+    if (this.admission.settle(this.beginGuarded)) this.scheduleSettle()
     this.roomQueue.letIn()
   }
 

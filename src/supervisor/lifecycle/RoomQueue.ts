@@ -26,6 +26,8 @@ export interface Entry {
   readonly accept: () => JobRecord | JobError
   /** Whether its job would be held by now. */
   readonly isHeld: () => boolean
+  /** The key of its job, whose limit may keep that waiting although a slot is free. */
+  readonly key: string
   /** What its job will be called, and the job that will own it: they may be paused. */
   readonly name: string
   readonly parent: JobRecord | undefined
@@ -37,7 +39,7 @@ export interface Entry {
   readonly limit: Duration.Duration | undefined
 }
 
-interface WaitingSubmit extends Pick<Entry, "accept" | "isHeld" | "name" | "parent" | "idempotencyKey"> {
+interface WaitingSubmit extends Pick<Entry, "accept" | "isHeld" | "key" | "name" | "parent" | "idempotencyKey"> {
   readonly number: number
   readonly resume: (result: Effect.Effect<JobRecord, JobError>) => void
   heapIndex: number
@@ -47,6 +49,8 @@ interface WaitingSubmit extends Pick<Entry, "accept" | "isHeld" | "name" | "pare
 export class RoomQueue {
   private readonly line = new Heap<WaitingSubmit>(isBefore)
   private readonly aside = new Heap<WaitingSubmit>(isBefore)
+  // Those of the line, by the key of their job.
+  private readonly byKey = new Groups<string, WaitingSubmit>()
   private readonly waiting = new Set<WaitingSubmit>()
   // By name and by owner.
   private readonly groups = new Groups<string | JobRecord, WaitingSubmit>()
@@ -71,9 +75,13 @@ export class RoomQueue {
     return this.waiting.size === 0
   }
 
-  /** Whether somebody waits whom a newcomer may not go before. */
-  comesFirst(isHeld: boolean): boolean {
-    return this.line.size > 0 || (isHeld && this.aside.size > 0)
+  /**
+   * Whether somebody waits whom a newcomer may not go before: who has the same key, or could be let in. Those whose keys are at
+   * their limit do not keep a free slot from everybody else.
+   */
+  comesFirst(key: string, isHeld: boolean): boolean {
+    if (isHeld && this.aside.size > 0) return true
+    return this.line.size > 0 && (this.byKey.has(key) || this.nextFree !== undefined)
   }
 
   /**
@@ -106,7 +114,7 @@ export class RoomQueue {
     if (this.isEmpty) return
     for (const entry of this.groups.of(of)) {
       if (entry.isHeld() === entry.isAside) continue
-      this.lineOf(entry).remove(entry)
+      this.leave(entry)
       this.stand(entry)
     }
     this.settleSoon()
@@ -131,16 +139,26 @@ export class RoomQueue {
   }
 
   private get next(): WaitingSubmit | undefined {
-    const free = this.admission.isFull ? undefined : this.line.first
-    const held = this.admission.isFullOfHeld ? undefined : this.aside.first
-    return free === undefined || (held !== undefined && isBefore(held, free)) ? held : free
+    const free = this.nextFree
+    const held = this.aside.first
+    if (held === undefined || this.admission.isFullOfHeld) return free
+    return free === undefined || isBefore(held, free) ? held : free
+  }
+
+  // Where there is no room for one that has to wait, there may be for one whose key lets it have a slot that is free.
+  private get nextFree(): WaitingSubmit | undefined {
+    const { admission } = this
+    if (!admission.isFullOfWaiting) return this.line.first
+    if (!admission.hasSlotLeft || !this.byKey.hasKey((key) => !admission.isFull(key))) return undefined
+    for (const entry of this.waiting) if (!entry.isAside && !admission.isFull(entry.key)) return entry
+    return undefined
   }
 
   private wait(given: Entry): Effect.Effect<JobRecord, JobError> {
     return Effect.callback((resume) => {
-      const { accept, idempotencyKey, isHeld, name, parent } = given
+      const { accept, idempotencyKey, isHeld, key, name, parent } = given
       const number = ++this.lastNumber
-      const entry = { accept, idempotencyKey, isHeld, name, parent, resume, number, heapIndex: -1, isAside: false }
+      const entry = { accept, idempotencyKey, isHeld, key, name, parent, resume, number, heapIndex: -1, isAside: false }
       this.waiting.add(entry)
       this.groups.add(name, entry)
       if (parent !== undefined) this.groups.add(parent, entry)
@@ -157,6 +175,12 @@ export class RoomQueue {
   private stand(entry: WaitingSubmit): void {
     entry.isAside = entry.isHeld()
     this.lineOf(entry).push(entry)
+    if (!entry.isAside) this.byKey.add(entry.key, entry)
+  }
+
+  private leave(entry: WaitingSubmit): void {
+    this.lineOf(entry).remove(entry)
+    if (!entry.isAside) this.byKey.remove(entry.key, entry)
   }
 
   private lineOf({ isAside }: WaitingSubmit): Heap<WaitingSubmit> {
@@ -166,7 +190,7 @@ export class RoomQueue {
   private remove(entry: WaitingSubmit): void {
     if (!this.waiting.delete(entry)) return
     const { idempotencyKey, name, parent } = entry
-    this.lineOf(entry).remove(entry)
+    this.leave(entry)
     this.groups.remove(name, entry)
     if (parent !== undefined) this.groups.remove(parent, entry)
     if (idempotencyKey !== undefined) this.byIdempotencyKey.remove(idempotencyKey, entry)

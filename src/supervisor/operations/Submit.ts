@@ -161,6 +161,7 @@ const whenRefused = <A, E>(
   const entered = lifecycle.roomQueue.enter({
     accept: () => acceptAfterWait(asking),
     isHeld: () => lifecycle.pauses.covers(submission, parent),
+    key: submission.key,
     name: submission.givenName ?? JobId.toText(submission.jobId),
     parent,
     idempotencyKey: submission.idempotencyKey,

@@ -9,6 +9,25 @@ import { settle } from "../settle.ts"
 const named = (name: string) => Supervisor.submit(Effect.void, { name, whenFull: "wait" })
 
 describe("who waits for room", () => {
+  it.effect("for a key that is at its limit keeps no free slot from others, and goes before newcomers of its own", () =>
+    Effect.gen(function* () {
+      const submit = (key: string, whenFull: "refuse" | "wait" = "refuse") =>
+        Supervisor.submit(Effect.never, { key, whenFull })
+      const first = yield* submit("a")
+      yield* settle
+      const waiting = yield* Effect.forkChild(submit("a", "wait"), { startImmediately: true })
+      const others = yield* Effect.forkChild(submit("b", "wait"), { startImmediately: true })
+      yield* settle
+      assert.isDefined(others.pollUnsafe())
+      assert.isUndefined(waiting.pollUnsafe())
+      yield* submit("c")
+      yield* Job.cancel(first)
+      assert.strictEqual((yield* Effect.flip(submit("a"))).reason._tag, "QueueFull")
+      yield* settle
+      assert.isDefined(waiting.pollUnsafe())
+    }).pipe(Effect.provide(Supervisor.layer({ concurrency: 4, keyConcurrency: 1, maxPending: 0 })))
+  )
+
   it.effect("with an idempotency key joins the job of that key at once when there is one", () =>
     Effect.gen(function* () {
       yield* Supervisor.submit(Effect.never)
