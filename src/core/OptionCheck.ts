@@ -67,8 +67,8 @@ export const of = (owner: string): OptionCheck => {
   return {
     reject,
     fields: (given, known) => {
-      if (typeof given !== "object" || given === null) {
-        throw new RangeError(`${owner} options must be an object, got ${quoted(given)}`)
+      if (!isPlain(given) && !(isRecord(given) && Object.keys(known).some((name) => name in given))) {
+        throw new RangeError(`${owner} options must be an object, got ${kindOf(given)}`)
       }
       for (const name in given) {
         if (Object.hasOwn(known, name)) continue
@@ -107,7 +107,7 @@ export const of = (owner: string): OptionCheck => {
         ? short(name, value, longest)
         : reject(name, "a text that is not empty", value),
     facts: (name, value) => {
-      if (typeof value !== "object" || value === null || Array.isArray(value)) reject(name, "an object of facts", value)
+      if (!isPlain(value)) refuse(name, "an object of facts", kindOf(value))
       let characters = 0
       for (const [fact, each] of Object.entries(value)) {
         characters += fact.length + (typeof each === "string" ? each.length : 0)
@@ -120,7 +120,7 @@ export const of = (owner: string): OptionCheck => {
     oneOf: (name, value, allowed) =>
       allowed.includes(value) ? value : reject(name, `one of ${allowed.join(", ")}`, value),
     record: (name, value) => {
-      if (typeof value !== "object" || value === null || Array.isArray(value)) reject(name, "an object", value)
+      if (!isRecord(value)) refuse(name, "an object", kindOf(value))
     },
     list: (name, value) => {
       if (!Array.isArray(value)) reject(name, "a list", value)
@@ -138,16 +138,36 @@ export const of = (owner: string): OptionCheck => {
 /** Whether it is a duration of whatever length. */
 export const isDuration = (input: Duration.Input): boolean => !Number.isNaN(millisOf(input))
 
+/**
+ * Whether it is an object whose values all stand in itself. A list, a `Map`, a promise or what inherits has none of the names
+ * that are looked for, and would be taken as if nothing had been said.
+ */
+export const isPlain = (value: unknown): value is object => {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
+}
+
+/** An object of whatever class, but none that the language has for something else. */
+const isRecord = (value: unknown): value is object =>
+  typeof value === "object" && value !== null && nameOf(value) === "[object Object]"
+
+const nameOf = (value: object): string => Object.prototype.toString.call(value)
+
+const kindOf = (value: unknown): string =>
+  typeof value !== "object" || value === null || Array.isArray(value) || isRecord(value) ? quoted(value) : nameOf(value)
+
 // A text in quotes: "5" and 5 look the same without.
 const quoted = (value: unknown): string => (typeof value === "string" ? `"${SafeText.of(value)}"` : SafeText.of(value))
 
 /** The milliseconds of what is a duration; `NaN` for everything else, which is within no range. */
 const millisOf = (input: Duration.Input): number => {
   if (typeof input === "number") return input
-  // Effect takes an object of units, and reads any other object as no time at all.
-  if (typeof input === "object" && !Array.isArray(input) && !Duration.isDuration(input)) {
-    const given = Object.keys(input ?? {})
-    if (given.length === 0 || !given.every((unit) => units.has(unit))) return Number.NaN
+  // Effect takes a pair of numbers or an object of units, and reads any other object, and what is no number, as no time at all.
+  if (typeof input === "object" && !Duration.isDuration(input)) {
+    const parts = Object.entries(input ?? {}).filter(([, part]) => part !== undefined)
+    const isTime = Array.isArray(input) ? input.length === 2 : parts.every(([unit]) => units.has(unit))
+    if (!isTime || parts.length === 0 || !parts.every(([, part]) => isAmount(part))) return Number.NaN
   }
   try {
     return Duration.toMillis(input)
@@ -155,6 +175,8 @@ const millisOf = (input: Duration.Input): number => {
     return Number.NaN
   }
 }
+
+const isAmount = (part: unknown): boolean => typeof part === "number" && !Number.isNaN(part)
 
 const units = new Set([
   "weeks",

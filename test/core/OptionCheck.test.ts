@@ -1,4 +1,6 @@
+import { inspect } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
+import { Duration } from "effect"
 // Not part of what the package publishes: whatever has options checks them with it.
 import * as OptionCheck from "../../src/core/OptionCheck.ts"
 
@@ -46,5 +48,56 @@ describe("OptionCheck", () => {
     [() => check.millis("t", 0, { atLeast: 0 }), "took 0"]
   ])("%s: %s", (make, message) => {
     assert.strictEqual(said(make), message)
+  })
+
+  it("takes what is a time, and nothing else, as a duration", () => {
+    const times = [5, 5_000_000n, "5 millis", [0, 5e6], { millis: 5 }, { millis: 5, hours: undefined }, Duration.millis(5)]
+    for (const time of times)
+      assert.strictEqual(
+        said(() => check.millis("t", time as Duration.Input)),
+        "took 5"
+      )
+    const parts = [Number.NaN, undefined, null, "5", 5n, {}, "x", true]
+    const others = [[], [5], [5, 5, 5], {}, { fortnights: 1 }, new Map(), ...parts.map((millis) => ({ millis }))]
+    for (const other of [...others, ...parts.map((part) => [1, part]), { minutes: 1, millis: Number.NaN }]) {
+      assert.match(
+        said(() => check.millis("t", other as never, { atLeast: 0 })),
+        /must be a finite duration/,
+        inspect(other)
+      )
+    }
+  })
+
+  it("takes as options an object that has them, and nothing else", () => {
+    class Given {
+      n = undefined
+    }
+    const known = { n: true, size: true, length: true } as const
+    for (const given of [{}, { n: 1 }, Object.create(null), new Given(), Object.create({ n: 1 })]) {
+      assert.strictEqual(
+        said(() => check.fields(given, known)),
+        "took undefined",
+        inspect(given)
+      )
+    }
+    const others = [
+      [],
+      [1],
+      new Map(),
+      new Set(),
+      new Date(),
+      Promise.resolve(),
+      new URLSearchParams(),
+      /n/,
+      new Error(),
+      new Uint8Array(1)
+    ]
+    for (const other of [...others, null, undefined, 5, "n", () => {}, Object.create({ other: 1 }), new (class {})()]) {
+      assert.match(
+        said(() => check.fields(other as object, known)),
+        /^Thing options must be an object, got /,
+        inspect(other)
+      )
+    }
   })
 })

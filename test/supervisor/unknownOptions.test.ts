@@ -1,6 +1,7 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Logger, Stream } from "effect"
 import { Job, Supervisor } from "holdfast/supervisor"
+import { settle } from "./settle.ts"
 
 // What plain JavaScript would hand over.
 const any = <A>(value: unknown): A => value as A
@@ -63,6 +64,15 @@ it.effect.each([...tables, ...more])("%s has no option %s, and says that %s is m
     assert.match(String(yield* refusal(use, { zzzzzz: 1 })), / has no option zzzzzz: it has .*\b/)
     assert.strictEqual(yield* refusal(use, "soon"), `${owner} options must be an object, got "soon"`)
     assert.strictEqual(yield* refusal(use, null), `${owner} options must be an object, got null`)
+    for (const other of [
+      [],
+      new Map([[meant, 1]]),
+      new Set([1]),
+      Promise.resolve({ [meant]: 1 }),
+      new URLSearchParams()
+    ]) {
+      assert.match(String(yield* refusal(use, other)), / options must be an object, got \[/)
+    }
   })
 )
 
@@ -85,6 +95,24 @@ it.effect.each(["state", "name", "kind", "key", "metadata"])(
         assert.lengthOf(yield* Supervisor.list({ limit: undefined, offset: undefined }), 2)
       })
     ).pipe(Effect.provide(Supervisor.layer()))
+)
+
+it.effect("a filter that is no plain object, or whose metadata is none, chooses nobody's jobs: it is refused", () =>
+  ofJob(() =>
+    Effect.gen(function* () {
+      const others = yield* Supervisor.submit(Effect.never, { metadata: { user: "u-2" } })
+      yield* settle
+      const user = { user: "u-1" }
+      const metadata = [new Map(Object.entries(user)), Promise.resolve(user), Object.create(user), {}, [], new Set()]
+      const filters = [[], new Set([others]), Object.create({ metadata: user }), Promise.resolve({}), /name/]
+      for (const filter of [...filters, ...metadata.map((each) => ({ metadata: each }))]) {
+        for (const use of [Supervisor.cancelAll, Supervisor.awaitAll, Supervisor.list, Supervisor.select]) {
+          assert.match(String(yield* refusal((given) => use(any(given)), filter)), /^Supervisor\.\w+ (options?|takes) /)
+        }
+      }
+      assert.strictEqual((yield* Job.status(others)).state, "running")
+    })
+  ).pipe(Effect.provide(Supervisor.layer()))
 )
 
 it.effect("Job.cancel, which waits without a limit, has no option limit", () =>

@@ -6,8 +6,8 @@ import * as OptionCheck from "../../core/OptionCheck.ts"
 import type { JobRecord } from "./JobRecord.ts"
 
 /**
- * Which jobs to list: those that match every field given. A field that is given as `undefined` is refused, for a query
- * that lacks a parameter would choose everybody's jobs.
+ * Which jobs to list: those that match every field given. A field that is given as `undefined`, metadata without a fact, and
+ * what is no plain object are refused, for a query that lacks a parameter would choose everybody's jobs.
  */
 export interface Filter {
   /** One state, or any of several. Default: all. */
@@ -30,6 +30,7 @@ export interface Filter {
 export const check = (owner: string, filter: Filter): void => {
   const check = OptionCheck.of(owner)
   check.fields(filter, fields)
+  if (!OptionCheck.isPlain(filter)) throw new RangeError(`${owner} takes a filter that is a plain object`)
   const { key, kind, limit = Infinity, metadata, name, offset = 0 } = filter
   for (const field of choosing) {
     if (Object.hasOwn(filter, field) && filter[field] === undefined)
@@ -43,7 +44,9 @@ export const check = (owner: string, filter: Filter): void => {
   if (kind !== undefined) check.oneOf("kind", kind, kinds)
   if (name !== undefined) check.text("name", name)
   if (key !== undefined) check.text("key", key)
-  if (metadata !== undefined) check.facts("metadata", metadata)
+  if (metadata === undefined) return
+  check.facts("metadata", metadata)
+  if (Object.keys(metadata).length === 0) check.reject("metadata", "left out to choose all", metadata)
 }
 
 /** True when nothing but jobs that have not ended can match. */

@@ -235,7 +235,7 @@ export class JobRecord extends RareFacts<JobRecord> implements Job<unknown, unkn
     return { _id: "Job", id: this.id, name: this.name }
   }
 
-  toString(): string {
+  override toString(): string {
     return `Job(${this.name === this.id ? this.id : `${this.id}, ${this.name}`})`
   }
 

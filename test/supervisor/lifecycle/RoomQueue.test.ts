@@ -77,7 +77,7 @@ describe("who waits for room", () => {
       const isHeld = () => ++looks < 0
       const refusal = new JobError.JobError({ id: "x", reason: new JobError.QueueFull({ maxPending: 1 }) })
       const asked = { accept: () => refusal, isHeld, refusal, limit: undefined, waiter: undefined }
-      const entry = { ...asked, name: "import", parent: undefined, idempotencyKey: undefined }
+      const entry = { ...asked, key: "", name: "import", parent: undefined, idempotencyKey: undefined }
       yield* Effect.forkChild(lifecycle.roomQueue.enter(entry), { startImmediately: true })
       yield* settle
       const before = looks
