@@ -38,13 +38,25 @@ const views = new WeakMap<Clock.Clock, Clock.Clock>()
 const steady = (clock: Clock.Clock): Clock.Clock => {
   let view = views.get(clock)
   if (view === undefined) {
-    view = Object.create(clock, {
-      currentTimeMillisUnsafe: { value: () => millisUnsafe(clock) },
-      currentTimeMillis: { value: Effect.sync(() => millisUnsafe(clock)) },
-      currentTimeNanosUnsafe: { value: () => clock.monotonicTimeNanosUnsafe() },
-      currentTimeNanos: { value: clock.monotonicTimeNanos }
-    }) as Clock.Clock
+    view = viewOf(clock, () => millisUnsafe(clock))
     views.set(clock, view)
   }
   return view
 }
+
+/**
+ * A clock whose date is the present one, and goes on by the monotonic time however the wall clock is set from now on: for what
+ * others wrote, and measures durations and names times of day by one clock, as a `Schedule` does.
+ */
+export const goingOn = (clock: Clock.Clock): Clock.Clock => {
+  const shift = clock.currentTimeMillisUnsafe() - millisUnsafe(clock)
+  return viewOf(clock, () => Math.floor(millisUnsafe(clock) + shift + 1e-6))
+}
+
+const viewOf = (clock: Clock.Clock, now: () => number): Clock.Clock =>
+  Object.create(clock, {
+    currentTimeMillisUnsafe: { value: now },
+    currentTimeMillis: { value: Effect.sync(now) },
+    currentTimeNanosUnsafe: { value: () => clock.monotonicTimeNanosUnsafe() },
+    currentTimeNanos: { value: clock.monotonicTimeNanos }
+  }) as Clock.Clock

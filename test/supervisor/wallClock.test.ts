@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Cron, Effect, Stream } from "effect"
+import { Clock, Cron, Effect, Logger, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Job, Supervisor } from "holdfast/supervisor"
 import { jumpingClock } from "./jumpingClock.ts"
+import { settle } from "./settle.ts"
 
 const hour = 3_600_000
 type Jump = (millis: number) => Effect.Effect<void>
@@ -179,3 +180,27 @@ describe("a wall clock that is set", () => {
     })
   )
 })
+
+it.effect.each([hour, -hour])("a wall clock that is set by %i ms changes no schedule, of rounds and of a retry", (by) =>
+  Effect.gen(function* () {
+    const { clock, jump } = yield* jumpingClock
+    yield* Effect.gen(function* () {
+      let rounds = 0
+      let attempts = 0
+      const round = Effect.sync(() => void rounds++)
+      yield* Supervisor.every(round, { name: "fixed", schedule: Schedule.fixed("1 second") })
+      const trying = Effect.suspend(() => Effect.fail(++attempts))
+      const retry = Schedule.upTo(Schedule.spaced("1 second"), { duration: "10 seconds" })
+      const job = yield* Supervisor.submit(trying, { retry })
+      for (let second = 0; second < 20; second++) {
+        if (second === 3) yield* jump(by)
+        yield* settle
+        assert.strictEqual(rounds, second + 1)
+        yield* TestClock.adjust("1 second")
+      }
+      assert.isAtLeast(attempts, 10)
+      assert.isAtMost(attempts, 12)
+      assert.strictEqual((yield* Job.status(job)).state, "failed")
+    }).pipe(Effect.provide([Supervisor.layer(), Logger.layer([])]), Effect.provideService(Clock.Clock, clock))
+  })
+)

@@ -1,8 +1,9 @@
 /**
  * Runs a job's work in a fiber of its own: its scope, context, retries and span.
  */
-import { Cause, Context, Effect, Exit, References, type Schedule, Scope, Tracer } from "effect"
+import { Cause, Clock, Context, Effect, Exit, References, Schedule, Scope, Tracer } from "effect"
 import * as CauseChain from "../../core/CauseChain.ts"
+import * as Monotonic from "../../core/Monotonic.ts"
 import { JobError } from "../JobError.ts"
 import { CurrentJob, type JobRecord, type Work } from "../records/JobRecord.ts"
 
@@ -56,28 +57,43 @@ const both = <A, E>(exit: Exit.Exit<A, E>, closed: Exit.Exit<void>): Exit.Exit<A
   return Exit.failCause(Exit.isSuccess(exit) ? closed.cause : Cause.combine(exit.cause, closed.cause))
 }
 
+// The schedule measures by a clock that nobody sets; the work has that of its submitter.
 const retrying = <A, E, R>(
   record: JobRecord,
   effect: Effect.Effect<A, E, R>,
   schedule: Schedule.Schedule<unknown, E>
-): Effect.Effect<A, E, R> => {
-  let failed: Cause.Cause<E> | undefined
-  const attempt = Effect.suspend(() => {
-    if (failed !== undefined) {
-      record.supervision.emit(record, { _tag: "JobRetrying", attempt: record.attempt, cause: failed })
-      record.attempt++
-    }
-    return Effect.annotateLogs(Effect.scoped(effect), { jobAttempt: record.attempt })
-  })
-  return attempt.pipe(
-    Effect.tapCause((cause) =>
+): Effect.Effect<A, E, R> =>
+  Effect.clockWith((clock) => {
+    let failed: Cause.Cause<E> | undefined
+    // What the last attempt failed with, while the next one is waited for.
+    let awaited: Cause.Cause<E> | undefined
+    const attempt = Effect.suspend(() => {
+      if (awaited !== undefined) record.attempt++
+      awaited = undefined
+      return Effect.annotateLogs(Effect.scoped(effect), { jobAttempt: record.attempt })
+    })
+    const noted = Effect.tapCause(attempt, (cause) =>
       Effect.sync(() => {
         failed = cause
       })
-    ),
-    Effect.retry({ schedule, while: (error) => !isCancelled(error) })
-  )
-}
+    )
+    const told = Schedule.tap(
+      Schedule.while(schedule, ({ input }) => !isCancelled(input)),
+      () =>
+        Effect.sync(() => {
+          awaited = failed
+          if (failed !== undefined)
+            record.supervision.emit(record, { _tag: "JobRetrying", attempt: record.attempt, cause: failed })
+        })
+    )
+    // A job that runs out of time meanwhile says what it failed with, too.
+    return Effect.retry(Effect.provideService(noted, Clock.Clock, clock), { schedule: told }).pipe(
+      Effect.provideService(Clock.Clock, Monotonic.goingOn(clock)),
+      Effect.onInterrupt(() =>
+        awaited !== undefined && record.stop?._tag === "Timeout" ? Effect.failCause(awaited) : Effect.void
+      )
+    )
+  })
 
 // Somebody ended a job that this one waited for: to start it again would undo that. Whatever the error is dressed up in.
 const isCancelled = (error: unknown, levels = 3): boolean => {

@@ -19,7 +19,8 @@ export interface Options {
   /**
    * When rounds begin. With an interval or a `Schedule` the first begins at once, and a `Schedule` that ends ends the
    * periodic job; with a `Cron` the first begins when it says so. A cron of every hour has its rounds in each of the hours
-   * there are, and one that names hours has one round for each time of day: also where the clocks skip or repeat an hour.
+   * there are, and one that names hours has one round for each time of day: also where the clocks skip or repeat an hour. A `Schedule` measures by a clock that
+   * nobody sets, also where it names times of day: a `Cron` follows the clock on the wall.
    */
   readonly schedule: Duration.Input | Schedule.Schedule<unknown> | Cron.Cron
   /**

@@ -1,10 +1,11 @@
 /**
- * Says when the rounds of a periodic job begin: intervals on a clock that never steps back, crons by the wall clock.
+ * Says when the rounds of a periodic job begin: intervals and schedules on a clock that nobody sets, crons by the wall clock.
  */
 import { type Cause, Clock, Cron, Duration, Effect, Schedule } from "effect"
 import * as ClockKind from "../../core/ClockKind.ts"
 import * as Monotonic from "../../core/Monotonic.ts"
 import type { Options } from "./PeriodicOptions.ts"
+import { changed, SkippedSlots } from "./SkippedSlots.ts"
 
 /** Waits until the next round is due, each time it is run; done when there is no further one. */
 export type Next = Effect.Effect<unknown, Cause.Done<unknown>>
@@ -15,7 +16,12 @@ const longestSleepMillis = 30_000
 /** With a cron each round begins `putOffMillis` after its slot; with anything else the first does that, and the others follow it. */
 export const make = (schedule: Options["schedule"], putOffMillis: number): Effect.Effect<Next> => {
   if (Schedule.isSchedule(schedule)) {
-    return Effect.map(Schedule.toStepWithSleep(schedule as Schedule.Schedule<unknown>), (next) => next(undefined))
+    return Effect.clockWith((clock) => {
+      const steady = Effect.provideService(Clock.Clock, Monotonic.goingOn(clock))
+      return Effect.map(steady(Schedule.toStepWithSleep(schedule as Schedule.Schedule<unknown>)), (next) =>
+        steady(next(undefined))
+      )
+    })
   }
   return Cron.isCron(schedule)
     ? atSlots(inEachHour(schedule), putOffMillis)
@@ -40,9 +46,7 @@ const atIntervals = (interval: number): Effect.Effect<Next> =>
 const inEachHour = (cron: Cron.Cron): Cron.Cron => {
   const isOfEveryHour = cron.hours.size === 0 || cron.hours.size === 24
   if (!isOfEveryHour || cron.onDstOverlap !== "earlier") return cron
-  // A copy, for \`Cron.make\` takes a part of it that its type does not show.
-  const copy: Cron.Cron = Object.create(Object.getPrototypeOf(cron))
-  return Object.assign(copy, cron, { onDstOverlap: "both" })
+  return changed(cron, { onDstOverlap: "both" })
 }
 
 const atSlots = (cron: Cron.Cron, putOffMillis: number): Effect.Effect<Next> =>
@@ -83,9 +87,12 @@ const maxRuns = 100
 class CronSlots {
   private readonly cron: Cron.Cron
   private readonly taken: Array<Run> = []
+  // Absent for a cron of every hour, which has its rounds in the hours there are.
+  private readonly skippedSlots: SkippedSlots | undefined
 
   constructor(cron: Cron.Cron) {
     this.cron = cron
+    this.skippedSlots = cron.hours.size === 0 || cron.hours.size === 24 ? undefined : new SkippedSlots(cron)
   }
 
   /** The first slot after a moment that has had no round. */
@@ -102,7 +109,8 @@ class CronSlots {
   }
 
   private next(millis: number): number {
-    return Cron.next(this.cron, millis).getTime()
+    const slot = Cron.next(this.cron, millis).getTime()
+    return Math.min(slot, this.skippedSlots?.after(millis, slot) ?? slot)
   }
 
   private runOf(slot: number): Run | undefined {

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Logger, References, Schedule, Stream, Tracer } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Logger, References, Schedule, Stream, Tracer } from "effect"
 import { TestClock } from "effect/testing"
-import { Job, Supervisor } from "holdfast/supervisor"
+import { Job, JobError, Supervisor } from "holdfast/supervisor"
 import { settle, whileTimePasses } from "../settle.ts"
 
 const quiet = Logger.layer([])
@@ -523,3 +523,64 @@ describe("what a job logs and traces", () => {
     )
   )
 })
+
+describe("a retry that is waited for", () => {
+  const failing = Effect.fail("database is down")
+  const retry = Schedule.spaced("1 hour")
+
+  it.effect("is told at once, and a job that runs out of time meanwhile says what it failed with", () =>
+    Effect.gen(function* () {
+      const job = yield* Supervisor.submit(failing, { retry, timeout: "1 minute" })
+      yield* settle
+      const told = yield* Supervisor.events({ after: 2 }).pipe(Stream.take(1), Stream.runCollect)
+      assert.deepStrictEqual(
+        told.map((event) => event._tag === "JobRetrying" && [event.attempt, event.error]),
+        [[1, "database is down"]]
+      )
+      yield* TestClock.adjust("1 minute")
+      const error = yield* Effect.flip(Job.join(job))
+      assert(error instanceof JobError.JobError)
+      assert.strictEqual(error.reason._tag, "TimedOut")
+      const { attempt, error: text } = yield* Job.status(job)
+      assert.strictEqual(attempt, 1)
+      assert.match(String(text), /ran longer than its timeout.*; database is down$/)
+    }).pipe(Effect.provide([Supervisor.layer(), Logger.layer([])]))
+  )
+
+  it.effect("is no failure to report when the job is cancelled", () => {
+    const heard: Array<string> = []
+    return Effect.gen(function* () {
+      const job = yield* Supervisor.submit(failing, { retry })
+      yield* settle
+      assert.strictEqual((yield* Job.cancel(job)).state, "cancelled")
+      yield* settle
+      assert.deepStrictEqual(heard, [])
+    }).pipe(
+      Effect.provide(Supervisor.layer({ onFailure: ({ job }) => Effect.sync(() => void heard.push(job.id)) })),
+      Effect.provide(Logger.layer([]))
+    )
+  })
+
+  it.effect("comes for an error that cannot be read, which stays what it was", () =>
+    Effect.gen(function* () {
+      const { proxy, revoke } = Proxy.revocable({}, {})
+      revoke()
+      const job = yield* Supervisor.submit(Effect.fail(proxy), { retry: Schedule.recurs(1) })
+      const exit = yield* Job.await(job)
+      assert(Exit.isFailure(exit))
+      const [reason] = exit.cause.reasons
+      assert.isTrue(reason !== undefined && Cause.isFailReason(reason) && Object.is(reason.error, proxy))
+      assert.strictEqual((yield* Job.status(job)).attempt, 2)
+    }).pipe(Effect.provide([Supervisor.layer(), Logger.layer([])]))
+  )
+})
+
+it.effect.each(["job", "call"] as const)(
+  "a %s that was run with an idempotency key gives its result to who comes later",
+  (kind) =>
+    Effect.gen(function* () {
+      const options = { kind, idempotencyKey: "one" }
+      assert.strictEqual(yield* Supervisor.run(Effect.succeed(1), options), 1)
+      assert.strictEqual(yield* Supervisor.run(Effect.succeed(2), options), 1)
+    }).pipe(Effect.provide(Supervisor.layer()))
+)
