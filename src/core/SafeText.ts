@@ -134,3 +134,12 @@ const item = (value: object, key: string, depth: number): string =>
 /** Shortens a text, and says so by an ellipsis. A character of two units is not halved. */
 export const cut = (text: string, atMost: number = limits.length): string =>
   (text.length <= atMost ? text : `${text.slice(0, atMost - 1)}…`).toWellFormed()
+
+/** Writes a text that others chose so that it stays within its line, and changes nothing of a terminal: `\\n` for a new line. */
+export const inLine = (text: string): string =>
+  // oxlint-disable-next-line no-control-regex
+  text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (character) => escapes[character] ?? unicode(character))
+
+const escapes: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" }
+
+const unicode = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`

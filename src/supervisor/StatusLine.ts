@@ -3,6 +3,7 @@
  */
 import { Duration } from "effect"
 import * as OptionCheck from "../core/OptionCheck.ts"
+import * as SafeText from "../core/SafeText.ts"
 import type { Health } from "./operations/Health.ts"
 
 /**
@@ -20,6 +21,7 @@ import type { Health } from "./operations/Health.ts"
  * ```
  */
 export const render = (health: Health, options?: { readonly width?: number | undefined }): string => {
+  if (options !== undefined) check.fields(options, { width: true })
   const { failed, succeeded } = health.lastMinute
   const line = [
     ...(health.accepting ? [] : ["draining"]),
@@ -27,10 +29,12 @@ export const render = (health: Health, options?: { readonly width?: number | und
     `waiting ${health.waiting}${health.oldestWaitingMillis === undefined ? "" : ` (${brief(health.oldestWaitingMillis)})`}`,
     ...(health.calls.running > 0 ? [`calls ${health.calls.running}`] : []),
     `${failed + succeeded}/min, ${percent(health.errorRatio)} failed`,
-    ...health.stuck.slice(0, 1).map(({ forMillis, name }) => `stuck ${name} ${brief(forMillis)}${more(health.stuck)}`),
+    ...health.stuck
+      .slice(0, 1)
+      .map(({ forMillis, name }) => `stuck ${SafeText.inLine(name)} ${brief(forMillis)}${more(health.stuck)}`),
     ...health.failingPeriodic
       .slice(0, 1)
-      .map(({ inARow, name }) => `failing ${name} ×${inARow}${more(health.failingPeriodic)}`),
+      .map(({ inARow, name }) => `failing ${SafeText.inLine(name)} ×${inARow}${more(health.failingPeriodic)}`),
     ...(health.eventLoopLagMillis >= 100 ? [`lag ${brief(health.eventLoopLagMillis)}`] : []),
     `health ${health.score}`
   ].join(" | ")

@@ -51,7 +51,15 @@ describe("OptionCheck", () => {
   })
 
   it("takes what is a time, and nothing else, as a duration", () => {
-    const times = [5, 5_000_000n, "5 millis", [0, 5e6], { millis: 5 }, { millis: 5, hours: undefined }, Duration.millis(5)]
+    const times = [
+      5,
+      5_000_000n,
+      "5 millis",
+      [0, 5e6],
+      { millis: 5 },
+      { millis: 5, hours: undefined },
+      Duration.millis(5)
+    ]
     for (const time of times)
       assert.strictEqual(
         said(() => check.millis("t", time as Duration.Input)),

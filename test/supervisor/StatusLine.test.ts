@@ -183,3 +183,16 @@ describe("StatusLine", () => {
     }).pipe(Effect.provide(Supervisor.layer({ upkeepEvery: "50 millis" })))
   )
 })
+
+it("stays one line, and does nothing to a terminal, whatever jobs are called", () => {
+  const name = "two\nlines \u001b[31mred\u2028"
+  const health = {
+    ...idle,
+    stuck: [{ id: "1", name, forMillis: 1 }],
+    failingPeriodic: [{ id: "2", name, inARow: 1 }]
+  }
+  const line = StatusLine.render(health)
+  assert.include(line, "stuck two\\nlines \\u001b[31mred\\u2028 1ms")
+  assert.include(line, "failing two\\nlines \\u001b[31mred\\u2028 ×1")
+  assert.strictEqual(/\p{Cc}|\u2028/u.exec(line), null)
+})

@@ -1,5 +1,5 @@
 import { assert, it } from "@effect/vitest"
-import { Effect, Logger, Stream } from "effect"
+import { Cron, Effect, Logger, Stream } from "effect"
 import { Job, Supervisor } from "holdfast/supervisor"
 import { settle } from "./settle.ts"
 
@@ -162,6 +162,26 @@ it.effect.each<readonly [string, Use, RegExp]>([
     "the text of a cron",
     () => Supervisor.every(Effect.void, { name: "nightly", schedule: any("0 4 * * *") }),
     /option schedule must be .* Cron.parseUnsafe\("0 4 \* \* \*"\), got "0 4 \* \* \*"$/
+  ],
+  [
+    "an async function to repeat",
+    () =>
+      Supervisor.every(
+        any(async () => {}),
+        { name: "nightly", schedule: Cron.parseUnsafe("0 4 * * *", "UTC") }
+      ),
+    /^Supervisor.every takes an Effect: make one of an async function by Job.promise, got a function$/
+  ],
+  [
+    "what is no work, by a promise that rejects",
+    () =>
+      Supervisor.run(
+        Job.promise(async ({ run }) => {
+          const running = run(any<() => number>(5))
+          await running
+        })
+      ).pipe(Effect.orDie),
+    /^Job.promise takes an async function, not 5$/
   ],
   ["a promise", () => Job.promise(any(Promise.resolve(1))), /^Job.promise takes an async function, not its promise/],
   [

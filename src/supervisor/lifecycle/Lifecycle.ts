@@ -19,13 +19,14 @@ import * as FailureLog from "./FailureLog.ts"
 import { DuplicateId, JobError, NotAccepting, QueueFull } from "../JobError.ts"
 import * as JobFiber from "./JobFiber.ts"
 import * as JobId from "../records/JobId.ts"
-import { isPartOfWork, JobRecord, type Submission, type Supervision, type Work } from "../records/JobRecord.ts"
+import { isPartOfWork, JobRecord, type Submission, type Work } from "../records/JobRecord.ts"
 import { JobScheduler } from "./JobScheduler.ts"
 import { Pauses } from "./Pauses.ts"
 import * as RandomId from "../../core/RandomId.ts"
 import * as JobNews from "../records/JobNews.ts"
 import * as Outcome from "../records/Outcome.ts"
 import { SlotLending } from "./SlotLending.ts"
+import type { Supervision } from "../records/Supervision.ts"
 import { ProgressEvents } from "./ProgressEvents.ts"
 import { JobTable } from "../records/JobTable.ts"
 import type { Settings } from "./Settings.ts"
@@ -34,7 +35,7 @@ import { Turns } from "./Turns.ts"
 import { Watch } from "../records/Watch.ts"
 
 export class Lifecycle implements Supervision {
-  readonly events: EventLog
+  events: EventLog
   readonly table: JobTable
   readonly admission: Admission
   readonly pauses = new Pauses(this)
@@ -69,12 +70,8 @@ export class Lifecycle implements Supervision {
     this.time = new SupervisorTime(Context.get(context, Clock.Clock))
     this.turns = new Turns(context)
     const { after, soon } = this.turns
-    this.events = new EventLog(
-      settings.eventHistory,
-      settings.retention.resultBytes,
-      (millis) => this.toEpoch(millis),
-      soon
-    )
+    const { eventHistory, retention } = settings
+    this.events = new EventLog(eventHistory, retention.resultBytes, (millis) => this.toEpoch(millis), soon)
     this.hook = new FailureHook.FailureHook(hook, context, soon)
     this.table = new JobTable(settings.retention, settings.ids === "random" ? RandomId.maker(context) : undefined)
     this.admission = new Admission(settings, () => this.now(), this.pauses)
@@ -117,6 +114,13 @@ export class Lifecycle implements Supervision {
     for (const record of Array.from(this.table.liveRecords)) {
       if (leftOut?.has(record) !== true) this.stop(record, { _tag: "Cancel", reason })
     }
+  }
+
+  /** Ends the streams of events, and lets go of all that was kept: who keeps a handle keeps this too, but no other job. */
+  letGo(): void {
+    this.events.close()
+    this.events = this.events.emptied()
+    this.table.clear()
   }
 
   /** Waits until no job lives. */

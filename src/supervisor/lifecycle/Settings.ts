@@ -157,7 +157,12 @@ export const config = (prefix: string) =>
   })
 
 const count = (name: string, atLeast: number) =>
-  optional(Config.schema(Schema.FiniteFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(atLeast)), name))
+  optional(Config.schema(Figure.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(atLeast)), name))
+
+// A number of blanks is 0.
+const Figure = Schema.String.check(Schema.makeFilter((text) => text.trim() !== "" || "must not be blank")).pipe(
+  Schema.decodeTo(Schema.FiniteFromString)
+)
 
 const time = (name: string) =>
   optional(Config.schema(Schema.DurationFromString.check(Schema.makeFilter(isPositive)), name))

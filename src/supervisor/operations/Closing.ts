@@ -5,6 +5,7 @@
  * before closing has. They are interrupted all the same, and end next.
  */
 import { Effect } from "effect"
+import * as SafeText from "../../core/SafeText.ts"
 import * as StuckWarning from "../lifecycle/StuckWarning.ts"
 import type { Lifecycle } from "../lifecycle/Lifecycle.ts"
 import * as Waiters from "../lifecycle/Waiters.ts"
@@ -29,7 +30,7 @@ export const close = (lifecycle: Lifecycle, { stuckAfterMillis }: Settings): Eff
 // Nothing more is told once the last of those has ended that end next.
 const closeEvents = (lifecycle: Lifecycle, closing: Iterable<JobRecord>): void => {
   const next = Array.from(closing).find(({ endedAtMillis }) => endedAtMillis === undefined)
-  if (next === undefined) lifecycle.events.close()
+  if (next === undefined) lifecycle.letGo()
   else next.onEnd(() => closeEvents(lifecycle, closing))
 }
 
@@ -38,7 +39,7 @@ const whoKeepsIt = (lifecycle: Lifecycle, closing: ReadonlySet<JobRecord>): stri
   let others = 0
   for (const record of lifecycle.table.liveRecords) {
     if (closing.has(record)) continue
-    if (names.length < maxNamed) names.push(`${record.name} (${record.id})`)
+    if (names.length < maxNamed) names.push(SafeText.inLine(`${record.name} (${record.id})`))
     else others++
   }
   if (names.length === 0) return "the supervisor closes, and waits for its failure hook"

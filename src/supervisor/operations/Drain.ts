@@ -35,7 +35,7 @@ export const drain = (lifecycle: Lifecycle, given: Options = {}): Effect.Effect<
         return watched
       }),
       (watched) => comeToReport(lifecycle, current, watched, limits),
-      () => Effect.sync(() => lifecycle.watch.end())
+      (watched) => Effect.sync(() => lifecycle.watch.end(watched))
     )
   })
 

@@ -15,6 +15,7 @@ import type { Settings } from "../lifecycle/Settings.ts"
 import { maxQueued, type Options, validate } from "./PeriodicOptions.ts"
 import * as RoundTimes from "./RoundTimes.ts"
 import * as Submit from "./Submit.ts"
+import { rejectWork } from "./SubmitOptions.ts"
 
 /** The round that runs. */
 interface Running {
@@ -30,6 +31,7 @@ export const every = <A, E, R>(
   given: Options
 ): Effect.Effect<Job.Job<void, never>, JobError, Exclude<R, Scope.Scope>> => {
   validate(given)
+  if (!Effect.isEffect(effect)) rejectWork("Supervisor.every", effect)
   // A copy: rounds to come are not changed by whoever changes what was given.
   const options = { ...given, metadata: { ...given.metadata } }
   const common = { name: options.name, kind: "periodic", metadata: options.metadata } as const

@@ -100,8 +100,16 @@ const settle = <A, R>(
     const tools: PromiseTools<R> = {
       signal,
       report: (progress, message) => job?.report(progress, message),
-      run: (started, options) => waits.start(job, supervisor.run(effectOf(started), options)),
-      submit: (started, options) => waits.start(job, supervisor.submit(effectOf(started), options))
+      run: (started, options) =>
+        waits.start(
+          job,
+          Effect.suspend(() => supervisor.run(effectOf(started), options))
+        ),
+      submit: (started, options) =>
+        waits.start(
+          job,
+          Effect.suspend(() => supervisor.submit(effectOf(started), options))
+        )
     }
     // A function that throws at once rejects, and what is no promise is a promise of it.
     const settled = promised(() => AsyncContext.run(context, () => work(tools))).then(

@@ -5,6 +5,7 @@ import { Context, Duration, Effect, type Scope } from "effect"
 import * as Caller from "../../core/call/Caller.ts"
 import * as CallTrail from "../../core/call/CallTrail.ts"
 import type { JobKind } from "../../core/JobEvent.ts"
+import * as SafeText from "../../core/SafeText.ts"
 import * as Priority from "../../core/queue/Priority.ts"
 import { cancel, join } from "../Job.ts"
 import { JobError } from "../JobError.ts"
@@ -30,7 +31,7 @@ export const submit = <A, E, R>(
   Effect.withFiber((fiber) => {
     const context = AsyncContext.keep(lifecycle.scheduler.keep<Exclude<R, Scope.Scope>>(fiber))
     if (options !== noOptions) check(options)
-    if (!Effect.isEffect(effect)) rejectWork(effect)
+    if (!Effect.isEffect(effect)) rejectWork("Supervisor.submit", effect)
     const { kind = "job", priority } = options
     const owner = Context.get(context, CurrentJob)
     const current = owner?.supervision === lifecycle ? owner : undefined
@@ -123,11 +124,11 @@ const leave = (record: JobRecord, { stuckAfterMillis }: Settings): Effect.Effect
       cancel(record, { reason: "its caller was interrupted" }),
       stuckAfterMillis,
       () =>
-        `whoever ran job ${record.name} (${record.id}) was interrupted, and waits for it to end, but it ignores its interruption. A job that disposes of its own runtime never ends`
+        `whoever ran job ${SafeText.inLine(`${record.name} (${record.id})`)} was interrupted, and waits for it to end, but it ignores its interruption. A job that disposes of its own runtime never ends`
     )
   }
-  // What a call answered has gone to its callers, and nobody asks for it by id.
-  if (record.kind === "call") record.dropResult()
+  // What a call answered has gone to its callers, and nobody asks for it by id; who comes with its idempotency key does.
+  if (record.kind === "call" && record.idempotencyKey === undefined) record.dropResult()
   return Effect.void
 }
 

@@ -91,7 +91,7 @@ const fields: OptionCheck.Fields<Options> = {
 const options = OptionCheck.of("Supervisor.submit")
 
 /** Throws for work that is no Effect, and says what makes one of an async function. */
-export const rejectWork = (work: unknown): never => {
+export const rejectWork = (owner: string, work: unknown): never => {
   const instead = typeof work === "function" ? ": make one of an async function by Job.promise" : ""
-  throw new RangeError(`Supervisor.submit takes an Effect${instead}, got ${SafeText.of(work)}`)
+  throw new RangeError(`${owner} takes an Effect${instead}, got ${SafeText.of(work)}`)
 }

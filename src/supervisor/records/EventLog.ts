@@ -6,13 +6,14 @@
  *
  * Most events are never read, so an event is made when it is: the log holds what it is made of.
  */
-import { Array as Arr, Cause, Effect, Stream } from "effect"
+import { Effect, type Stream } from "effect"
 import type { EventsMissed, JobEvent, JobKind } from "../../core/JobEvent.ts"
 import * as Uncaught from "../../core/Uncaught.ts"
 import * as SafeText from "../../core/SafeText.ts"
 import * as OptionCheck from "../../core/OptionCheck.ts"
 import * as EventContents from "./EventContents.ts"
 import type { Unplaced } from "./EventContents.ts"
+import { notOfHere, pulling } from "./EventReader.ts"
 import * as SafeJson from "./SafeJson.ts"
 import * as JobId from "./JobId.ts"
 
@@ -129,6 +130,17 @@ export class EventLog {
     return undefined
   }
 
+  /** The log of a supervisor that has closed, without anything that events carry. Whoever reads this one still has that. */
+  emptied(): EventLog {
+    const copy = new EventLog(this.capacity, this.maxBytes, this.toEpoch, this.schedule)
+    const { closed, ids, jobSequences, kinds, lastSequence, names, nextAt, numbers, times } = this
+    const happenings = this.happenings.map(EventContents.without)
+    const weights = Array.from(ids, () => 0)
+    const columns = { ids, numbers, jobSequences, names, kinds, happenings, times, weights }
+    Object.assign(copy, columns, { closed, lastSequence, nextAt })
+    return copy
+  }
+
   // Once whoever waits for the event has read it.
   private readonly stripHeavy = (): void => {
     const first = Math.max(this.oldest, this.lightTo + 1)
@@ -171,13 +183,12 @@ export class EventLog {
           return events
         },
         isOver: () => this.closed,
-        news: () =>
-          waiting(
-            this.news(
-              () => this.closed || this.lastSequence > position,
-              (waker) => addTo(this.wakers, waker)
-            )
+        news: waiting(
+          this.news(
+            () => this.closed || this.lastSequence > position,
+            (waker) => addTo(this.wakers, waker)
           )
+        )
       }
     })
   }
@@ -202,13 +213,12 @@ export class EventLog {
           return events
         },
         isOver,
-        news: () =>
-          waiting(
-            this.news(
-              () => isOver() || job.eventCount > position,
-              (waker) => this.addJobWaker(job.number, waker)
-            )
+        news: waiting(
+          this.news(
+            () => isOver() || job.eventCount > position,
+            (waker) => this.addJobWaker(job.number, waker)
           )
+        )
       }
     })
   }
@@ -307,34 +317,6 @@ export class EventLog {
     this.schedule(() => Uncaught.runAll(woken))
   }
 }
-
-/** How a reader gets on from its position. */
-interface Reading<E> {
-  readonly read: () => ReadonlyArray<JobEvent | EventsMissed>
-  /** True when nothing more will come. */
-  readonly isOver: () => boolean
-  /** Waits until there may be something to read, or nothing more will come. */
-  readonly news: () => Effect.Effect<void, E>
-}
-
-/** What a reader gets whose position no event had, as one of a supervisor before this one: it knows none of those up to `last`. */
-const notOfHere = (last: number, jobId?: string): ReadonlyArray<EventsMissed> =>
-  last === 0 ? [] : [{ _tag: "EventsMissed", ...(jobId === undefined ? {} : { jobId }), from: 1, to: last }]
-
-const pulling = <E>(begin: () => Reading<E>): Stream.Stream<JobEvent | EventsMissed, E> =>
-  Stream.fromPull(
-    Effect.sync(() => {
-      const { isOver, news, read } = begin()
-      const pull: Effect.Effect<Arr.NonEmptyReadonlyArray<JobEvent | EventsMissed>, E | Cause.Done> = Effect.suspend(
-        () => {
-          const events = read()
-          if (Arr.isReadonlyArrayNonEmpty(events)) return Effect.succeed(events)
-          return isOver() ? Cause.done() : Effect.andThen(news(), pull)
-        }
-      )
-      return pull
-    })
-  )
 
 const addTo = (wakers: Set<Waker>, waker: Waker): (() => void) => {
   wakers.add(waker)

@@ -15,11 +15,10 @@ import {
   type Types
 } from "effect"
 import type * as CallTrail from "../../core/call/CallTrail.ts"
-import type { CancelledBy, JobEvent, JobKind, JobState, Metadata, Progress } from "../../core/JobEvent.ts"
+import type { CancelledBy, JobKind, JobState, Metadata, Progress } from "../../core/JobEvent.ts"
 import * as ReportedProgress from "./ReportedProgress.ts"
 import * as SafeText from "../../core/SafeText.ts"
-import type { Unplaced } from "./EventContents.ts"
-import type { EventLog } from "./EventLog.ts"
+import type { Supervision } from "./Supervision.ts"
 import { RareFacts } from "./RareFacts.ts"
 import type { Rounds } from "./Rounds.ts"
 import { Expired, ForeignHandle, JobError } from "../JobError.ts"
@@ -118,30 +117,6 @@ export interface Work {
   readonly effect: Effect.Effect<unknown, unknown>
   readonly retry: Schedule.Schedule<unknown, unknown> | undefined
   readonly context: Context.Context<never>
-}
-
-/** What a job needs of the supervisor that runs it; `Lifecycle` is it. */
-export interface Supervision {
-  readonly now: () => number
-  readonly toEpoch: (millis: number) => number
-  readonly events: EventLog
-  readonly pause: (record: JobRecord, paused: boolean) => void
-  readonly isPaused: (record: JobRecord) => boolean
-  readonly stop: (record: JobRecord, stop: Outcome.Stop) => void
-  readonly waitingFor: <A, E>(
-    targets: ReadonlyArray<JobRecord>,
-    waiter: JobRecord,
-    wait: Effect.Effect<A, E>,
-    resuming?: "at once"
-  ) => Effect.Effect<A, E>
-  readonly waitingForAny: <A, E>(waiter: JobRecord, wait: Effect.Effect<A, E>) => Effect.Effect<A, E>
-  /** Lends the slot of a job that waits. */
-  readonly lendSlot: (record: JobRecord) => void
-  readonly report: (record: JobRecord, progress: Progress) => void
-  readonly dropReport: () => void
-  readonly finish: (record: JobRecord, exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void> | undefined
-  readonly ended: (record: JobRecord, exit: Exit.Exit<unknown, unknown>, context: Context.Context<never>) => void
-  readonly emit: (record: JobRecord, event: Unplaced<JobEvent>) => void
 }
 
 export class JobRecord extends RareFacts<JobRecord> implements Job<unknown, unknown>, Submission, Equal.Equal {

@@ -19,7 +19,11 @@ export const read = (reported: ReportedProgress, message: string | undefined): P
 
 const fractionOf = (reported: ReportedProgress): number | undefined => {
   try {
-    if ("fraction" in reported) return isAmount(reported.fraction) ? Math.min(1, reported.fraction) : undefined
+    // Each is read once: a getter may say something else the next time.
+    if ("fraction" in reported) {
+      const { fraction } = reported
+      return isAmount(fraction) ? Math.min(1, fraction) : undefined
+    }
     const { done, total } = reported
     if (!isAmount(done) || !isAmount(total)) return undefined
     return total === 0 ? 1 : Math.min(1, done / total)

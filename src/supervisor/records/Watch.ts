@@ -4,26 +4,28 @@
 import type { JobRecord } from "./JobRecord.ts"
 
 export class Watch {
-  private records: Set<JobRecord> | undefined = undefined
-  private drains = 0
+  private readonly reports = new Set<Set<JobRecord>>()
 
   /** All jobs there are to account for: those that live, those to come, and of those that end what a report says. */
-  begin(live: Iterable<JobRecord>): ReadonlySet<JobRecord> {
-    this.drains++
-    return (this.records ??= new Set(live))
+  begin(live: Iterable<JobRecord>): Set<JobRecord> {
+    const records = new Set(live)
+    this.reports.add(records)
+    return records
   }
 
-  /** Lets go of all of them when no other drain is under way. */
-  end(): void {
-    if (--this.drains === 0) this.records = undefined
+  /** Lets go of those that one report is about. */
+  end(records: Set<JobRecord>): void {
+    this.reports.delete(records)
   }
 
   add(record: JobRecord): void {
-    this.records?.add(record)
+    for (const records of this.reports) records.add(record)
   }
 
   /** Keeps what a report says of a job that has ended. */
   replace(record: JobRecord): void {
-    if (this.records?.delete(record) === true) this.records.add(record.forReport())
+    if (this.reports.size === 0) return
+    const ended = record.forReport()
+    for (const records of this.reports) if (records.delete(record)) records.add(ended)
   }
 }

@@ -16,7 +16,10 @@ interface Call {
   answered: Moment | undefined
 }
 
-/** Whoever waits for room goes before newcomers, and before those who began to wait later. */
+/**
+ * Whoever waits for room goes before newcomers, and before those who began to wait later; where keys have a limit, before those
+ * of its own key, for a slot that its key may not take is there for others.
+ */
 export const whoeverWaitsForRoomGoesFirst: Law = {
   name: "whoeverWaitsForRoomGoesFirst",
   breaches: (history) => {
@@ -24,6 +27,7 @@ export const whoeverWaitsForRoomGoesFirst: Law = {
     // On a busy machine nobody knows when a call is heard.
     if (trace.isLate) return []
     const calls = callsOf(history)
+    const isLimited = trace.program.limits.keyConcurrency !== undefined
     // Whose name is paused may stand aside.
     const paused = new Set(trace.notes.flatMap((note) => (note._tag === "NamePauseCalled" ? [note.name] : [])))
     const waiting = new Map(Array.from(calls).filter(([name, { plan }]) => mayWait(plan) && !paused.has(name)))
@@ -35,7 +39,9 @@ export const whoeverWaitsForRoomGoesFirst: Law = {
       const [accepted] = jobs.get(name)?.changes ?? []
       if (newcomer === undefined || accepted === undefined || !asksForRoom(history, newcomer)) return []
       return Array.from(waiting.values()).flatMap((other) =>
-        hasWaited(history, other, newcomer.called) && waitsOn(history, other, accepted)
+        (!isLimited || other.plan.key === newcomer.plan.key) &&
+        hasWaited(history, other, newcomer.called) &&
+        waitsOn(history, other, accepted)
           ? [`${name} was accepted although ${other.name} had waited for room before it came`]
           : []
       )

@@ -25,8 +25,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     fault: "a job that times out counts as cancelled",
     breaks: "oneTerminalState",
     file: "records/Outcome.ts",
-    search: `new Late("failed", true, () => withReason(job, new TimedOut`,
-    replace: `new Late("cancelled", true, () => withReason(job, new TimedOut`
+    search: `new Late("failed", true, () => withReason(job, () => new TimedOut`,
+    replace: `new Late("cancelled", true, () => withReason(job, () => new TimedOut`
   },
   {
     fault: "closing does not wait for the jobs it interrupts",
@@ -294,8 +294,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     fault: "one record more than allowed is kept",
     breaks: "theLatestAreKept",
     file: "records/JobTable.ts",
-    search: "this.rest.length < keep.count",
-    replace: "this.rest.length <= keep.count"
+    search: "count <= keep.count",
+    replace: "count <= keep.count + 1"
   },
   {
     fault: "no record or result is too old",
@@ -308,7 +308,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     fault: "results are kept for as long as their records",
     breaks: "theLatestAreKept",
     file: "records/JobTable.ts",
-    search: "while ((number = this.results?.takeBeyond(results, nowMillis)) !== undefined) {",
+    search: "while ((number = this.results?.takeBeyond(results, nowMillis, this.withResult.size)) !== undefined) {",
     replace: "while (nowMillis < 0 && (number = this.results?.takeBeyond(results, nowMillis)) !== undefined) {"
   },
   {
@@ -385,7 +385,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     fault: "a newcomer overtakes those who wait for room",
     breaks: "whoeverWaitsForRoomGoesFirst",
     file: "lifecycle/RoomQueue.ts",
-    search: "    return this.line.size > 0 || (isHeld && this.aside.size > 0)\n",
+    search: "    return this.line.size > 0 && (this.byKey.has(key) || this.nextFree !== undefined)\n",
     replace: "    return false\n"
   },
   {

@@ -279,3 +279,23 @@ describe("a drain", () => {
     }).pipe(Effect.provide(Supervisor.layer({ concurrency: 1, maxPending: 1 })), Effect.provide(quiet))
   )
 })
+
+it.effect("a drain that begins while another is under way names no job that had ended by then", () =>
+  Effect.gen(function* () {
+    const names = ({ jobs }: Supervisor.DrainReport) => jobs.map(({ name }) => name)
+    yield* Supervisor.submit(Effect.sleep(20), { name: "quick" })
+    yield* Supervisor.submit(Effect.sleep(200), { name: "slow" })
+    yield* settle
+    const first = yield* Effect.forkChild(Supervisor.drain())
+    yield* settle
+    yield* TestClock.adjust(100)
+    yield* settle
+    const second = yield* Effect.forkChild(Supervisor.drain())
+    yield* settle
+    yield* TestClock.adjust(100)
+    assert.deepStrictEqual(
+      [names(yield* Fiber.join(first)), names(yield* Fiber.join(second))],
+      [["quick", "slow"], ["slow"]]
+    )
+  }).pipe(Effect.provide(Supervisor.layer()))
+)

@@ -50,3 +50,13 @@ describe("a report of progress", () => {
     assert.lengthOf(kept(`${text}${"x".repeat(2_000)}`) ?? "", 1_000)
   })
 })
+
+it("reads each number once, for a getter may say something else the next time", () => {
+  let reads = 0
+  const reported = {
+    get fraction() {
+      return reads++ === 0 ? 0.5 : Number.NaN
+    }
+  }
+  assert.deepStrictEqual(ReportedProgress.read(reported, undefined), { fraction: 0.5, message: undefined })
+})
