@@ -137,7 +137,6 @@ export const cut = (text: string, atMost: number = limits.length): string =>
 
 /** Writes a text that others chose so that it stays within its line, and changes nothing of a terminal: `\\n` for a new line. */
 export const inLine = (text: string): string =>
-  // oxlint-disable-next-line no-control-regex
   text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (character) => escapes[character] ?? unicode(character))
 
 const escapes: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" }

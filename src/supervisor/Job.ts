@@ -13,7 +13,8 @@ import type { EventsMissed, JobEvent, Progress } from "../core/JobEvent.ts"
 import * as CancelOptions from "./operations/CancelOptions.ts"
 import * as Report from "./operations/Report.ts"
 import * as Waiting from "./operations/Waiting.ts"
-import { CurrentJob, recordOf, type Job, type JobRecord, type JobStatus, whyForeign } from "./records/JobRecord.ts"
+import { CurrentJob, recordOf, type Job, type JobRecord, whyForeign } from "./records/JobRecord.ts"
+import type { JobStatus } from "./records/JobStatus.ts"
 import type { ReportedProgress } from "./records/ReportedProgress.ts"
 
 export {
@@ -25,7 +26,8 @@ export {
 } from "./operations/PromiseWork.ts"
 export type { Options as CancelOptions } from "./operations/CancelOptions.ts"
 export type { Progress } from "../core/JobEvent.ts"
-export type { Job, JobStatus } from "./records/JobRecord.ts"
+export type { Job } from "./records/JobRecord.ts"
+export type { JobStatus } from "./records/JobStatus.ts"
 export type { ReportedProgress } from "./records/ReportedProgress.ts"
 
 /** Tells how the job is right now. */

@@ -24,7 +24,7 @@ const chain = (length: number) =>
       ++begun < length ? Supervisor.submit(link, { owner: "supervisor" }) : Effect.void
     )
     yield* Supervisor.submit(link)
-    while (begun < length) yield* Effect.sleep(1)
+    yield* Effect.repeat(Effect.sleep(1), { until: () => begun >= length })
   })
 
 describe("the event loop", () => {

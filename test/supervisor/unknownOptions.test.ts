@@ -167,7 +167,7 @@ it.effect.each<readonly [string, Use, RegExp]>([
     "an async function to repeat",
     () =>
       Supervisor.every(
-        any(async () => {}),
+        any<Effect.Effect<void>>(async () => {}),
         { name: "nightly", schedule: Cron.parseUnsafe("0 4 * * *", "UTC") }
       ),
     /^Supervisor.every takes an Effect: make one of an async function by Job.promise, got a function$/

@@ -87,8 +87,10 @@ const retrying = <A, E, R>(
         })
     )
     // A job that runs out of time meanwhile says what it failed with, too.
-    return Effect.retry(Effect.provideService(noted, Clock.Clock, clock), { schedule: told }).pipe(
-      Effect.provideService(Clock.Clock, Monotonic.goingOn(clock)),
+    return noted.pipe(
+      Effect.updateService(Clock.Clock, () => clock),
+      Effect.retry({ schedule: told }),
+      Effect.updateService(Clock.Clock, Monotonic.goingOn),
       Effect.onInterrupt(() =>
         awaited !== undefined && record.stop?._tag === "Timeout" ? Effect.failCause(awaited) : Effect.void
       )

@@ -19,14 +19,13 @@ import * as FailureLog from "./FailureLog.ts"
 import { DuplicateId, JobError, NotAccepting, QueueFull } from "../JobError.ts"
 import * as JobFiber from "./JobFiber.ts"
 import * as JobId from "../records/JobId.ts"
-import { isPartOfWork, JobRecord, type Submission, type Work } from "../records/JobRecord.ts"
+import { isPartOfWork, JobRecord, type Submission, type Supervision, type Work } from "../records/JobRecord.ts"
 import { JobScheduler } from "./JobScheduler.ts"
 import { Pauses } from "./Pauses.ts"
 import * as RandomId from "../../core/RandomId.ts"
 import * as JobNews from "../records/JobNews.ts"
 import * as Outcome from "../records/Outcome.ts"
 import { SlotLending } from "./SlotLending.ts"
-import type { Supervision } from "../records/Supervision.ts"
 import { ProgressEvents } from "./ProgressEvents.ts"
 import { JobTable } from "../records/JobTable.ts"
 import type { Settings } from "./Settings.ts"
@@ -70,8 +69,7 @@ export class Lifecycle implements Supervision {
     this.time = new SupervisorTime(Context.get(context, Clock.Clock))
     this.turns = new Turns(context)
     const { after, soon } = this.turns
-    const { eventHistory, retention } = settings
-    this.events = new EventLog(eventHistory, retention.resultBytes, (millis) => this.toEpoch(millis), soon)
+    this.events = new EventLog(settings.eventHistory, settings.retention.resultBytes, (ms) => this.toEpoch(ms), soon)
     this.hook = new FailureHook.FailureHook(hook, context, soon)
     this.table = new JobTable(settings.retention, settings.ids === "random" ? RandomId.maker(context) : undefined)
     this.admission = new Admission(settings, () => this.now(), this.pauses)

@@ -15,15 +15,16 @@ import {
   type Types
 } from "effect"
 import type * as CallTrail from "../../core/call/CallTrail.ts"
-import type { CancelledBy, JobKind, JobState, Metadata, Progress } from "../../core/JobEvent.ts"
+import type { JobEvent, JobKind, JobState, Metadata, Progress } from "../../core/JobEvent.ts"
 import * as ReportedProgress from "./ReportedProgress.ts"
 import * as SafeText from "../../core/SafeText.ts"
-import type { Supervision } from "./Supervision.ts"
+import type { EventLog } from "./EventLog.ts"
+import type { Unplaced } from "./EventContents.ts"
 import { RareFacts } from "./RareFacts.ts"
-import type { Rounds } from "./Rounds.ts"
 import { Expired, ForeignHandle, JobError } from "../JobError.ts"
 import * as JobId from "./JobId.ts"
 import * as SafeJson from "./SafeJson.ts"
+import type { JobStatus } from "./JobStatus.ts"
 import * as Outcome from "./Outcome.ts"
 
 export const TypeId = "~holdfast/supervisor/Job"
@@ -59,45 +60,6 @@ const foreign = (job: unknown): JobError => {
   throw new RangeError(`a job's handle is what Supervisor.submit gives; this is ${hint}`)
 }
 
-/** What anyone may know about a job at one moment: plain data, not updated afterwards. */
-export interface JobStatus {
-  readonly id: string
-  readonly name: string
-  readonly kind: JobKind
-  readonly state: JobState
-  readonly metadata: Metadata
-  /** The job that owns this one. */
-  readonly parentId: string | undefined
-  /** Milliseconds since 1970, by the supervisor's `Clock`, as are the next two. */
-  readonly submittedAtMillis: number
-  readonly startedAtMillis: number | undefined
-  readonly endedAtMillis: number | undefined
-  /**
-   * Why it failed or was cancelled; for a timeout or a cancellation a `JobError` with that reason. JSON leaves it out: an
-   * error may carry a request with its credentials, and may be none that JSON can write.
-   */
-  readonly cause: Cause.Cause<unknown> | undefined
-  /** The same as a short text for people, never an empty one. Any value a job may fail with has one. */
-  readonly error: string | undefined
-  /** Which jobs it shares a limit and takes turns with; empty for none in particular. */
-  readonly key: string
-  readonly priority: number
-  /** 1 for the first attempt, 2 for the first retry, … */
-  readonly attempt: number
-  /** What the job reported last. */
-  readonly progress: Progress | undefined
-  /** What became of its rounds; only for periodic jobs. */
-  readonly rounds: Readonly<Rounds> | undefined
-  /** When it was asked to end, if it was. A running job long after that ignores its interruption. */
-  readonly stoppedAtMillis: number | undefined
-  /** Who asked for its cancellation; also while it has not ended yet. */
-  readonly cancelledBy: CancelledBy | undefined
-  /** True while it is pending and paused, by itself or by its name, and for a periodic job whose rounds are. */
-  readonly isPaused: boolean
-  /** For how long it has lent its slot to others while it waited for them, in milliseconds. */
-  readonly lentMillis: number
-}
-
 /** What a job is submitted with: what it is called, how urgent it is. */
 export interface Submission {
   readonly jobId: JobId.JobId
@@ -117,6 +79,30 @@ export interface Work {
   readonly effect: Effect.Effect<unknown, unknown>
   readonly retry: Schedule.Schedule<unknown, unknown> | undefined
   readonly context: Context.Context<never>
+}
+
+/** What a job needs of the supervisor that runs it; `Lifecycle` is it. */
+export interface Supervision {
+  readonly now: () => number
+  readonly toEpoch: (millis: number) => number
+  readonly events: EventLog
+  readonly pause: (record: JobRecord, paused: boolean) => void
+  readonly isPaused: (record: JobRecord) => boolean
+  readonly stop: (record: JobRecord, stop: Outcome.Stop) => void
+  readonly waitingFor: <A, E>(
+    targets: ReadonlyArray<JobRecord>,
+    waiter: JobRecord,
+    wait: Effect.Effect<A, E>,
+    resuming?: "at once"
+  ) => Effect.Effect<A, E>
+  readonly waitingForAny: <A, E>(waiter: JobRecord, wait: Effect.Effect<A, E>) => Effect.Effect<A, E>
+  /** Lends the slot of a job that waits. */
+  readonly lendSlot: (record: JobRecord) => void
+  readonly report: (record: JobRecord, progress: Progress) => void
+  readonly dropReport: () => void
+  readonly finish: (record: JobRecord, exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void> | undefined
+  readonly ended: (record: JobRecord, exit: Exit.Exit<unknown, unknown>, context: Context.Context<never>) => void
+  readonly emit: (record: JobRecord, event: Unplaced<JobEvent>) => void
 }
 
 export class JobRecord extends RareFacts<JobRecord> implements Job<unknown, unknown>, Submission, Equal.Equal {
