@@ -100,7 +100,7 @@ describe("OptionCheck", () => {
       new Error(),
       new Uint8Array(1)
     ]
-    for (const other of [...others, null, undefined, 5, "n", () => {}, Object.create({ other: 1 }), new (class {})()]) {
+    for (const other of [...others, null, undefined, 5, "n", () => {}, Object.create({ other: 1 })]) {
       assert.match(
         said(() => check.fields(other as object, known)),
         /^Thing options must be an object, got /,
