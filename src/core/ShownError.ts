@@ -29,8 +29,13 @@ export const isShown = (error: Error): boolean => Object.hasOwn(error, "toJSON")
 
 /** Has one error, which somebody else's class made, show its message everywhere. A frozen one is left as it is. */
 export const show = <E extends Error>(error: E, words: Words = {}): E => {
+  const before = Error.prototype.toString.call(error)
   for (const [key, value] of Object.entries(words)) define(error, key, value)
   defineMethods(error)
+  // Who read it before has written it as it was.
+  const { stack } = error
+  if (stack?.startsWith(before))
+    define(error, "stack", Error.prototype.toString.call(error) + stack.slice(before.length))
   return error
 }
 

@@ -56,8 +56,8 @@ describe("OptionCheck", () => {
       5_000_000n,
       "5 millis",
       [0, 5e6],
-      { millis: 5 },
-      { millis: 5, hours: undefined },
+      { milliseconds: 5 },
+      { milliseconds: 5, hours: undefined },
       Duration.millis(5)
     ]
     for (const time of times)

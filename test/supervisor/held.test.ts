@@ -375,39 +375,3 @@ describe("results", () => {
     }).pipe(Effect.provide(Supervisor.layer({ retainBytes: 6_000 })))
   )
 })
-
-describe("when its supervisor has closed", () => {
-  it.live("a handle holds its own job's result, and nothing of the other jobs", () =>
-    Effect.gen(function* () {
-      const { held, make, made } = watch()
-      const own = { mine: true }
-      const handles = yield* Effect.gen(function* () {
-        const job = yield* Supervisor.submit(Effect.succeed(own))
-        const periodic = yield* Supervisor.every(Effect.void, { name: "monitor", schedule: "1 hour" })
-        for (let n = 0; n < 5; n++) {
-          yield* Supervisor.run(result(make))
-          yield* Supervisor.run(result(make), { kind: "call", idempotencyKey: `${n}` })
-          yield* Effect.exit(Supervisor.run(failure(make)))
-        }
-        return [job, periodic] as const
-      }).pipe(Effect.provide(Supervisor.layer()), Effect.provide(quiet))
-      assert.isAtLeast(made.length, 15)
-      assert.isAtMost(yield* held, 1)
-      assert.strictEqual(yield* Job.join(handles[0]), own)
-      assert.strictEqual((yield* Job.status(handles[1])).name, "monitor")
-    })
-  )
-
-  it.live("who still reads its events reads all that they carry", () =>
-    Effect.gen(function* () {
-      const events = yield* Effect.gen(function* () {
-        const supervisor = yield* Supervisor.Supervisor
-        const slow = supervisor.events({ after: 0 }).pipe(Stream.tap(() => Effect.sleep(1)))
-        const reading = yield* Effect.forkDetach(Stream.runCollect(slow))
-        yield* Effect.exit(Supervisor.run(Effect.fail("wrong")))
-        return reading
-      }).pipe(Effect.provide(Supervisor.layer()), Effect.provide(quiet), Effect.flatMap(Fiber.join))
-      assert.strictEqual(events.map((event) => (event._tag === "JobFailed" ? event.error : "")).join(""), "wrong")
-    })
-  )
-})

@@ -34,7 +34,7 @@ import { Turns } from "./Turns.ts"
 import { Watch } from "../records/Watch.ts"
 
 export class Lifecycle implements Supervision {
-  events: EventLog
+  readonly events: EventLog
   readonly table: JobTable
   readonly admission: Admission
   readonly pauses = new Pauses(this)
@@ -112,13 +112,6 @@ export class Lifecycle implements Supervision {
     for (const record of Array.from(this.table.liveRecords)) {
       if (leftOut?.has(record) !== true) this.stop(record, { _tag: "Cancel", reason })
     }
-  }
-
-  /** Ends the streams of events, and lets go of all that was kept: who keeps a handle keeps this too, but no other job. */
-  letGo(): void {
-    this.events.close()
-    this.events = this.events.emptied()
-    this.table.clear()
   }
 
   /** Waits until no job lives. */

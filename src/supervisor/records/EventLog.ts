@@ -130,17 +130,6 @@ export class EventLog {
     return undefined
   }
 
-  /** The log of a supervisor that has closed, without anything that events carry. Whoever reads this one still has that. */
-  emptied(): EventLog {
-    const copy = new EventLog(this.capacity, this.maxBytes, this.toEpoch, this.schedule)
-    const { closed, ids, jobSequences, kinds, lastSequence, names, nextAt, numbers, times } = this
-    const happenings = this.happenings.map(EventContents.without)
-    const weights = Array.from(ids, () => 0)
-    const columns = { ids, numbers, jobSequences, names, kinds, happenings, times, weights }
-    Object.assign(copy, columns, { closed, lastSequence, nextAt })
-    return copy
-  }
-
   // Once whoever waits for the event has read it.
   private readonly stripHeavy = (): void => {
     const first = Math.max(this.oldest, this.lightTo + 1)
