@@ -10,7 +10,7 @@ const nothing = [named("initial quantile samples warmUp margin"), /^CircuitBreak
 const counts0 = named(`
   maxWaiting topK remember after times capacity maxRefreshes maxEntryBytes maxSteps fiber operation width offset limit
   maxPending retain retainBytes retainResults keep retries perSecond minPerSecond tokensPerSecond temperature tokens money
-  maxCost maxTextBytes before count characters
+  maxCost maxTextBytes before count characters version
 `)
 const times0 = named(`
   unusedFor delay settle stagger staleFor base jitter patience whenFull cap limit maxRetryAfter deadline interruptLimit
@@ -40,7 +40,7 @@ const endless = [
   named("patience whenFull maxWait cap maxRetryAfter deadline interruptLimit stopDeadline"),
   named("timeout progressEvery retainFor retainResultsFor stuckAfter upkeepEvery"),
   named("attempt firstToken headers idle"),
-  /^(Job|Supervisor)\..* limit$/,
+  /^(Job|Supervisor|DurableJob)\..* limit$/,
   /^RateLimit\..* burst$/,
   /^SpendBudget\..* (money|tokens)$/
 ]

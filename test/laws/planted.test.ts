@@ -119,8 +119,9 @@ const planted: ReadonlyArray<Planted> = [
   {
     fault: "what has ended is held: results have no bound in bytes",
     file: "records/JobTable.ts",
-    search: "if (this.bytes <= this.retention.resultBytes) return",
-    replace: "return",
+    search:
+      "if (bytes > this.retention.resultBytes) return this.dropResult(record)\n    for (const oldest of this.sizes.keys()) {",
+    replace: "for (const oldest of []) {",
     isWell: within(
       ({ Supervisor }) =>
         Effect.gen(function* () {

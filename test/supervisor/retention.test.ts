@@ -195,3 +195,31 @@ describe("layerConfig", () => {
     })
   )
 })
+
+it.effect("a result that is too large by itself costs no other its place", () =>
+  Effect.gen(function* () {
+    yield* Supervisor.run(Effect.succeed("small"), { id: "small" })
+    for (const id of ["large 1", "large 2"]) {
+      yield* Supervisor.run(
+        Effect.sync(() => new Uint8Array(100_000)),
+        { id }
+      )
+      assert.match(String(yield* Effect.flip(Supervisor.join(id))), /no longer kept/)
+    }
+    assert.strictEqual(yield* Supervisor.join("small"), "small")
+  }).pipe(Effect.provide(Supervisor.layer({ retainResults: 2, retainBytes: 10_000 })))
+)
+
+it.effect("results that were dropped for their size take no place among those that are counted", () =>
+  Effect.gen(function* () {
+    for (let n = 0; n < 400; n++) {
+      const size = n % 4 === 0 ? 10 : 4_000
+      yield* Supervisor.run(Effect.succeed("x".repeat(size)), { id: `${n}` })
+    }
+    const kept = yield* Effect.filter(
+      Array.from({ length: 400 }, (_, n) => `${n}`),
+      (id) => Effect.map(Supervisor.await(id), Exit.isSuccess)
+    )
+    assert.deepStrictEqual(kept, ["388", "392", "396"])
+  }).pipe(Effect.provide(Supervisor.layer({ retainResults: 3, retainBytes: 4_000 })))
+)

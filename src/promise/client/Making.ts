@@ -1,7 +1,7 @@
 /**
  * Reads the options of a client, and puts together what it runs on.
  */
-import { Layer, Logger } from "effect"
+import { Cause, Layer, Logger } from "effect"
 import type { ModelProvider, Policy } from "../../core/call/ModelProvider.ts"
 import * as OptionCheck from "../../core/OptionCheck.ts"
 import * as SafeText from "../../core/SafeText.ts"
@@ -77,10 +77,13 @@ const isAddress = (given: string | URL): boolean =>
 
 const logger = (log: (entry: LogEntry) => void) =>
   Logger.make(({ cause, logLevel, message }) => {
-    const said = (Array.isArray(message) ? message : [message]).map((each) => SafeText.of(each)).join(" ")
-    const why = cause.reasons.length === 0 ? "" : `: ${SafeText.of(cause)}`
+    const said = (Array.isArray(message) ? message : [message]).map(written).join(" ")
+    const why = cause.reasons.length === 0 ? "" : `: ${written(cause)}`
     log({ level: levels[logLevel as keyof typeof levels] ?? "info", message: said + why })
   })
+
+/** Of a cause, the failure itself. */
+const written = (value: unknown): string => SafeText.of(Cause.isCause(value) ? Cause.squash(value) : value)
 
 const levels = { Trace: "debug", Debug: "debug", Info: "info", Warn: "warn", Error: "error", Fatal: "error" } as const
 

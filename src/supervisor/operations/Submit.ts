@@ -127,8 +127,8 @@ const leave = (record: JobRecord, { stuckAfterMillis }: Settings): Effect.Effect
         `whoever ran job ${SafeText.inLine(`${record.name} (${record.id})`)} was interrupted, and waits for it to end, but it ignores its interruption. A job that disposes of its own runtime never ends`
     )
   }
-  // What a call answered has gone to its callers, and nobody asks for it by id.
-  if (record.kind === "call") record.dropResult()
+  // What a call answered has gone to its callers, and nobody asks for it by id; who comes with its idempotency key does.
+  if (record.kind === "call" && record.idempotencyKey === undefined) record.dropResult()
   return Effect.void
 }
 

@@ -137,8 +137,8 @@ export class JobTable {
     record.state = state
     this.live.remove(record)
     if (isRound && state === "completed") return this.forget(jobId)
-    // What a call answered went to its callers, who let go of it, and nobody asks for it by id.
-    if (kind !== "call") this.keepResult(record)
+    // What a call answered went to its callers, who let go of it, and nobody asks for it by id; others may join it by its key.
+    if (kind !== "call" || record.idempotencyKey !== undefined) this.keepResult(record)
     else if (!record.runners) this.known.set(jobId, record.withoutResult())
     this.records.push(jobId)
     this.prune(nowMillis)
@@ -150,7 +150,7 @@ export class JobTable {
     let id: JobId.JobId | undefined
     while ((id = this.records.takeBeyond(records, nowMillis)) !== undefined) this.forget(id)
     let number: number | undefined
-    while ((number = this.results?.takeBeyond(results, nowMillis)) !== undefined) {
+    while ((number = this.results?.takeBeyond(results, nowMillis, this.withResult.size)) !== undefined) {
       const old = this.withResult.get(number)
       if (old !== undefined) this.dropResult(old)
     }
@@ -191,6 +191,7 @@ export class JobTable {
     this.sizes.set(record, bytes)
     this.bytes += bytes
     if (this.bytes <= this.retention.resultBytes) return
+    if (bytes > this.retention.resultBytes) return this.dropResult(record)
     for (const oldest of this.sizes.keys()) {
       if (this.bytes <= this.retention.resultBytes) return
       this.dropResult(oldest)
@@ -200,7 +201,7 @@ export class JobTable {
   private dropResult(record: JobRecord): void {
     const { jobId } = record
     this.unweigh(record)
-    this.withResult.delete(record.number)
+    if (this.withResult.delete(record.number)) this.results?.keepOnly(this.withResult)
     if (this.known.get(jobId) === record) this.known.set(jobId, record.withoutResult())
   }
 
@@ -258,7 +259,7 @@ class LiveList {
 
 /** What has ended, in the order of its end. */
 class Oldest<Ended extends JobId.JobId> {
-  private readonly rest = MutableList.make<Ended>()
+  private rest = MutableList.make<Ended>()
   private first: Ended | undefined = undefined
   // Before this the oldest is not too old: to look up when each one ended costs as much as to find a record.
   private notBeforeMillis = 0
@@ -278,13 +279,21 @@ class Oldest<Ended extends JobId.JobId> {
     return this.first === undefined ? Infinity : (this.endedAtMillis(this.first) ?? 0) + forMillis
   }
 
-  /** Takes out the oldest if it is not to be kept. */
-  takeBeyond(keep: Keep, nowMillis: number): Ended | undefined {
+  /** Takes out the oldest if it is not to be kept. `count` are left of those that were taken in. */
+  takeBeyond(keep: Keep, nowMillis: number, count = this.rest.length + 1): Ended | undefined {
     const { first } = this
-    if (first === undefined || (this.rest.length < keep.count && !this.isTooOld(keep, nowMillis))) return undefined
+    if (first === undefined || (count <= keep.count && !this.isTooOld(keep, nowMillis))) return undefined
     const next = MutableList.take(this.rest)
     this.first = next === MutableList.Empty ? undefined : next
     return first
+  }
+
+  /** Lets go of all but those that are left, in their order, once most of them are not. */
+  keepOnly(left: ReadonlyMap<Ended, unknown>): void {
+    if (this.rest.length <= 2 * left.size + 64) return
+    this.rest = MutableList.make<Ended>()
+    this.first = undefined
+    for (const ended of left.keys()) this.push(ended)
   }
 
   // Whatever becomes the oldest after this one ended later.

@@ -14,7 +14,8 @@ type Ended = Pick<JobEvent, "jobId" | "kind"> & { readonly at: number }
 
 /**
  * Of the jobs that have ended, the latest `retain` are kept, each for `retainFor`, and not one more; of their results, the
- * latest `retainResults`, each for `retainResultsFor`. What a call answered is its caller's, and not kept.
+ * latest `retainResults`, each for `retainResultsFor`. What a call answered is its caller's, and not kept unless others may join
+ * it by its idempotency key.
  */
 export const theLatestAreKept: Law = {
   name: "theLatestAreKept",
@@ -37,7 +38,7 @@ export const theLatestAreKept: Law = {
       const at = { from: Math.max(pruned.from, last), to: Math.min(note.at, Math.max(pruned.to, last)) }
       const records = keepsOf(ended, retain, retainFor, at)
       const results = keepsOf(
-        ended.filter(({ kind }) => kind === "job"),
+        ended.filter(({ jobId, kind }) => kind === "job" || history.jobs.get(jobId)?.plan.idempotencyKey !== undefined),
         retainResults,
         retainResultsFor,
         at

@@ -294,8 +294,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     fault: "one record more than allowed is kept",
     breaks: "theLatestAreKept",
     file: "records/JobTable.ts",
-    search: "this.rest.length < keep.count",
-    replace: "this.rest.length <= keep.count"
+    search: "count <= keep.count",
+    replace: "count <= keep.count + 1"
   },
   {
     fault: "no record or result is too old",
@@ -308,7 +308,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     fault: "results are kept for as long as their records",
     breaks: "theLatestAreKept",
     file: "records/JobTable.ts",
-    search: "while ((number = this.results?.takeBeyond(results, nowMillis)) !== undefined) {",
+    search: "while ((number = this.results?.takeBeyond(results, nowMillis, this.withResult.size)) !== undefined) {",
     replace: "while (nowMillis < 0 && (number = this.results?.takeBeyond(results, nowMillis)) !== undefined) {"
   },
   {

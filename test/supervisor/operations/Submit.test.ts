@@ -575,7 +575,7 @@ describe("a retry that is waited for", () => {
   )
 })
 
-it.effect.each(["job"] as const)(
+it.effect.each(["job", "call"] as const)(
   "a %s that was run with an idempotency key gives its result to who comes later",
   (kind) =>
     Effect.gen(function* () {
