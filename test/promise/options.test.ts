@@ -107,7 +107,11 @@ const rows: ReadonlyArray<Row> = [
   [
     "src/promise/Job.ts",
     "WaitOptions",
-    async (client, options) => (await client.submit(() => 1)).result(options),
+    async (client, options) => {
+      const job = await client.submit(() => 1)
+      await job.result()
+      return job.result(options)
+    },
     { timeout: waits, signal: [] }
   ],
   [
