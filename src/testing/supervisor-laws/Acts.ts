@@ -8,7 +8,7 @@ import { Supervisor } from "../../supervisor/Supervisor.ts"
 import * as SeededScheduler from "../SeededScheduler.ts"
 import type { Tested } from "./Handles.ts"
 import * as Program from "./Program.ts"
-import { callOf, currentId, type Failure, finalizers, optionsOf, roundsOf, Unspeakable } from "./Submission.ts"
+import { callOf, currentId, dying, type Failure, finalizers, optionsOf, roundsOf, Unspeakable } from "./Submission.ts"
 import { givingUp, waiting } from "./Waiting.ts"
 import { endingOf } from "../laws/Ending.ts"
 import { Calls, type Handle, type Stage } from "./Calls.ts"
@@ -19,9 +19,11 @@ import type { Actor } from "./Trace.ts"
  * which is no answer, with the reason of that.
  */
 const promised = <A>(start: () => Promise<A>, { signal }: Job.PromiseTools): Effect.Effect<A, JobError> =>
-  Effect.catch(Effect.tryPromise({ try: start, catch: (thrown) => thrown as JobError }), (error) =>
-    signal.aborted ? Effect.never : Effect.fail(error)
-  )
+  Effect.catch(Effect.tryPromise({ try: start, catch: (thrown) => thrown as JobError | typeof dying }), (error) => {
+    if (signal.aborted) return Effect.never
+    // A job of others may be joined by its key. A promise does not tell a defect from a failure.
+    return error === dying ? Effect.die(error) : Effect.fail(error)
+  })
 
 const endOf = ({ end }: Program.Job, attempt: number): Effect.Effect<void, Failure> => {
   if (end === "fail" || (end === "fail once" && attempt === 1)) return Effect.fail("fail")

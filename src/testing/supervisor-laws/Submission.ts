@@ -26,7 +26,10 @@ export class Unspeakable {
   }
 }
 
-export const finalizers = { slow: Effect.sleep(2), die: Effect.die("finalizer") }
+/** What a finalizer dies of. */
+export const dying = "finalizer"
+
+export const finalizers = { slow: Effect.sleep(2), die: Effect.die(dying) }
 
 /** What of it is said of work that repeats. */
 export const roundsOf = (
