@@ -6,36 +6,50 @@
  */
 import { Effect, Predicate } from "effect"
 import type { Scope } from "effect"
-import { closeSync, lstatSync, openSync, readFileSync, rmSync, statSync } from "node:fs"
+import { closeSync, lstatSync, openSync, readFileSync, realpathSync, rmSync, statSync } from "node:fs"
+import { basename, dirname, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { BatchError, OutputLocked, OutputUnwritable, problemOfNode } from "../BatchError.ts"
 
-/** Takes the lock of an output file for the current scope. Fails with `OutputLocked` when another process has it. */
+/**
+ * The locks that this process holds, by the real path of the file. Closing a file lets go of every lock of the process on it, through
+ * whichever handle it was taken, so a file whose lock is held is not opened a second time.
+ */
+const held = new Set<string>()
+
+/**
+ * Takes the lock of an output file for the current scope. Fails with `OutputLocked` when another run has it, in this process or in
+ * another.
+ */
 export const take = (output: string): Effect.Effect<void, BatchError, Scope.Scope> => {
   const lock = `${output}.lock`
+  const locked = new BatchError({ reason: new OutputLocked({ path: output, lock }) })
   const unwritable = (problem: string) => new BatchError({ reason: new OutputUnwritable({ path: lock, problem }) })
   const acquire = Effect.suspend(() => {
     try {
+      const name = realNameOf(lock)
+      if (held.has(name)) return Effect.fail(locked)
       if (isOfFormerVersion(lock)) rmSync(lock)
       const found = lstatSync(lock, { throwIfNoEntry: false })
       if (found !== undefined && (!found.isFile() || found.size > 0)) {
         return Effect.fail(unwritable("it is there and not of a batch run: remove it, or choose another --out"))
       }
       for (let tries = 0; tries < 10; tries++) {
-        const held = hold(lock)
-        if (held !== undefined) return Effect.succeed(held)
+        const database = hold(lock)
+        if (database === undefined) continue
+        held.add(name)
+        return Effect.succeed({ name, database })
       }
-      return Effect.fail(new BatchError({ reason: new OutputLocked({ path: output, lock }) }))
+      return Effect.fail(locked)
     } catch (error) {
-      return Effect.fail(
-        isBusy(error)
-          ? new BatchError({ reason: new OutputLocked({ path: output, lock }) })
-          : unwritable(problemOfNode(error))
-      )
+      return Effect.fail(isBusy(error) ? locked : unwritable(problemOfNode(error)))
     }
   })
-  return Effect.asVoid(Effect.acquireRelease(acquire, (held) => Effect.sync(() => release(lock, held))))
+  return Effect.asVoid(Effect.acquireRelease(acquire, (mine) => Effect.sync(() => release(lock, mine))))
 }
+
+/** The name of the lock in its real folder. The lock itself is no link: such a file is refused. */
+const realNameOf = (lock: string): string => join(realpathSync(dirname(lock)), basename(lock))
 
 /** Locks the file; none when it was removed meanwhile by who had it before, so that others would lock another one. */
 const hold = (lock: string): DatabaseSync | undefined => {
@@ -54,10 +68,14 @@ const hold = (lock: string): DatabaseSync | undefined => {
   }
 }
 
-const release = (lock: string, held: DatabaseSync): void => {
+const release = (
+  lock: string,
+  { database, name }: { readonly database: DatabaseSync; readonly name: string }
+): void => {
   // Removed while it is held: whoever waits for this file sees that it is gone.
   rmSync(lock, { force: true })
-  held.close()
+  database.close()
+  held.delete(name)
 }
 
 /** Versions before wrote their process's number into it, and left it when they were killed. */

@@ -1,7 +1,7 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Exit, FileSystem } from "effect"
-import { spawn } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import * as OutputLock from "../../../../src/cli/batch/output/OutputLock.ts"
 
@@ -9,6 +9,19 @@ const temporary = Effect.map(
   FileSystem.FileSystem.use((fs) => fs.makeTempDirectoryScoped()),
   (folder) => `${folder}/out.jsonl`
 )
+
+/** What another process gets that wants the lock. */
+const inAnotherProcess = (path: string) =>
+  Effect.sync(() => {
+    const source = new URL("../../../../src/cli/batch/output/OutputLock.ts", import.meta.url)
+    const script = `
+      const { Effect } = await import("effect")
+      const { take } = await import(${JSON.stringify(source)})
+      const exit = await Effect.runPromise(Effect.result(Effect.scoped(take(process.argv[1]))))
+      console.log(exit._tag === "Success" ? "taken" : exit.failure.reason._tag)`
+    const args = ["--conditions=holdfast-source", "--input-type=module", "-e", script, path]
+    return spawnSync(process.execPath, args, { encoding: "utf8" }).stdout.trim()
+  })
 
 /** A process that has the lock, until it is killed. */
 const holder = (path: string) =>
@@ -43,6 +56,26 @@ layer(NodeServices.layer, { excludeTestServices: true })("OutputLock", (it) => {
         })
       )
       yield* OutputLock.take(path)
+    })
+  )
+
+  it.effect("keeps other processes out, however often this one was refused under whichever name", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const path = yield* temporary
+      const folder = path.slice(0, path.lastIndexOf("/"))
+      yield* fs.symlink(folder, `${folder}-link`)
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* OutputLock.take(path)
+          for (const name of [path, path, `${folder}-link/out.jsonl`, `${folder}/./out.jsonl`]) {
+            assert.strictEqual((yield* Effect.flip(OutputLock.take(name))).reason._tag, "OutputLocked")
+          }
+          assert.strictEqual(yield* inAnotherProcess(path), "OutputLocked")
+        })
+      )
+      yield* fs.remove(`${folder}-link`)
+      assert.strictEqual(yield* inAnotherProcess(path), "taken")
     })
   )
 
