@@ -25,7 +25,7 @@ export const headOf = ({ id, modelId, timestamp }: Response.ResponseMetadataPart
 export const fieldOf = (kind: "text" | "reasoning", metadata: unknown): TextField => {
   const field = Notes.fieldIn(metadata)
   if (kind === "text") return field === "refusal" ? field : "content"
-  return field === "reasoning" ? field : "reasoning_content"
+  return field === "reasoning" || field === "thinking" ? field : "reasoning_content"
 }
 
 /** A call of a tool; none for one that the provider ran itself, of which the wire has no word. */

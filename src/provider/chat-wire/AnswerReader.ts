@@ -19,6 +19,7 @@ import * as Finish from "./Finish.ts"
 import type * as Limits from "./Limits.ts"
 import * as Notes from "./Notes.ts"
 import * as SaidErrors from "./SaidErrors.ts"
+import * as ThinkingPart from "./ThinkingPart.ts"
 import { ToolCalls } from "./ToolCalls.ts"
 
 type Part = Response.StreamPartEncoded
@@ -261,17 +262,29 @@ export class AnswerReader {
       if (text !== "") this.text("content", text, out)
       return
     }
-    if (part["type"] === "thinking") {
-      const thinking = Array.isArray(part["thinking"]) ? part["thinking"] : [{ text: part["thinking"] }]
-      for (const each of thinking)
-        if (Predicate.isObject(each)) this.textIn({ thinking: each["text"] }, "thinking", out)
-      return
-    }
+    if (ThinkingPart.isThinking(part)) return this.thinking(part, out)
     if (this.refusalIn(part, out)) return
     const image = Predicate.isObject(part["image_url"]) ? part["image_url"]["url"] : part["image_url"]
     if (Predicate.isString(image)) return this.file(image, out)
     this.hasUnread = true
     this.extras.piece(this.extras.message, "content", [part])
+  }
+
+  /** Reads a piece of thinking, or a whole one: each that is signed is a block of its own. */
+  private thinking(part: Fields, out: Array<Part>): void {
+    const { others, text } = ThinkingPart.piecesOf(part)
+    for (const other of others)
+      this.extras.piece(this.extras.message, "content", [{ type: "thinking", thinking: [other] }])
+    const frame = ThinkingPart.emptyFrame(part)
+    this.extras.last(frame, part, ThinkingPart.knownFields)
+    if (text === "" && !ThinkingPart.isSealed(frame)) return
+    if (frame["signature"] === "") delete frame["signature"]
+    const before = this.block?.frame
+    if (before !== undefined && ThinkingPart.isAnother(before, frame)) this.close(out)
+    const { block } = this
+    if (block?.frame === undefined) this.begin("thinking", out, frame)
+    else Object.assign(block.frame, { ...frame, ...ThinkingPart.emptyFrame({ ...block.frame }) })
+    if (text !== "") this.text("thinking", text, out)
   }
 
   private refusalIn(said: Fields, out: Array<Part>): boolean {
@@ -286,18 +299,19 @@ export class AnswerReader {
     out.push(AnswerImage.of(url))
   }
 
-  private begin(field: TextField, out: Array<Part>): Block {
+  private begin(field: TextField, out: Array<Part>, frame?: Extras.Fields): Block {
     this.close(out)
-    const block = { field, id: String(this.blocks++), half: "" }
+    const block = { field, id: String(this.blocks++), half: "", frame }
     this.block = block
     if (isTextOf(field)) this.isMute = false
-    out.push({ type: isTextOf(field) ? "text-start" : "reasoning-start", id: block.id, ...this.noteOf(field) })
+    out.push({ type: isTextOf(field) ? "text-start" : "reasoning-start", id: block.id, ...this.noteOf(block) })
     return block
   }
 
   /** Remembers the field, so that reasoning is sent back in the one it came in, and a refusal is known as one. */
-  private noteOf(field: TextField, message?: Extras.Fields) {
-    return Notes.metadataOf({ field: field === "content" ? undefined : field, message }, this.props.provider)
+  private noteOf({ field, frame }: Block, message?: Extras.Fields) {
+    const note = { field: field === "content" ? undefined : field, frame: frame && { ...frame }, message }
+    return Notes.metadataOf(note, this.props.provider)
   }
 
   private close(out: Array<Part>, message?: Extras.Fields): void {
@@ -306,7 +320,7 @@ export class AnswerReader {
     this.block = undefined
     if (block.half !== "") out.push(deltaOf(block, block.half))
     const type = isTextOf(block.field) ? "text-end" : "reasoning-end"
-    out.push({ type, id: block.id, ...this.noteOf(block.field, message) })
+    out.push({ type, id: block.id, ...this.noteOf(block, message) })
   }
 }
 
@@ -316,6 +330,8 @@ interface Block {
   readonly id: string
   /** The first half of a character whose other half is still to come. */
   half: string
+  /** Of thinking in a list of content: what its part says besides its text. */
+  readonly frame: Extras.Fields | undefined
 }
 
 const isTextOf = (field: TextField): boolean => field === "content" || field === "refusal"

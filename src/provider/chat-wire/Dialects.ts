@@ -37,10 +37,11 @@ export interface Dialect {
    */
   readonly takesBack?: ReadonlyArray<BackField> | undefined
   /**
-   * Which ids of tool calls it takes: any, at most 40 letters, digits, `_` and `-`, or nine letters and digits. An id of another
-   * server is replaced by one that it takes, the same for the call and its result. Default `"any"`.
+   * Which ids of tool calls it takes: any; its own, and of others those that no server refuses; none but those, which are at most
+   * 40 letters, digits, `_` and `-`; or nine letters and digits. Another id is replaced by one that it takes, the same for the
+   * call and its result and in every request. Default `"own"`.
    */
-  readonly toolIds?: "any" | "words" | "nine" | undefined
+  readonly toolIds?: "any" | "own" | "words" | "nine" | undefined
   /** How the key travels. Default `"bearer"`. */
   readonly auth?: "bearer" | "api-key" | undefined
   /** Settings the server refuses. They are left out, and that is logged once. Default none. */
@@ -59,7 +60,7 @@ const defaults: Resolved = {
   strictTools: true,
   requiredTool: "required",
   takesBack: backFields,
-  toolIds: "any",
+  toolIds: "own",
   auth: "bearer",
   lacks: [],
   codecTransformer: LanguageModel.defaultCodecTransformer
@@ -159,7 +160,7 @@ const words = {
   maxTokens: ["max_tokens", "max_completion_tokens"],
   structuredOutput: ["schema", "object", "none"],
   requiredTool: ["required", "any"],
-  toolIds: ["any", "words", "nine"],
+  toolIds: ["any", "own", "words", "nine"],
   auth: ["bearer", "api-key"]
 } as const satisfies { readonly [Name in keyof Dialect]: ReadonlyArray<Dialect[Name]> }
 

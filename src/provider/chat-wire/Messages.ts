@@ -1,12 +1,13 @@
 /**
  * Writes a prompt as the messages of a chat.
  */
-import { hash } from "node:crypto"
 import { Predicate } from "effect"
 import { AiError, Prompt } from "effect/ai"
 import { Base64 } from "effect/encoding"
-import type * as Dialects from "./Dialects.ts"
+import { CallIds } from "./CallIds.ts"
+import { ContentList } from "./ContentList.ts"
 import * as Notes from "./Notes.ts"
+import * as ThinkingPart from "./ThinkingPart.ts"
 import { isWhole } from "./ToolParams.ts"
 
 export type Json = { readonly [name: string]: unknown }
@@ -23,11 +24,16 @@ export type Json = { readonly [name: string]: unknown }
  */
 export const of = (prompt: Prompt.Prompt, reader: Notes.Reader): ReadonlyArray<Json> => {
   const messages: Array<Json> = []
-  for (const message of prompt.content) write(message, reader, messages)
+  const ids = new CallIds(reader.dialect.toolIds)
+  for (const message of prompt.content) write(message, { ...reader, ids }, messages)
   return messages
 }
 
-const write = (message: Prompt.Message, reader: Notes.Reader, into: Array<Json>): void => {
+interface Reader extends Notes.Reader {
+  readonly ids: CallIds
+}
+
+const write = (message: Prompt.Message, reader: Reader, into: Array<Json>): void => {
   const provider = reader.name
   const options = optionsOf(message.options, provider)
   switch (message.role) {
@@ -54,13 +60,15 @@ const write = (message: Prompt.Message, reader: Notes.Reader, into: Array<Json>)
   }
 }
 
-const assistant = (message: Prompt.AssistantMessage, reader: Notes.Reader, options: Json, into: Array<Json>): void => {
+const assistant = (message: Prompt.AssistantMessage, reader: Reader, options: Json, into: Array<Json>): void => {
   let said = nothingSaid()
   const flush = () => {
-    const { calls, fields, text, thinking } = said
-    if (text === undefined && thinking === "" && calls.length === 0 && Object.keys(fields).length === 0) return
+    const { calls, content, fields } = said
+    if (content.isEmpty && calls.length === 0 && Object.keys(fields).length === 0) return
     const toolCalls = calls.length === 0 ? {} : { tool_calls: calls }
-    into.push({ role: "assistant", content: contentOf(said), ...toolCalls, ...fields, ...options })
+    // Without a text and without calls it is an empty text: that there is nothing at all not every server takes.
+    const whole = content.value() ?? (calls.length === 0 ? "" : null)
+    into.push({ role: "assistant", content: whole, ...toolCalls, ...fields, ...options })
     said = nothingSaid()
   }
   for (const part of message.content) {
@@ -69,15 +77,15 @@ const assistant = (message: Prompt.AssistantMessage, reader: Notes.Reader, optio
     switch (part.type) {
       case "text":
         if (note.field === "refusal") said.fields["refusal"] = `${textOf(said.fields["refusal"])}${part.text}`
-        else said.text = (said.text ?? "") + part.text
+        else said.content.addText(part.text)
         break
       case "reasoning":
-        if (note.field === "thinking") said.thinking += part.text
+        if (note.field === "thinking") said.content.add(ThinkingPart.written(note.frame, part.text))
         else if (note.field !== undefined) said.fields[note.field] = `${textOf(said.fields[note.field])}${part.text}`
         break
       case "tool-call":
         said.calls.push({
-          id: idOf(part.id, reader),
+          id: reader.ids.of(part.id, note.id),
           type: "function",
           function: { name: part.name, arguments: argumentsOf(part.params) },
           ...note.call,
@@ -97,20 +105,12 @@ const assistant = (message: Prompt.AssistantMessage, reader: Notes.Reader, optio
 }
 
 interface Said {
-  text: string | undefined
-  thinking: string
+  readonly content: ContentList
   readonly calls: Array<Json>
   readonly fields: Record<string, unknown>
 }
 
-const nothingSaid = (): Said => ({ text: undefined, thinking: "", calls: [], fields: {} })
-
-/** Without a text and without calls it is an empty text: that there is nothing at all not every server takes. */
-const contentOf = ({ calls, text, thinking }: Said): unknown => {
-  if (thinking === "") return text ?? (calls.length === 0 ? "" : null)
-  const thought = { type: "thinking", thinking: [{ type: "text", text: thinking }] }
-  return text === undefined ? [thought] : [thought, { type: "text", text }]
-}
+const nothingSaid = (): Said => ({ content: new ContentList(), calls: [], fields: {} })
 
 const textOf = (value: unknown): string => (Predicate.isString(value) ? value : "")
 
@@ -119,27 +119,14 @@ const argumentsOf = (params: unknown): string => {
   return Predicate.isObject(params) ? JSON.stringify(params) : "{}"
 }
 
-const ids: { readonly [Kind in Dialects.Resolved["toolIds"]]: { readonly pattern: RegExp; readonly length: number } } =
-  {
-    any: { pattern: /^/, length: Infinity },
-    words: { pattern: /^[a-zA-Z0-9_-]{1,40}$/, length: 40 },
-    nine: { pattern: /^[a-zA-Z0-9]{9}$/, length: 9 }
-  }
-
-/** The same for a call and its result, in this request and in later ones. */
-const idOf = (id: string, { dialect }: Notes.Reader): string => {
-  const { length, pattern } = ids[dialect.toolIds]
-  return pattern.test(id) ? id : hash("sha512", id, "hex").slice(0, length)
-}
-
-const result = (part: Prompt.ToolResultPart, reader: Notes.Reader): Json => {
+const result = (part: Prompt.ToolResultPart, reader: Reader): Json => {
   const text =
     part.modelOutput === undefined
       ? Predicate.isString(part.result)
         ? part.result
         : (JSON.stringify(part.result) ?? "null")
       : Prompt.toolModelOutputToText(part.modelOutput)
-  return { role: "tool", tool_call_id: idOf(part.id, reader), content: text }
+  return { role: "tool", tool_call_id: reader.ids.of(part.id), content: text }
 }
 
 const content = (part: Prompt.TextPart | Prompt.FilePart, provider: string): Json => {

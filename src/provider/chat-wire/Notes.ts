@@ -18,7 +18,9 @@ export interface Reader {
 export interface Note {
   /** The field that its text came in. */
   readonly field?: Dialects.BackField | undefined
-  /** The id of a tool call as the server gave it, where it had to be another. */
+  /** The part that its thinking came in, without the text. */
+  readonly frame?: Fields | undefined
+  /** The id of a tool call as the server gave it, where it had to be another, or where other servers may refuse it. */
   readonly id?: string | undefined
   /** Fields of a tool call that have no place in its part. */
   readonly call?: Fields | undefined
@@ -33,6 +35,7 @@ export const metadataOf = (
 ): { readonly metadata?: { readonly chatWire: { [name: string]: Schema.Json } } } => {
   const said: { [name: string]: Schema.Json } = {}
   if (note.field !== undefined) said["field"] = note.field
+  if (isSaid(note.frame)) said["frame"] = note.frame
   if (note.id !== undefined) said["id"] = note.id
   if (isSaid(note.call)) said["call"] = note.call
   if (isSaid(note.message)) said["message"] = note.message
@@ -49,6 +52,13 @@ export const messageOf = (extras: Fields): Fields =>
 export const fieldIn = (metadata: unknown): Dialects.BackField | undefined => {
   const field = noteIn(metadata)["field"]
   return Predicate.isString(field) && isBack(field) ? field : undefined
+}
+
+/** The part that thinking came in, without the text, whoever said it. */
+export const frameIn = (metadata: unknown): Fields | undefined => {
+  const { frame } = noteIn(metadata)
+  // A note is JSON.
+  return Predicate.isObject(frame) ? (frame as Fields) : undefined
 }
 
 /** Fields of a tool call that have no place in its part. */
@@ -70,6 +80,8 @@ export const of = (options: unknown, { dialect, name }: Reader): Note => {
   const field = fieldIn(options)
   return {
     field: field !== undefined && takes(field) ? field : undefined,
+    frame: takes("thinking") ? frameIn(options) : undefined,
+    id: Predicate.isString(note["id"]) ? note["id"] : undefined,
     call: taken(note["call"], takes),
     message: taken(note["message"], takes)
   }
@@ -87,19 +99,39 @@ const taken = (fields: unknown, takes: (name: string) => boolean): Fields =>
       (Object.fromEntries(Object.entries(fields).filter(([name]) => takes(name))) as Fields)
     : {}
 
-/** A list that came in pieces has one item for each: those with the same index and type are one. */
+/** As {@link joinedList}, also for the lists in an object. */
 const joined = (value: Schema.Json): Schema.Json => {
-  if (!Array.isArray(value)) return value
+  if (Array.isArray(value)) return joinedList(value as ReadonlyArray<Schema.Json>)
+  if (!Predicate.isObject(value)) return value
+  const fields = Object.entries(value as Fields)
+  return Object.fromEntries(
+    fields.map(([name, field]) => [
+      name,
+      Array.isArray(field) ? joinedList(field as ReadonlyArray<Schema.Json>) : field
+    ])
+  )
+}
+
+/**
+ * A list that came in pieces has one item for each: those with the same index and type are one, and, without an index, texts that
+ * follow each other until one is signed.
+ */
+const joinedList = (value: ReadonlyArray<Schema.Json>): Schema.Json => {
   const items: Array<Schema.Json> = []
   const begun = new Map<string, Fields>()
-  for (const item of value as ReadonlyArray<Schema.Json>) {
-    const key = isFields(item) ? keyOf(item) : undefined
-    const before = key === undefined ? undefined : begun.get(key)
-    if (!isFields(item) || key === undefined) items.push(item)
-    else if (before === undefined) {
-      const first = { ...item }
-      begun.set(key, first)
-      items.push(first)
+  let last: Fields | undefined
+  for (const item of value) {
+    if (!isFields(item)) {
+      items.push(item)
+      last = undefined
+      continue
+    }
+    const key = keyOf(item)
+    const before = key === undefined ? (last !== undefined && isRest(last, item) ? last : undefined) : begun.get(key)
+    if (before === undefined) {
+      last = { ...item }
+      if (key !== undefined) begun.set(key, last)
+      items.push(last)
     } else goOn(before, item)
   }
   return items
@@ -109,7 +141,7 @@ const goOn = (before: Fields, item: Fields): void => {
   for (const [name, piece] of Object.entries(item)) {
     const text = before[name]
     if (texts.has(name) && Predicate.isString(text) && Predicate.isString(piece)) before[name] = text + piece
-    else if (Predicate.isNotNullish(piece)) before[name] = piece
+    else if (Predicate.isNotNullish(piece) && piece !== "") before[name] = piece
   }
 }
 
@@ -118,4 +150,16 @@ const isFields = (item: Schema.Json): item is Fields => Predicate.isObject(item)
 const keyOf = ({ index, type }: Fields): string | undefined =>
   Predicate.isNumber(index) && Predicate.isString(type) ? `${index} ${type}` : undefined
 
-const texts = new Set(["text", "summary", "data"])
+const isRest = (before: Fields, { id, index, type }: Fields): boolean =>
+  Predicate.isString(type) &&
+  unnumbered.has(type) &&
+  before["type"] === type &&
+  !Predicate.isNumber(index) &&
+  !Predicate.isNumber(before["index"]) &&
+  (!Predicate.isNotNullish(id) || id === before["id"]) &&
+  (!Predicate.isString(before["signature"]) || before["signature"] === "")
+
+/** Types of items that some servers send in pieces without an index. */
+const unnumbered = new Set(["thinking", "reasoning.text"])
+
+const texts = new Set(["text", "thinking", "summary", "data"])

@@ -4,6 +4,7 @@
 import { Predicate } from "effect"
 import type { Response } from "effect/ai"
 import type { NamedTools } from "../tools/OfferedTools.ts"
+import * as CallIds from "./CallIds.ts"
 import { indexOf } from "./Choices.ts"
 import * as Extras from "./Extras.ts"
 import * as Faults from "./Faults.ts"
@@ -121,7 +122,9 @@ export class ToolCalls {
       // Some servers write that there are no parameters as "null".
       const value = this.tools.readParams(name, params.said()) ?? {}
       if (!Limits.isWithin(value, this.limits.maxDepth)) throw this.tooDeep()
-      const note = { id: id === given ? undefined : given, call: more, message: back }
+      // Its own server takes an id that others refuse.
+      const noted = id === given && CallIds.isPlain(id) ? undefined : given
+      const note = { id: noted, call: more, message: back }
       back = undefined
       const metadata = Notes.metadataOf(note, this.provider)
       out.push({ type: "tool-params-end", id }, { type: "tool-call", id, name, params: value, ...metadata })

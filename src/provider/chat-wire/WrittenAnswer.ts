@@ -5,7 +5,10 @@ import type { Response } from "effect/ai"
 import * as WireBytes from "../../core/call/WireBytes.ts"
 import * as Fields from "./AnswerFields.ts"
 import type { TextField } from "./AnswerReader.ts"
+import { ContentList } from "./ContentList.ts"
 import type { Json } from "./Messages.ts"
+import * as Notes from "./Notes.ts"
+import * as ThinkingPart from "./ThinkingPart.ts"
 
 /** See `ChatWire.answerBytes`, which is this. */
 export const bytesOf = (parts: ReadonlyArray<Response.PartEncoded>): Uint8Array => {
@@ -22,6 +25,7 @@ export const bytesOf = (parts: ReadonlyArray<Response.PartEncoded>): Uint8Array 
 /** Writes an answer as one chat completion. */
 const of = (parts: ReadonlyArray<Response.PartEncoded>): string => {
   const said: { [field in TextField]?: string } = {}
+  const list = new ContentList()
   const calls: Array<Json> = []
   const images: Array<Json> = []
   const annotations: Array<Json> = []
@@ -35,7 +39,9 @@ const of = (parts: ReadonlyArray<Response.PartEncoded>): string => {
       case "text":
       case "reasoning": {
         const field = Fields.fieldOf(part.type, part.metadata)
-        said[field] = (said[field] ?? "") + part.text
+        if (field === "thinking") list.add(ThinkingPart.written(Notes.frameIn(part.metadata), part.text))
+        else if (field === "content") list.addText(part.text)
+        else said[field] = (said[field] ?? "") + part.text
         break
       }
       case "tool-call": {
@@ -58,11 +64,10 @@ const of = (parts: ReadonlyArray<Response.PartEncoded>): string => {
   }
   const kept = finish === undefined ? undefined : Fields.keptOf(finish)
   if (kept?.body !== undefined) return kept.body
-  const { content, ...others } = said
   const message = {
     role: "assistant",
-    content: contentOf(content, kept?.message["content"], calls.length > 0 || others.refusal !== undefined),
-    ...others,
+    content: contentOf(list, kept?.message["content"], calls.length > 0 || said.refusal !== undefined),
+    ...said,
     ...(calls.length === 0 ? {} : { tool_calls: calls }),
     ...(images.length === 0 ? {} : { images }),
     ...(annotations.length === 0 ? {} : { annotations })
@@ -86,7 +91,5 @@ const of = (parts: ReadonlyArray<Response.PartEncoded>): string => {
 }
 
 /** A list where parts of it were kept that have no part of their own. */
-const contentOf = (text: string | undefined, kept: unknown, mayLack: boolean): unknown => {
-  if (Array.isArray(kept)) return [...(text === undefined ? [] : [{ type: "text", text }]), ...kept]
-  return text ?? (mayLack ? null : "")
-}
+const contentOf = (list: ContentList, kept: unknown, mayLack: boolean): unknown =>
+  list.value(Array.isArray(kept) ? kept : []) ?? (mayLack ? null : "")

@@ -9,6 +9,7 @@ import * as Fields from "./AnswerFields.ts"
 import type { TextField } from "./AnswerReader.ts"
 import type { Json } from "./Messages.ts"
 import * as Notes from "./Notes.ts"
+import * as ThinkingPart from "./ThinkingPart.ts"
 
 type Part = Response.StreamPartEncoded
 
@@ -53,6 +54,8 @@ class AnswerEvents {
   private hasBegun = false
   /** The fields of the blocks that are open, by their ids. */
   private readonly fields = new Map<string, TextField>()
+  /** The frames of open blocks of thinking, by their ids. */
+  private readonly frames = new Map<string, Json>()
   private readonly calls = new Map<string, { readonly index: number; isSaid: boolean }>()
   private isRefusal = false
 
@@ -71,12 +74,20 @@ class AnswerEvents {
         const field = Fields.fieldOf(part.type === "text-start" ? "text" : "reasoning", part.metadata)
         this.fields.set(part.id, field)
         this.isRefusal ||= field === "refusal"
+        const frame = field === "thinking" ? Notes.frameIn(part.metadata) : undefined
+        if (frame !== undefined) this.frames.set(part.id, { type: frame["type"], thinking: frame["thinking"] })
         return ""
       }
       case "text-delta":
       case "reasoning-delta": {
         const usual = part.type === "text-delta" ? "content" : "reasoning_content"
-        return this.chunk({ [this.fields.get(part.id) ?? usual]: part.delta })
+        const field = this.fields.get(part.id) ?? usual
+        if (field === "thinking") return this.thinking(this.frames.get(part.id), part.delta)
+        return this.chunk({ [field]: part.delta })
+      }
+      case "reasoning-end": {
+        const frame = Notes.frameIn(part.metadata)
+        return frame !== undefined && ThinkingPart.isSealed(frame) ? this.thinking(frame, "") : ""
       }
       case "tool-params-start":
         return part.providerExecuted === true ? "" : this.beginCall(part.id, part.name)
@@ -100,6 +111,10 @@ class AnswerEvents {
       default:
         return ""
     }
+  }
+
+  private thinking(frame: Json | undefined, text: string): string {
+    return this.chunk({ content: [ThinkingPart.written(frame, text)] })
   }
 
   private beginCall(id: string, name: string): string {

@@ -1,7 +1,8 @@
 /** What an answer becomes in the next request: as its server wants it back, whole and streamed alike, and valid for every other. */
 import { assert, describe, it } from "@effect/vitest"
-import { Schema } from "effect"
+import { Effect, Schema, Stream } from "effect"
 import { Prompt, type Response, Tool } from "effect/ai"
+import { ChatWire } from "holdfast/provider"
 import { Chance } from "../../../src/testing/seed/Chance.ts"
 import * as Dialects from "../../../src/provider/chat-wire/Dialects.ts"
 import * as Messages from "../../../src/provider/chat-wire/Messages.ts"
@@ -109,6 +110,102 @@ describe("a server is given back", () => {
   })
 })
 
+describe("thinking with a signature", () => {
+  const text = (said: string) => ({ type: "text", text: said })
+  const string = (thinking: string, signature: string) => ({ type: "thinking", thinking, signature })
+  const list = (thinking: string, more: Fields) => ({ type: "thinking", thinking: [text(thinking)], ...more })
+  const redacted = { type: "redacted_thinking", data: "EmwKAhgB" }
+  const rows: ReadonlyArray<readonly [string, ReadonlyArray<Fields>]> = [
+    ["as a text", [string("Hm.", "Eq=="), text("Hi.")]],
+    ["as a list", [list("Hm.", { signature: "Eq==", closed: true }), text("Hi.")]],
+    ["twice, each signed for itself", [string("One.", "A=="), string("Two.", "B=="), text("Hi.")]],
+    ["that nobody may read", [redacted, text("Hi.")]],
+    ["of which only the signature is given", [string("", "A=="), string("", "B=="), text("Hi.")]],
+    ["between texts", [text("Wait."), string("Hm.", "A=="), redacted, text("Hi.")]],
+    ["alone", [string("Hm.", "A==")]]
+  ]
+  /** What a server streams of a part: its text in pieces, and behind them what is said of it. */
+  const pieces = (part: Fields): ReadonlyArray<Fields> => {
+    const { thinking, type, ...more } = part
+    if (thinking === undefined) return [part]
+    const isList = Array.isArray(thinking)
+    const all = isList ? thinking.map(({ text: said }) => said).join("") : String(thinking)
+    const texts = [...all].map((sign) => ({ type, thinking: isList ? [text(sign)] : sign }))
+    return [...texts, { type, thinking: isList ? [] : "", ...more }]
+  }
+  const streamOf = (content: ReadonlyArray<Fields>) =>
+    stream(
+      [
+        ...content.flatMap(pieces).map((part) => ({ choices: [{ index: 0, delta: { content: [part] } }] })),
+        { choices: [{ index: 0, delta: {}, finish_reason: "stop" }] }
+      ],
+      new Chance(1)
+    )
+
+  it.each(rows)("%s goes back as it came, whole and streamed", (_, content) => {
+    const streamed = read([Buffer.from(streamOf(content))])
+    assert.deepStrictEqual(next(streamed, own), [{ role: "assistant", content }])
+    assert.deepStrictEqual(next(WholeParts.of(streamed), own), [{ role: "assistant", content }])
+    assert.deepStrictEqual(both({ name: "", message: { content }, finish: "stop" }), [{ role: "assistant", content }])
+    const said = content.flatMap((part) => (part["type"] === "text" ? [part["text"]] : [])).join("")
+    const bare = said === "" ? [] : [{ role: "assistant", content: said }]
+    assert.deepStrictEqual(next(streamed, at("other", "unknown.test")), bare)
+    assert.deepStrictEqual(next(streamed, at("mine", "api.openai.com")), bare)
+  })
+
+  it.effect.each(rows)("%s is written anew as it came, whole and streamed", ([, content]) =>
+    Effect.gen(function* () {
+      const parts = structuredClone(read([Buffer.from(streamOf(content))]))
+      const wholeAgain = read([Buffer.from(ChatWire.answerBytes(WholeParts.of(parts)))])
+      const events = yield* Stream.runCollect(ChatWire.answerEvents(Stream.fromIterable(parts)))
+      for (const again of [wholeAgain, read([Buffer.concat(events)])])
+        assert.deepStrictEqual(next(again, own), [{ role: "assistant", content }])
+    })
+  )
+
+  it("in a field of its own is put together, although it came in pieces without an index", () => {
+    const blocks = [string("One.", "A=="), string("Two.", "B=="), redacted]
+    const answer: Recorded = {
+      name: "",
+      message: { content: "Hi.", thinking_blocks: blocks, provider_specific_fields: { thinking_blocks: blocks } },
+      finish: "stop"
+    }
+    const messages = next(wholeOf(answer), own)
+    assert.deepStrictEqual(messages[0]?.["thinking_blocks"], blocks)
+    const deltas = blocks.flatMap(pieces).map((block) => ({
+      choices: [{ delta: { thinking_blocks: [block], provider_specific_fields: { thinking_blocks: [block] } } }]
+    }))
+    const events = [...deltas, { choices: [{ delta: { content: "Hi." }, finish_reason: "stop" }] }]
+    assert.deepStrictEqual(next(read([Buffer.from(stream(events, new Chance(1)))]), own), messages)
+  })
+
+  it("whatever parts there are, both ways send them back", () => {
+    for (let seed = 1; seed <= 500; seed++) {
+      const chance = new Chance(seed)
+      const content = Array.from({ length: 1 + chance.below(5) }, (_, n): Fields =>
+        chance.oneOf<Fields>([
+          text(`t${n}`),
+          string(chance.oneOf(["", `s${n}`]), `A${n}`),
+          list(`l${n}`, { signature: `B${n}` }),
+          { ...redacted, data: `D${n}` }
+        ])
+      )
+      if (content.every(({ type }) => type === "text")) continue
+      // Texts that follow each other are one.
+      const joined: Array<Fields> = []
+      for (const part of content) {
+        const last = joined.at(-1)
+        if (part["type"] === "text" && last?.["type"] === "text")
+          joined[joined.length - 1] = text(`${String(last["text"])}${String(part["text"])}`)
+        else joined.push(part)
+      }
+      const wanted = [{ role: "assistant", content: joined }]
+      assert.deepStrictEqual(next(read(cut(Buffer.from(streamOf(content)), chance, 60)), own), wanted, `seed ${seed}`)
+      assert.deepStrictEqual(both({ name: "", message: { content }, finish: "stop" }, own, seed), wanted)
+    }
+  })
+})
+
 describe("another server is given", () => {
   it("no reasoning, and no notes", () => {
     const message = {
@@ -127,6 +224,7 @@ describe("another server is given", () => {
   })
 
   it.each([
+    ["unknown.test", /^[\w-]{1,40}$/],
     ["api.mistral.ai", /^[a-zA-Z0-9]{9}$/],
     ["api.openai.com", /^[\w-]{1,40}$/],
     ["api.anthropic.com", /^[\w-]{1,40}$/]
@@ -141,9 +239,57 @@ describe("another server is given", () => {
   })
 })
 
+describe("ids of calls", () => {
+  const long = "x".repeat(83)
+  const given = ["functions.T:0", "call_1", long, "with space", "call|fc_2"]
+  const idsOf = (reader: Notes.Reader) => {
+    const [message, ...results] = both(calling(...given.map((id) => call(id, "{}"))), reader)
+    const sent = ((message?.["tool_calls"] ?? []) as ReadonlyArray<Fields>).map(({ id }) => id)
+    assert.deepStrictEqual(
+      results.map(({ tool_call_id }) => tool_call_id),
+      sent
+    )
+    return sent
+  }
+
+  it("go back unchanged to the server that gave them", () => {
+    assert.deepStrictEqual(idsOf(own), given)
+  })
+
+  it("that no server refuses go to all unchanged, and others as ids that none refuses, always the same", () => {
+    const sent = idsOf(at("other", "unknown.test"))
+    assert.strictEqual(sent[1], "call_1")
+    for (const id of sent) assert.match(String(id), /^[\w-]{1,40}$/)
+    assert.strictEqual(new Set(sent).size, given.length)
+    assert.deepStrictEqual(idsOf(at("third", "elsewhere.test")), sent)
+  })
+
+  it("go unchanged to whom it is said of that it takes any", () => {
+    const any = { name: "other", dialect: Dialects.resolve(undefined, { toolIds: "any" }) }
+    assert.deepStrictEqual(idsOf(any), given)
+  })
+
+  it("that would become the same are told apart", () => {
+    const [taken] = idsOf(at("other", "api.mistral.ai"))
+    const ids = ["functions.T:0", String(taken)]
+    for (const order of [ids, ids.toReversed()]) {
+      const [message, ...results] = both(calling(...order.map((id) => call(id, "{}"))), at("other", "api.mistral.ai"))
+      const sent = ((message?.["tool_calls"] ?? []) as ReadonlyArray<Fields>).map(({ id }) => id)
+      assert.strictEqual(new Set(sent).size, 2)
+      assert.deepStrictEqual(
+        results.map(({ tool_call_id }) => tool_call_id),
+        sent
+      )
+      for (const id of sent) assert.match(String(id), /^[a-zA-Z0-9]{9}$/)
+    }
+  })
+})
+
 /** What servers that look closely say of a message; nothing when they take it. */
 const faultOf = (message: Fields, { dialect }: Notes.Reader, mayKnow: boolean): string | undefined => {
-  const ids = { any: /^/, words: /^[\w-]{1,40}$/, nine: /^[a-zA-Z0-9]{9}$/ }[dialect.toolIds]
+  const ids = { any: /^/, own: mayKnow ? /^/ : /^[\w-]{1,40}$/, words: /^[\w-]{1,40}$/, nine: /^[a-zA-Z0-9]{9}$/ }[
+    dialect.toolIds
+  ]
   const { content, role, tool_call_id: resultOf, tool_calls: calls, ...more } = message
   if (role === "tool") return ids.test(String(resultOf)) ? undefined : "the id of a result"
   if (content === null && calls === undefined) return "neither content nor calls"

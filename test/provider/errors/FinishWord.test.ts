@@ -22,7 +22,14 @@ it.each([
   assert.strictEqual(FinishWord.meaningOf(word), meaning)
 })
 
-it.each(["server_error", "timeout", "failed", "overloaded", "cancelled", "rate_limit", "ABORT", "error"])(
-  "%s says that the answer failed",
-  (word) => assert.isTrue(FinishWord.isFailure(word))
-)
+it.each([
+  "server_error",
+  "timeout",
+  "failed",
+  "overloaded",
+  "cancelled",
+  "rate_limit",
+  "ABORT",
+  "error",
+  "error: boom"
+])("%s says that the answer failed", (word) => assert.isTrue(FinishWord.isFailure(word)))
