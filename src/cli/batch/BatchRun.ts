@@ -6,7 +6,7 @@ import { Deferred, Effect, Fiber, Layer, Result, Schedule, Semaphore, Stream } f
 import type { Duration, Scope, Stdio } from "effect"
 import type { ModelProvider } from "../../core/call/ModelProvider.ts"
 import { Supervisor } from "../../supervisor/index.ts"
-import { BatchError, CostReached, InputUnreadable } from "./BatchError.ts"
+import { BatchError, CostReached, Misused } from "./BatchError.ts"
 import type { BatchEvent } from "./report/BatchEvent.ts"
 import * as BatchInput from "./input/BatchInput.ts"
 import { type BatchRequest, pathOf } from "./input/BatchRequest.ts"
@@ -130,7 +130,7 @@ export const run = Effect.fn("BatchRun.run")(function* (
   const answers = yield* OutputFile.open(files.output, ids, endRun)
   const log = ResultLog.make({ answers, failures, prices: options.prices, counts, emit })
   yield* emit({ event: "RunStarted", answeredBefore: answers.answered, cutBytes: answers.cutBytes })
-  const every = yield* everyOf(input, options)
+  const every = yield* BatchInput.everyOf(input, options)
   if (input.count !== undefined) yield* Effect.forkScoped(countTotal(input.count, counts))
 
   // The requests that have a job, by their place in the input.
@@ -274,20 +274,15 @@ const withinCost = (
 ): Effect.Effect<boolean> =>
   Effect.suspend(() => {
     if (maxCost === undefined) return Effect.succeed(true)
+    if (counts.unpriced !== undefined) {
+      const problem = `the prices do not have the model ${counts.unpriced}, so the run cannot be kept below --max-cost`
+      return Effect.as(endRun(new BatchError({ reason: new Misused({ problem }) })), false)
+    }
     const cost = counts.cost ?? 0
     const each = counts.answered === 0 ? 0 : cost / counts.answered
     if (cost + (unpaid() + 1) * each <= maxCost) return Effect.succeed(true)
     return Effect.as(endRun(new BatchError({ reason: new CostReached({ cost, maxCost }) })), false)
   })
-
-const everyOf = (input: BatchInput.Input, { input: path, sample }: Options): Effect.Effect<number, BatchError> => {
-  if (sample === undefined) return Effect.succeed(1)
-  if (input.count === undefined) {
-    const problem = "a sample can be taken of a file only"
-    return Effect.fail(new BatchError({ reason: new InputUnreadable({ path, problem }) }))
-  }
-  return Effect.map(input.count, (lines) => Math.max(1, Math.floor(lines / sample)))
-}
 
 const takeStock = (counts: Counts.Counts) =>
   Effect.map(Supervisor.health, (health) => {

@@ -6,6 +6,7 @@ import { existsSync } from "node:fs"
 import { type BatchError, SomeFailed } from "./BatchError.ts"
 import type * as BatchRun from "./BatchRun.ts"
 import * as BatchInput from "./input/BatchInput.ts"
+import * as ErrorsFile from "./output/ErrorsFile.ts"
 import * as IdSet from "./input/IdSet.ts"
 import * as OutputFile from "./output/OutputFile.ts"
 import * as Counts from "./report/Counts.ts"
@@ -32,6 +33,8 @@ export const tell = Effect.fn("DryRun.tell")(function* (
   const ids = new IdSet.IdSet()
   const input = yield* BatchInput.open(options.input, options.template)
   if (existsSync(options.output)) yield* OutputFile.markAnswered(options.output, ids)
+  if (options.failedOnly === true) yield* ErrorsFile.markFailed(options.errors, ids)
+  const every = yield* BatchInput.everyOf(input, options)
   const shares = new Map<string, Share>()
   const bad: Array<string> = []
   let badLines = 0
@@ -39,9 +42,9 @@ export const tell = Effect.fn("DryRun.tell")(function* (
     BatchInput.tasks(input.lines, {
       counts,
       ids,
-      limit: options.limit ?? options.sample,
-      every: 1,
-      failedOnly: false,
+      limit: options.sample ?? options.limit,
+      every,
+      failedOnly: options.failedOnly ?? false,
       fallbacks: { model: options.model, endpoint: options.endpoint }
     }),
     Result.match({

@@ -79,6 +79,19 @@ export const open = Effect.fn("BatchInput.open")(function* (
   return { lines: linesOf(bytes), count }
 })
 
+/** How many requests there are for each that a sample takes; 1 where all are taken. */
+export const everyOf = (
+  { count }: Input,
+  { input: path, sample }: { readonly input: string; readonly sample?: number | undefined }
+): Effect.Effect<number, BatchError> => {
+  if (sample === undefined) return Effect.succeed(1)
+  if (count === undefined) {
+    const problem = "a sample can be taken of a file only"
+    return Effect.fail(new BatchError({ reason: new InputUnreadable({ path, problem }) }))
+  }
+  return Effect.map(count, (lines) => Math.max(1, Math.floor(lines / sample)))
+}
+
 /**
  * Turns lines into tasks, in order. Blank lines are passed over; answered requests are counted as skipped.
  *

@@ -65,6 +65,9 @@ export const open = (path: string, ids: IdSet.IdSet): Effect.Effect<ErrorsFile, 
     }
   })
 
+/** Marks the ids of an errors file as failed, and changes nothing. Fails for a file that was not written here. */
+export const markFailed = (path: string, ids: IdSet.IdSet): Effect.Effect<void, BatchError> => recognise(path, ids)
+
 const remove = (path: string) =>
   Effect.try({ try: () => rmSync(path, { force: true }), catch: (error) => unwritable(path, error) })
 

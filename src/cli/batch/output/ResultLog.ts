@@ -48,7 +48,10 @@ export const make = (options: {
     counts.inputTokens += answer.inputTokens
     counts.outputTokens += answer.outputTokens
     const cost = costOf(request, answer)
-    if (cost === undefined) return {}
+    if (cost === undefined) {
+      if (prices !== undefined) counts.unpriced ??= request.model
+      return {}
+    }
     counts.cost = (counts.cost ?? 0) + cost
     return { cost }
   }

@@ -28,6 +28,8 @@ export interface Counts {
   outputTokens: number
   /** What the answers cost, in the currency of the prices; `undefined` without prices. */
   cost: number | undefined
+  /** A model of this run that the prices do not have; `undefined` while there is none, and without prices. */
+  unpriced: string | undefined
   /** Requests that were read and left for another run. */
   left: number
   /** How the run's supervisor is; `undefined` until it is made. */
@@ -48,6 +50,7 @@ export const make = (): Counts => ({
   inputTokens: 0,
   outputTokens: 0,
   cost: undefined,
+  unpriced: undefined,
   left: 0,
   health: undefined
 })
