@@ -107,11 +107,11 @@ export const chain = <R = never>(
     Effect.gen(function* () {
       const steps = yield* Effect.all(resolved)
       const settings: Settings = { steps, midStream, continueFrom, patienceMillis }
-      const provider: ModelProvider = {
+      const provider = RecordedAttempts.several({
         ...first,
         generateText: (request) => generate(settings, first, 0, request),
         streamText: (request) => stream(settings, first, request)
-      }
+      })
       return CallContext.contributing(provider, settings, steps.length)
     })
   )

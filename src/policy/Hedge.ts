@@ -123,25 +123,28 @@ const policy = (settings: Settings): PolicyKind.Of<"Hedge"> =>
       const second = settings.to === undefined ? next : RecordedAttempts.recorded(settings.to)
       const key = keyOf(next)
       const counted = AttemptAllowance.count(key)
+      const asked = settings.to === undefined ? next : RecordedAttempts.several(next)
       const target: Target = {
         ...(settings.to === undefined ? { budget: key } : {}),
         readiness: second.readiness,
         providers: [next, second]
       }
+      const pick =
+        RecordedAttempts.providerOf(asked) === undefined ? FirstSuccess.mostHopeful : FirstSuccess.ofOneProvider
       const generateText: typeof next.generateText = (request) => {
         const other = Effect.suspend(() => second.generateText(request))
         const attempts = [next.generateText(request), Effect.provideService(other, Attempt.CurrentOrigin, "hedge")]
-        return Effect.andThen(counted, hedge.first(hedge.answers, target, attempts, FirstSuccess.mostHopeful))
+        return Effect.andThen(counted, hedge.first(hedge.answers, target, attempts, pick))
       }
       const streamText: typeof next.streamText = (request) => {
         const other = Stream.suspend(() => second.streamText(request))
         const streams = [next.streamText(request), Stream.provideService(other, Attempt.CurrentOrigin, "hedge")]
         return StreamRace.compete(streams, "content", (attempts) =>
-          Effect.andThen(counted, hedge.first(hedge.streams, target, attempts, FirstSuccess.mostHopeful))
+          Effect.andThen(counted, hedge.first(hedge.streams, target, attempts, pick))
         )
       }
       // Each provider that it is put around has second attempts of its own.
-      return CallContext.contributing({ ...next, generateText, streamText }, hedge, 1)
+      return CallContext.contributing({ ...asked, generateText, streamText }, hedge, 1)
     })
   )
 

@@ -88,7 +88,8 @@ const with_ = (providers: ReadonlyArray<ModelProvider>, options: Options = {}): 
         )
       )
     }
-    return Effect.succeed(CallContext.contributing({ ...next, generateText, streamText }, contenders, providers.length))
+    const raced = RecordedAttempts.several({ ...next, generateText, streamText })
+    return Effect.succeed(CallContext.contributing(raced, contenders, providers.length))
   })
 }
 

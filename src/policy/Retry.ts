@@ -6,7 +6,7 @@
  * not come back together. When the provider says when to come back (Retry-After), that time is the least: the draw is
  * added to it.
  */
-import { type Duration, Effect, Random } from "effect"
+import { Clock, Duration, Effect, Random } from "effect"
 import type { AiError } from "effect/ai"
 import { CurrentOrigin } from "../core/call/Attempt.ts"
 import * as AttemptAllowance from "../core/call/AttemptAllowance.ts"
@@ -14,9 +14,12 @@ import * as CallContext from "../core/call/CallContext.ts"
 import * as CallTrail from "../core/call/CallTrail.ts"
 import * as Deadline from "../core/call/Deadline.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
-import { keyOf } from "../core/call/ModelProvider.ts"
+import { keyOf, type ModelProvider } from "../core/call/ModelProvider.ts"
+import * as Monotonic from "../core/Monotonic.ts"
 import * as Patience from "../core/call/Patience.ts"
 import * as PolicyKind from "../core/call/PolicyKind.ts"
+import * as RecordedAttempts from "../core/call/RecordedAttempts.ts"
+import * as Refusals from "../core/call/Refusals.ts"
 import * as FirstContent from "../core/stream/FirstContent.ts"
 import * as Verdict from "../core/call/Verdict.ts"
 import { delay, type Settings } from "./retry/Delay.ts"
@@ -53,8 +56,9 @@ export const transient = (options: Options = {}): PolicyKind.Of<"Retry"> => {
   const settings = resolve(options)
   return PolicyKind.of("Retry", (next) => {
     const key = keyOf(next)
+    const bounds = boundsOf(next)
     const retried = <A, R>(self: Effect.Effect<A, AiError.AiError, R>) =>
-      retrying(self, settings, Verdict.of, key, patienceMillis)
+      retrying(self, settings, Verdict.of, key, bounds)
     // Each provider that it is put around has retries of its own.
     const contributor = {}
     return Effect.succeed(
@@ -110,46 +114,89 @@ const retrying = <A, E, R>(
   settings: Settings,
   verdictOf: (error: E) => Verdict.Verdict,
   key: string,
-  patienceOf?: PatienceOf<E>
+  bounds: Bounds<E> = none
 ): Effect.Effect<A, E, R> => {
   const again = Effect.provideService(self, CurrentOrigin, "retry")
   const attempt = (once: Effect.Effect<A, E, R>, retries: number): Effect.Effect<A, E, R> =>
     Effect.catch(once, (error) =>
-      Effect.andThen(backOff(settings, error, verdictOf(error), retries, key, patienceOf), attempt(again, retries + 1))
+      Effect.andThen(backOff(settings, error, verdictOf(error), retries, key, bounds), attempt(again, retries + 1))
     )
   return Effect.andThen(AttemptAllowance.count(key), attempt(self, 0))
 }
 
-/** For how long a provider that failed with this error may make the call wait. */
-type PatienceOf<E> = (error: E) => Effect.Effect<number>
+/** What else decides on another attempt, after an error. */
+interface Bounds<E> {
+  /** For how many milliseconds it may keep the call waiting. */
+  readonly patience: (error: E) => Effect.Effect<number>
+  /** What another attempt of the same call was told meanwhile by whom this one would ask. */
+  readonly told: (error: E) => Effect.Effect<Told<E> | undefined>
+}
 
-// What the provider's own limits refuse they will refuse again in a moment: so the next is asked at once, if there is one.
-const patienceMillis: PatienceOf<AiError.AiError> = (error) =>
-  Effect.withFiber((fiber) => {
-    const millis = Patience.leftMillis(fiber, error)
-    return Effect.succeed(millis < Infinity && Verdict.isNotAsked(error) ? 0 : millis)
-  })
+/** The error, and for how long it forbids to ask again; `undefined` is for good. */
+interface Told<E> {
+  readonly error: E
+  readonly forMillis: number | undefined
+}
 
-/** Waits until the next attempt may begin, or fails with the error when none may. */
+const none: Bounds<unknown> & { readonly told: () => Effect.Effect<undefined> } = {
+  patience: () => Effect.succeed(Infinity),
+  told: () => Effect.undefined
+}
+
+const boundsOf = (next: ModelProvider): Bounds<AiError.AiError> => {
+  const provider = RecordedAttempts.providerOf(next)
+  return {
+    // What the provider's own limits refuse they will refuse again in a moment: so the next is asked at once, if there is one.
+    patience: (error) =>
+      Effect.withFiber((fiber) => {
+        const millis = Patience.leftMillis(fiber, error)
+        return Effect.succeed(millis < Infinity && Verdict.isNotAsked(error) ? 0 : millis)
+      }),
+    told: (error) =>
+      Effect.withFiber((fiber) => {
+        const refusals = fiber.getRef(Refusals.Current)
+        if (provider === undefined || refusals === undefined) return Effect.undefined
+        return Effect.succeed(refusals.since(provider, error, Monotonic.millisUnsafe(fiber.getRef(Clock.Clock))))
+      })
+  }
+}
+
+/**
+ * Waits until the next attempt may begin, or fails with the error when none may. What another attempt is told while this
+ * one waits holds for it too: it waits on, or is not made.
+ */
 const backOff = Effect.fnUntraced(function* <E>(
   settings: Settings,
   error: E,
   verdict: Verdict.Verdict,
   retries: number,
   key: string,
-  patienceOf?: PatienceOf<E>
+  bounds: Bounds<E>
 ) {
-  const patience = patienceOf === undefined ? Infinity : yield* patienceOf(error)
-  const wait = delay(settings, verdict, retries, yield* Random.next, yield* Deadline.remainingMillis, patience)
-  if (wait === "notRetryable") return yield* Effect.fail(error)
-  if (typeof wait === "string") {
-    yield* CallTrail.record({ _tag: "RetryRefused", why: wait })
-    return yield* Effect.fail(error)
+  const { retryAfter, retryable } = verdict
+  const draw = yield* Random.next
+  const wanted = retryAfter === undefined ? 0 : Duration.toMillis(retryAfter)
+  for (let waits = 0; ; waits++) {
+    const heard = retryable ? yield* bounds.told(error) : undefined
+    // Its own error said all of it.
+    const told = waits === 0 && heard?.error === error ? undefined : heard
+    if (told === undefined && waits > 0) return
+    const last = told?.error ?? error
+    if (told !== undefined && told.forMillis === undefined) return yield* Effect.fail(last)
+    const patience = yield* bounds.patience(last)
+    const least = Math.max(waits === 0 ? wanted : 0, told?.forMillis ?? 0)
+    const asked = { retryable, retryAfter: Duration.millis(least) }
+    const wait = delay(settings, asked, retries, draw, yield* Deadline.remainingMillis, patience)
+    if (wait === "notRetryable") return yield* Effect.fail(last)
+    if (typeof wait === "string") {
+      yield* CallTrail.record({ _tag: "RetryRefused", why: wait })
+      return yield* Effect.fail(last)
+    }
+    if (waits === 0 && !(yield* AttemptAllowance.take(key))) {
+      yield* CallTrail.record({ _tag: "RetryRefused", why: "budget" })
+      return yield* Effect.fail(last)
+    }
+    yield* CallTrail.record({ _tag: "RetryScheduled", retry: retries + 1, waitMillis: wait })
+    yield* Effect.sleep(wait)
   }
-  if (!(yield* AttemptAllowance.take(key))) {
-    yield* CallTrail.record({ _tag: "RetryRefused", why: "budget" })
-    return yield* Effect.fail(error)
-  }
-  yield* CallTrail.record({ _tag: "RetryScheduled", retry: retries + 1, waitMillis: wait })
-  yield* Effect.sleep(wait)
 })

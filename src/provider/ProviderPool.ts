@@ -151,7 +151,7 @@ export const make = (options: Options): Effect.Effect<ModelProvider, never, Scop
     }
     const models = new Set(members.map(({ provider }) => provider.model))
     const [model = defaults.name] = models.size === 1 ? models : []
-    return {
+    return RecordedAttempts.several({
       // As policies copy what is inside of them: its requests are recorded where they are sent, and not once more here.
       ...members[0]?.provider,
       name,
@@ -177,7 +177,7 @@ export const make = (options: Options): Effect.Effect<ModelProvider, never, Scop
       codecTransformer: options.codecTransformer ?? members[0]?.provider.codecTransformer,
       settings: pool.answering,
       readiness: pool.readiness
-    }
+    })
   })
 }
 

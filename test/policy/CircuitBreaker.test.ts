@@ -598,6 +598,32 @@ describe("CircuitBreaker.shared", () => {
     }).pipe(withoutJitter, ids)
   )
 
+  it.effect.each([{}, { error: down }] as const)(
+    "tells the store again, when it is back, what became of a probe that ended while it was frozen",
+    (answer) =>
+      Effect.gen(function* () {
+        const { layer, state } = yield* freezing
+        yield* Effect.gen(function* () {
+          const breaker = yield* sharing({ consecutive: 1 })
+          breaker.answers({ error: down })
+          yield* breaker.generate
+          yield* TestClock.adjust("5 seconds")
+          breaker.answers({ ...answer, delay: 10 })
+          const probing = yield* Effect.forkChild(breaker.generate)
+          yield* TestClock.adjust(0)
+          state.frozen = true
+          yield* TestClock.adjust("2 seconds")
+          yield* Fiber.join(probing)
+          state.frozen = false
+          yield* TestClock.adjust("2 seconds")
+          breaker.answers({})
+          assert.strictEqual(yield* breaker.generate, answer.error === undefined ? "ok" : 8_110)
+          yield* TestClock.adjust("10 seconds")
+          assert.strictEqual(yield* breaker.generate, "ok")
+        }).pipe(Effect.provide(layer))
+      }).pipe(withoutJitter, ids, Effect.provide(Logger.layer([])))
+  )
+
   /** A store that says something else about one circuit, the last of those that are asked for. */
   const odd = (admit: Circuits.CircuitBreakerStore["Service"]["admit"]) =>
     Effect.map(Circuits.CircuitBreakerStore, (real) => {

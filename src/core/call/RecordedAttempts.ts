@@ -14,8 +14,13 @@ import * as Refusals from "./Refusals.ts"
 import * as Usage from "./Usage.ts"
 import { keyOf, type ModelProvider } from "./ModelProvider.ts"
 
-// Kept by policies, which copy what they do not change: a stack around a recorded provider is not recorded again.
-const isRecorded = Symbol("holdfast/provider/Attempts")
+// Kept by policies, which copy what they do not change: a stack around a recorded provider is not recorded again. It says
+// which provider is asked, or nothing where there are several.
+const asked = Symbol("holdfast/provider/Attempts")
+
+interface Recorded extends ModelProvider {
+  readonly [asked]?: ModelProvider | undefined
+}
 
 /**
  * Records the calls of a provider as attempts, and keeps those from it that it told their call not to make: after an
@@ -24,7 +29,7 @@ const isRecorded = Symbol("holdfast/provider/Attempts")
  * Models and policies that are given providers apply it to each of them; applying it again changes nothing.
  */
 export const recorded = (provider: ModelProvider): ModelProvider => {
-  if (isRecorded in provider) return provider
+  if (asked in provider) return provider
   const { model, name } = provider
   const key = keyOf(provider)
   const attempt = <A, R>(
@@ -61,9 +66,9 @@ export const recorded = (provider: ModelProvider): ModelProvider => {
         }
       })
     })
-  const recording: ModelProvider & { readonly [isRecorded]: true } = {
+  const recording: Recorded = {
     ...provider,
-    [isRecorded]: true,
+    [asked]: provider,
     generateText: (request) =>
       attempt(
         () => provider.generateText(request),
@@ -113,6 +118,15 @@ export const recorded = (provider: ModelProvider): ModelProvider => {
   }
   return recording
 }
+
+/** Says of what a policy made that its calls may ask several providers, each of them recorded. */
+export const several = (provider: ModelProvider): ModelProvider => {
+  const made: Recorded = { ...provider, [asked]: undefined }
+  return made
+}
+
+/** The provider that all calls of a stack ask, as {@link Refusals} knows it; `undefined` where that may be several. */
+export const providerOf = (stack: ModelProvider): ModelProvider | undefined => (stack as Recorded)[asked]
 
 type Parts = ReadonlyArray<Response.PartEncoded | Response.StreamPartEncoded>
 

@@ -106,13 +106,14 @@ export const shared: (
     key: string,
     question: () => Effect.Effect<unknown, CircuitBreaker.CircuitBreakerError>,
     read: (answer: unknown, now: number) => Option.Option<A>,
-    always = false
+    always = false,
+    owed?: string
   ): Effect.Effect<A | undefined> => {
     const answer = Effect.catch(Effect.suspend(question), (error) => {
       const rejection = StoredCircuit.rejectionIn(error)
       return rejection === undefined ? Effect.fail(error) : Effect.succeed(rejection)
     })
-    return Effect.flatMap(sharedStore.ask(answer, always), (told) =>
+    return Effect.flatMap(sharedStore.ask(answer, always, owed), (told) =>
       Option.isNone(told)
         ? Effect.undefined
         : Effect.flatMap(Monotonic.millis, (now) =>
@@ -128,7 +129,9 @@ export const shared: (
       key,
       () => record(store, key, admission, outcome, openFor),
       (answer) => StoredCircuit.move(answer, longestMillis),
-      true
+      true,
+      // A store that does not hear of it keeps the probe's place, and all others out.
+      admission.probe ? key : undefined
     )
 
   return Effect.fnUntraced(function* (key) {

@@ -5,6 +5,7 @@ import { Cause, Deferred, Duration, Effect, Exit, Result, Scope } from "effect"
 import type { AiError } from "effect/ai"
 import * as CallTrail from "../../core/call/CallTrail.ts"
 import type { ModelProvider } from "../../core/call/ModelProvider.ts"
+import * as Refusals from "../../core/call/Refusals.ts"
 import * as Verdict from "../../core/call/Verdict.ts"
 
 /** When attempts after the first begin. */
@@ -185,3 +186,7 @@ export const mostHopeful = (errors: ReadonlyArray<AiError.AiError>): AiError.AiE
   }
   return errors.reduce((best, error) => (wait(error) > wait(best) ? error : best))
 }
+
+/** As {@link mostHopeful}, of attempts at one provider: what it told one of them for good, no other attempt can change. */
+export const ofOneProvider = (errors: ReadonlyArray<AiError.AiError>): AiError.AiError =>
+  errors.find(Refusals.isFinal) ?? mostHopeful(errors)

@@ -30,6 +30,8 @@ export class SharedStore {
   private isAnswering = true
   private isProbing = false
   private warnFrom = -Infinity
+  /** What it did not hear, by name. */
+  private readonly owed = new Map<string, Effect.Effect<unknown, unknown>>()
   private readonly options: Options
   private readonly scope: Scope.Scope
 
@@ -48,13 +50,22 @@ export class SharedStore {
   /**
    * Asks, and gives `None` when there is no answer in time. A store that is left alone is not asked, unless `always`.
    *
+   * What it must hear has a name for `owed`: left without an answer because the store is gone, it is asked once more when
+   * the store is back, or the last one of that name.
+   *
    * The time limit holds also where the caller cannot be interrupted; who finds a question failed waits as long again for the
    * probe. Turn an error that is an answer into a value first.
    */
-  ask<A, E>(question: Effect.Effect<A, E>, always = false): Effect.Effect<Option.Option<A>> {
-    return Effect.suspend(() =>
-      always || this.isAnswering ? Effect.flatMap(this.inTime(question), this.taken<A>) : Effect.succeedNone
-    )
+  ask<A, E>(question: Effect.Effect<A, E>, always = false, owed?: string): Effect.Effect<Option.Option<A>> {
+    return Effect.suspend(() => {
+      if (!always && !this.isAnswering) return Effect.succeedNone
+      const told = Effect.flatMap(this.inTime(question), this.taken<A>)
+      if (owed === undefined) return told
+      return Effect.tap(told, (answer) => {
+        if (Option.isNone(answer) && !this.isAnswering) this.owed.set(owed, question)
+        return Effect.void
+      })
+    })
   }
 
   /** As {@link ask}, without anybody waiting for it. */
@@ -150,7 +161,14 @@ export class SharedStore {
   private readonly back: Effect.Effect<void> = Effect.suspend(() => {
     if (this.isAnswering) return Effect.void
     this.isAnswering = true
-    return Effect.logInfo(`${this.options.name}: answers again`)
+    const owed = Array.from(this.owed)
+    this.owed.clear()
+    return Effect.andThen(
+      Effect.logInfo(`${this.options.name}: answers again`),
+      owed.length === 0
+        ? Effect.void
+        : this.fork(Effect.forEach(owed, ([name, question]) => this.ask(question, true, name), { discard: true }))
+    )
   })
 
   private readonly untilBack = Effect.fnUntraced(function* (this: SharedStore) {
