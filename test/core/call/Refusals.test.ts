@@ -175,9 +175,12 @@ describe("Refusals", () => {
       const { provider: spare } = yield* made("spare", {})
       const asked = (policies: ReadonlyArray<ModelProvider.Policy>) =>
         Effect.map(Model.compose({ provider, policies }), RecordedAttempts.providerOf)
-      assert.strictEqual(yield* asked([Retry.transient(), Hedge.afterDelay(0), Timeout.perAttempt()]), provider)
+      assert.strictEqual(
+        yield* asked([Retry.transient(), Hedge.afterDelay(0), Timeout.perAttempt({ attempt: "1 minute" })]),
+        provider
+      )
       for (const policy of [Fallback.to(spare), Race.with([spare]), Hedge.afterDelay(0, { to: spare })]) {
-        assert.isUndefined(yield* asked([Retry.transient(), policy, Timeout.perAttempt()]))
+        assert.isUndefined(yield* asked([Retry.transient(), policy, Timeout.perAttempt({ attempt: "1 minute" })]))
       }
       const pool = yield* ProviderPool.make({ providers: { provider, spare } })
       assert.isUndefined(RecordedAttempts.providerOf(RecordedAttempts.recorded(pool)))
