@@ -5,13 +5,14 @@
  * another supervisor than Holdfast's is refused: by a `JobError` of reason `ForeignHandle`, as an error by `join`, `await`,
  * `progress` and `events`, as a defect by what cannot fail.
  */
-import { Duration, Effect, Exit, Option, Stream } from "effect"
+import { Effect, Exit, Option, Stream } from "effect"
 import type { CallTrail } from "../core/call/CallTrail.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
 import { JobError, StillRunning } from "./JobError.ts"
 import type { EventsMissed, JobEvent, Progress } from "../core/JobEvent.ts"
 import * as CancelOptions from "./operations/CancelOptions.ts"
 import * as Report from "./operations/Report.ts"
+import * as WaitOptions from "./operations/WaitOptions.ts"
 import * as Waiting from "./operations/Waiting.ts"
 import { CurrentJob, recordOf, type Job, type JobRecord, whyForeign } from "./records/JobRecord.ts"
 import type { JobStatus } from "./records/JobStatus.ts"
@@ -71,9 +72,9 @@ export const join: <A, E>(job: Job<A, E>) => Effect.Effect<A, E | JobError> = (j
  */
 const await_ = <A, E>(
   job: Job<A, E>,
-  options?: { readonly limit?: Duration.Input | undefined }
+  options?: WaitOptions.Options
 ): Effect.Effect<Exit.Exit<A, E | JobError>, JobError> => {
-  const waited = limitIn("Job.await", options)
+  const waited = WaitOptions.read("Job.await", options).limit
   if (waited === undefined) return exitOf(job)
   return Effect.timeoutOrElse(exitOf(job), {
     duration: waited,
@@ -110,10 +111,10 @@ export const cancel = <A, E>(job: Job<A, E>, options?: CancelOptions.Options): E
  */
 export const cancelAll = (
   jobs: Iterable<Job<unknown, unknown>>,
-  options?: CancelOptions.Options & { readonly limit?: Duration.Input | undefined }
+  options?: CancelOptions.Options & WaitOptions.Options
 ): Effect.Effect<Report.Report> => {
   const read = CancelOptions.read("Job.cancelAll", options, { limit: true })
-  const limit = options?.limit === undefined ? undefined : limitOf("Job.cancelAll", options.limit)
+  const limit = options?.limit === undefined ? undefined : WaitOptions.limitOf("Job.cancelAll", options.limit)
   return Effect.flatMap(CurrentJob, (current) => {
     const records = Array.from(new Set(jobs), recordOf)
     for (const record of records) stop(record, read, current)
@@ -141,13 +142,13 @@ export const resume = <A, E>(job: Job<A, E>): Effect.Effect<JobStatus> => Effect
  */
 export const awaitAll = (
   jobs: Iterable<Job<unknown, unknown>>,
-  options?: { readonly limit?: Duration.Input | undefined }
+  options?: WaitOptions.Options
 ): Effect.Effect<void, JobError> => {
   const all = Array.from(new Set(jobs))
   const foreign = all.map(whyForeign).find((error) => error !== undefined)
   if (foreign !== undefined) return Effect.fail(foreign)
   const records = all.map(recordOf)
-  const waited = limitIn("Job.awaitAll", options)
+  const waited = WaitOptions.read("Job.awaitAll", options).limit
   if (waited === undefined) return Waiting.forAll(records)
   return Effect.timeoutOrElse(Waiting.forAll(records), {
     duration: waited,
@@ -251,7 +252,7 @@ const stop = (
   { by, reason }: CancelOptions.Options & { readonly reason: string },
   current: JobRecord | undefined
 ): void => {
-  const cancelledBy = by === undefined && current === undefined ? undefined : { by, jobId: current?.id }
+  const cancelledBy = by === undefined && current === undefined ? undefined : Object.freeze({ by, jobId: current?.id })
   record.supervision.stop(record, { _tag: "Cancel", reason, cancelledBy })
 }
 
@@ -265,15 +266,3 @@ const exitOf = <A, E>(job: Job<A, E>): Effect.Effect<Exit.Exit<A, E | JobError>,
 const resultOf = <A, E>(job: Job<A, E>) =>
   // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
   (recordOf(job).result?.exit ?? Exit.interrupt()) as Exit.Exit<A, E | JobError>
-
-const limitIn = (
-  owner: string,
-  options: { readonly limit?: Duration.Input | undefined } | undefined
-): Duration.Duration | undefined => {
-  if (options === undefined) return undefined
-  OptionCheck.of(owner).fields(options, { limit: true })
-  return options.limit === undefined ? undefined : limitOf(owner, options.limit)
-}
-
-const limitOf = (owner: string, limit: Duration.Input): Duration.Duration =>
-  Duration.millis(OptionCheck.of(owner).millis("limit", limit, { atLeast: 0, endless: true }))

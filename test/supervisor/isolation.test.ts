@@ -25,7 +25,20 @@ describe("metadata", () => {
     }).pipe(Effect.provide(Supervisor.layer()))
   )
 
-  it.effect("is not written to through a job's progress or its rounds either", () =>
+  it.effect("is like who cancelled a job: no reader writes into what the others read", () =>
+    Effect.gen(function* () {
+      const job = yield* Supervisor.submit(Effect.never)
+      const { cancelledBy } = yield* Job.cancel(job, { by: "u-1" })
+      assert.throws(() => Object.assign(cancelledBy ?? {}, { by: "a reader wrote this" }), TypeError)
+      const events = yield* Supervisor.events({ after: 0 }).pipe(Stream.take(2), Stream.runCollect)
+      assert.deepStrictEqual(
+        events.flatMap((event) => (event._tag === "JobCancelled" ? [event.cancelledBy?.by] : [])),
+        ["u-1"]
+      )
+    }).pipe(Effect.provide(Supervisor.layer()))
+  )
+
+  it.effect("is not written to through a job's progress either", () =>
     Effect.gen(function* () {
       const job = yield* Supervisor.submit(Effect.andThen(Job.report({ fraction: 0.5 }), Effect.never))
       const [progress] = yield* Job.progress(job).pipe(Stream.take(1), Stream.runCollect)

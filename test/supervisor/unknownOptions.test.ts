@@ -40,7 +40,7 @@ const tables: ReadonlyArray<readonly [string, string, string, Use]> = [
 
 const more: ReadonlyArray<readonly [string, string, string, Use]> = [
   ["Job.await", "limt", "limit", (given) => ofJob((job) => Job.await(job, any(given)))],
-  ["Job.await", "limits", "limit", (given) => ofJob(({ id }) => Supervisor.join(id, any(given)))],
+  ["Supervisor.join", "limits", "limit", (given) => ofJob(({ id }) => Supervisor.join(id, any(given)))],
   ["Job.awaitAll", "limt", "limit", (given) => ofJob((job) => Job.awaitAll([job], any(given)))],
   ["Job.awaitAll", "limt", "limit", (given) => Supervisor.awaitAll({}, any(given))],
   ["Job.cancel", "reasn", "reason", (given) => ofJob((job) => Job.cancel(job, any(given)))],

@@ -97,7 +97,7 @@ export class Lifecycle implements Supervision {
    * a running job; what repeats begins no further round.
    */
   refuse(because: NotAccepting["because"]): void {
-    this.refusal = because
+    if (this.refusal !== "closed") this.refusal = because
     for (const record of Array.from(this.table.liveRecords)) {
       const mayStart = because === "draining" && isPartOfWork(record.parent)
       if (record.state === "pending" && !mayStart) this.stop(record, { _tag: "Cancel", reason: because })

@@ -1,11 +1,12 @@
 /**
  * What can be asked of a job by its id alone: by a page, a command, or another part of the program, which has no handle.
  */
-import { type Duration, Effect, type Exit, Stream } from "effect"
+import { Effect, type Exit, Stream } from "effect"
 import * as Job from "../Job.ts"
 import type { JobError } from "../JobError.ts"
 import * as CancelOptions from "./CancelOptions.ts"
 import { Supervisor } from "./SupervisorService.ts"
+import * as WaitOptions from "./WaitOptions.ts"
 
 /**
  * Finds a job by its id. The handle is untyped, for only the submitter knows the types.
@@ -36,20 +37,21 @@ export const cancel = (id: string, options?: Job.CancelOptions): Effect.Effect<J
  * Waits for a job by its id and gives its result, or fails as it failed: see `Job.join`. Fails as {@link find}, and with
  * `StillRunning` when `limit` passes.
  */
-export const join = (
-  id: string,
-  options?: { readonly limit?: Duration.Input | undefined }
-): Effect.Effect<unknown, unknown, Supervisor> =>
-  Effect.flatMap(find(id), (job) => Effect.flatten(Job.await(job, options)))
+export const join = (id: string, options?: WaitOptions.Options): Effect.Effect<unknown, unknown, Supervisor> => {
+  const read = WaitOptions.read("Supervisor.join", options)
+  return Effect.flatMap(find(id), (job) => Effect.flatten(Job.await(job, read)))
+}
 
 /**
  * Waits for a job's end by its id: see `Job.await`. Fails as {@link find}, and with `StillRunning` when `limit` passes.
  */
 const await_ = (
   id: string,
-  options?: { readonly limit?: Duration.Input | undefined }
-): Effect.Effect<Exit.Exit<unknown, unknown>, JobError, Supervisor> =>
-  Effect.flatMap(find(id), (job) => Job.await(job, options))
+  options?: WaitOptions.Options
+): Effect.Effect<Exit.Exit<unknown, unknown>, JobError, Supervisor> => {
+  const read = WaitOptions.read("Supervisor.await", options)
+  return Effect.flatMap(find(id), (job) => Job.await(job, read))
+}
 export { await_ as await }
 
 /** Holds a pending job back, by its id: see `Job.pause`. Fails as {@link find}. */

@@ -45,42 +45,49 @@ const comeToReport = (
   watched: ReadonlySet<JobRecord>,
   limits: TimeLimits
 ): Effect.Effect<Report.Report> => {
+  const { hook } = lifecycle
   if (current?.supervision !== lifecycle) {
-    return Effect.map(
-      comeToRest(
-        Effect.andThen(lifecycle.awaitIdle, lifecycle.hook.awaitIdle),
-        () => lifecycle.stopAll("drained"),
-        limits
-      ),
-      () => Report.make(inOrder(watched), () => false)
-    )
+    const report = Effect.sync(() => Report.make(inOrder(watched), () => false))
+    const idle = Effect.andThen(lifecycle.awaitIdle, hook.awaitIdle)
+    return comeToRest(Effect.andThen(idle, report), () => lifecycle.stopAll("drained"), limits, report)
   }
   // The report names as callers those that were not waited for when it was last looked, drain they still or not.
   let callers: ReadonlySet<JobRecord> = new Set()
   const look = () => (callers = callersOf(lifecycle))
-  const rest = comeToRest(
-    Effect.andThen(awaitOthers(lifecycle, look), lifecycle.hook.awaitIdle),
-    () => lifecycle.stopAll("drained", look()),
-    limits
+  const report = Effect.sync(() => Report.make(inOrder(watched), (record) => callers.has(record)))
+  // While it waits for the hook, a caller may submit a further child.
+  const rest: Effect.Effect<Report.Report> = Effect.andThen(
+    Effect.andThen(awaitOthers(lifecycle, look), hook.awaitIdle),
+    Effect.suspend(() => (othersThan(look(), lifecycle).length === 0 ? report : rest))
   )
-  const drained = Effect.map(rest, () => Report.make(inOrder(watched), (record) => callers.has(record)))
   const entry = { caller: current }
   return Effect.acquireUseRelease(
     Effect.sync(() => lifecycle.drainCallers.add(entry)),
-    () => lifecycle.lending.forSlot(current, drained, "at once"),
+    () =>
+      lifecycle.lending.forSlot(
+        current,
+        comeToRest(rest, () => lifecycle.stopAll("drained", look()), limits, report),
+        "at once"
+      ),
     () => Effect.sync(() => lifecycle.drainCallers.delete(entry))
   )
 }
 
 type TimeLimits = Readonly<Record<keyof Options, Duration.Input>>
 
-const comeToRest = (idle: Effect.Effect<void>, stopAll: () => void, limits: TimeLimits): Effect.Effect<unknown> =>
-  Effect.timeoutOrElse(idle, {
+/** The report is made in the step that found all at rest: one later, there may be jobs that nobody has waited for. */
+const comeToRest = (
+  rest: Effect.Effect<Report.Report>,
+  stopAll: () => void,
+  limits: TimeLimits,
+  report: Effect.Effect<Report.Report>
+): Effect.Effect<Report.Report> =>
+  Effect.timeoutOrElse(rest, {
     duration: limits.deadline,
     orElse: () =>
       Effect.suspend(() => {
         stopAll()
-        return Effect.timeoutOption(idle, limits.interruptLimit)
+        return Effect.timeoutOrElse(rest, { duration: limits.interruptLimit, orElse: () => report })
       })
   })
 
@@ -95,6 +102,9 @@ const check = OptionCheck.of("Supervisor.drain")
 const callersOf = (lifecycle: Lifecycle): Set<JobRecord> =>
   Waiters.withAllBehind(Array.from(lifecycle.drainCallers, ({ caller }) => caller))
 
+const othersThan = (callers: ReadonlySet<JobRecord>, { table }: Lifecycle): ReadonlyArray<JobRecord> =>
+  Array.from(table.liveRecords).filter((record) => !callers.has(record))
+
 /**
  * Waits until all jobs have ended but those that `look` finds, and those that come to wait for one of these, which are added to
  * what it found. It looks again each time that the others have ended.
@@ -102,7 +112,7 @@ const callersOf = (lifecycle: Lifecycle): Set<JobRecord> =>
 export const awaitOthers = (lifecycle: Lifecycle, look: () => Set<JobRecord>): Effect.Effect<void> =>
   Effect.suspend(() => {
     const callers = look()
-    const others = Array.from(lifecycle.table.liveRecords).filter((record) => !callers.has(record))
+    const others = othersThan(callers, lifecycle)
     if (others.length === 0) return Effect.void
     let seeAgain = () => {}
     const listen = Waiters.onAdd((job, waiter) => {

@@ -4,26 +4,28 @@
 import type { History, JobHistory } from "./History.ts"
 import type { Note } from "./Trace.ts"
 
-/** Whether a job may have owned another, or waited for it, at any time: directly or through others. */
-export const mayBeBehind = (
-  { jobs, trace: { notes } }: History,
-  job: JobHistory,
-  other: JobHistory | undefined
-): boolean => {
-  const found = new Set(other === undefined ? [] : [other])
+/**
+ * Whether a job may have owned another, given by its name, or waited for it, at any time: directly or through others. The other
+ * may have ended between two looks, with no record kept: then the notes alone tell.
+ */
+export const mayBeBehind = ({ jobs, trace: { notes } }: History, { name }: JobHistory, other: string): boolean => {
+  const found = new Set([other])
   for (const each of found) {
-    if (each.parent !== undefined) found.add(each.parent)
+    const job = jobs.get(each)
+    if (job?.parent !== undefined) found.add(job.parent.name)
     for (const note of notes) {
-      const waiter = "by" in note && mayWaitFor(note, each) ? jobs.get(note.by) : undefined
-      if (waiter !== undefined) found.add(waiter)
+      const isBehind = mayWaitFor(note, each, job) || (job === undefined && mayOwn(note, each))
+      if ("by" in note && isBehind) found.add(note.by)
     }
   }
-  return found.has(job)
+  return found.has(name)
 }
 
-const mayWaitFor = (note: Note, job: JobHistory): boolean => {
+const mayOwn = (note: Note, name: string): boolean => note._tag === "SubmitCalled" && note.job === name
+
+const mayWaitFor = (note: Note, name: string, job: JobHistory | undefined): boolean => {
   if (note._tag === "CancelAllCalled") return true
   if (note._tag !== "WaitCalled" && note._tag !== "RunCalled" && note._tag !== "CancelCalled") return false
   // By its key somebody runs it under another name.
-  return note.job === job.name || (note._tag === "RunCalled" && job.plan.idempotencyKey !== undefined)
+  return note.job === name || (note._tag === "RunCalled" && job?.plan.idempotencyKey !== undefined)
 }

@@ -213,8 +213,7 @@ export const drainAccountsForAll: Law = {
           ...all.flatMap((job) => {
             const outcome = outcomes.get(job.name)
             const right = outcomeOf(job, limit)
-            const drains = () =>
-              notes.some((each) => each._tag === "DrainCalled" && mayBeBehind(history, job, jobs.get(each.by)))
+            const drains = () => notes.some((each) => each._tag === "DrainCalled" && mayBeBehind(history, job, each.by))
             return outcome === undefined || right.has(outcome) || (outcome === "caller" && drains())
               ? []
               : [`the drain said that ${job.name} was ${outcome}, not ${some(right)}`]

@@ -36,3 +36,17 @@ describe("Supervisor.progress", () => {
     }).pipe(Effect.provide(Supervisor.layer()))
   )
 })
+
+describe("a wait by id", () => {
+  it.effect("refuses a limit that makes no sense before it looks for the job", () =>
+    Effect.gen(function* () {
+      const limit = Number.NaN
+      assert.throws(() => Supervisor.join("none", { limit }), /^Supervisor.join option limit/)
+      assert.throws(() => Supervisor.await("none", { limit }), /^Supervisor.await option limit/)
+      assert.deepStrictEqual(
+        (yield* Effect.flip(Supervisor.await("none", { limit: 1 }))).reason,
+        new JobError.NotFound()
+      )
+    }).pipe(Effect.provide(Supervisor.layer()))
+  )
+})

@@ -26,6 +26,19 @@ const ways: ReadonlyArray<
   ["runs as a round", (by, close) => Effect.flatMap(by.every(close, { name: "round", schedule: "1 hour" }), Job.await)]
 ]
 
+describe("a closed supervisor", () => {
+  it.effect("stays closed when it is asked to drain", () =>
+    Effect.gen(function* () {
+      const { close, supervisor } = yield* closable
+      yield* close
+      assert.deepStrictEqual((yield* supervisor.drain()).jobs, [])
+      const { reason } = yield* Effect.flip(supervisor.submit(Effect.void))
+      assert(reason._tag === "NotAccepting")
+      assert.strictEqual(reason.because, "closed")
+    })
+  )
+})
+
 describe("closing a supervisor in a job that it", () => {
   it.effect.each(ways)("%s returns, when all others have ended", ([, way]) =>
     Effect.gen(function* () {

@@ -150,6 +150,35 @@ describe("a drain inside a job", () => {
       }).pipe(Effect.provide(Supervisor.layer()))
   )
 
+  it.effect("waits for a child that somebody who waits for it submits while it waits for the failure hook", () =>
+    Effect.gen(function* () {
+      const hooked = yield* Deferred.make<void>()
+      const program = Effect.gen(function* () {
+        const draining = yield* Supervisor.submit(
+          Effect.andThen(Effect.sleep("1 second"), Supervisor.drain({ deadline: "1 minute" })),
+          { name: "draining" }
+        )
+        yield* Supervisor.submit(Effect.andThen(Effect.sleep("2 seconds"), Effect.fail("late")), { name: "failing" })
+        const waiting = Effect.gen(function* () {
+          yield* Effect.forkChild(Job.join(draining))
+          yield* Deferred.await(hooked)
+          yield* Supervisor.submit(Effect.sleep("5 seconds"), { name: "child" })
+          yield* Job.join(draining)
+        })
+        yield* Supervisor.submit(waiting, { name: "waiting" })
+        return yield* Job.join(draining)
+      })
+      const hook = () => Effect.andThen(Effect.sleep("1 second"), Effect.asVoid(Deferred.succeed(hooked, undefined)))
+      const report = yield* whileTimePasses(program.pipe(Effect.provide(Supervisor.layer({ onFailure: hook }))))
+      assert.deepStrictEqual(outcomes(report), [
+        "draining: caller",
+        "failing: failed",
+        "waiting: caller",
+        "child: completed"
+      ])
+    }).pipe(Effect.provide(quiet))
+  )
+
   it.effect("leaves alone at its deadline who waits for its caller", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
@@ -166,18 +195,18 @@ describe("a drain inside a job", () => {
     }).pipe(Effect.provide(Supervisor.layer()))
   )
 
-  it.effect("says of another job that drained, and then went on, that it was a caller", () =>
+  it.effect("waits for another job that drained and then goes on, and interrupts it at the deadline", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       const draining = (deadline: "1 second" | "10 seconds") =>
-        Effect.andThen(Deferred.await(gate), Supervisor.drain({ deadline, interruptLimit: 0 }))
+        Effect.andThen(Deferred.await(gate), Supervisor.drain({ deadline }))
       yield* Supervisor.submit(Effect.andThen(draining("1 second"), Effect.sleep("1 minute")), { name: "hasty" })
       const patient = yield* Supervisor.submit(draining("10 seconds"), { name: "patient" })
       yield* Supervisor.submit(Effect.fail("no"), { name: "failing" })
       yield* settle
       yield* Deferred.succeed(gate, undefined)
       const report = yield* whileTimePasses(Job.join(patient))
-      assert.deepStrictEqual([outcomes(report), report.clean], [["hasty: caller", "patient: caller"], true])
+      assert.deepStrictEqual([outcomes(report), report.clean], [["hasty: cancelled", "patient: caller"], true])
     }).pipe(Effect.provide([Supervisor.layer({ onFailure: () => Effect.sleep("3 seconds") }), quiet]))
   )
 })
