@@ -19,12 +19,6 @@ export class Groups<Key, Item> {
     return this.groups.has(key)
   }
 
-  /** Whether something is so of a key that has items. */
-  hasKey(isSo: (key: Key) => boolean): boolean {
-    for (const key of this.groups.keys()) if (isSo(key)) return true
-    return false
-  }
-
   /** The items of a key as they are now, in the order in which they were added. */
   of(key: Key): ReadonlyArray<Item> {
     return Array.from(this.groups.get(key) ?? [])

@@ -7,11 +7,11 @@
  */
 import { type Duration, Effect } from "effect"
 import { Groups } from "../../core/queue/Groups.ts"
-import { Heap } from "../../core/queue/Heap.ts"
 import * as Uncaught from "../../core/Uncaught.ts"
 import { JobError } from "../JobError.ts"
 import type { JobRecord } from "../records/JobRecord.ts"
 import type { Admission } from "./Admission.ts"
+import { RoomLine } from "./RoomLine.ts"
 import type { SlotLending } from "./SlotLending.ts"
 
 /**
@@ -47,10 +47,8 @@ interface WaitingSubmit extends Pick<Entry, "accept" | "isHeld" | "key" | "name"
 }
 
 export class RoomQueue {
-  private readonly line = new Heap<WaitingSubmit>(isBefore)
-  private readonly aside = new Heap<WaitingSubmit>(isBefore)
-  // Those of the line, by the key of their job.
-  private readonly byKey = new Groups<string, WaitingSubmit>()
+  private readonly line = new RoomLine<WaitingSubmit>()
+  private readonly aside = new RoomLine<WaitingSubmit>()
   private readonly waiting = new Set<WaitingSubmit>()
   // By name and by owner.
   private readonly groups = new Groups<string | JobRecord, WaitingSubmit>()
@@ -80,8 +78,8 @@ export class RoomQueue {
    * their limit do not keep a free slot from everybody else.
    */
   comesFirst(key: string, isHeld: boolean): boolean {
-    if (isHeld && this.aside.size > 0) return true
-    return this.line.size > 0 && (this.byKey.has(key) || this.nextFree !== undefined)
+    if (isHeld && !this.aside.isEmpty) return true
+    return !this.line.isEmpty && (this.line.has(key) || this.nextFree !== undefined)
   }
 
   /**
@@ -114,7 +112,7 @@ export class RoomQueue {
     if (this.isEmpty) return
     for (const entry of this.groups.of(of)) {
       if (entry.isHeld() === entry.isAside) continue
-      this.leave(entry)
+      this.lineOf(entry).remove(entry)
       this.stand(entry)
     }
     this.settleSoon()
@@ -149,9 +147,7 @@ export class RoomQueue {
   private get nextFree(): WaitingSubmit | undefined {
     const { admission } = this
     if (!admission.isFullOfWaiting) return this.line.first
-    if (!admission.hasSlotLeft || !this.byKey.hasKey((key) => !admission.isFull(key))) return undefined
-    for (const entry of this.waiting) if (!entry.isAside && !admission.isFull(entry.key)) return entry
-    return undefined
+    return admission.hasSlotLeft ? this.line.firstWhere((key) => !admission.isFull(key)) : undefined
   }
 
   private wait(given: Entry): Effect.Effect<JobRecord, JobError> {
@@ -175,22 +171,16 @@ export class RoomQueue {
   private stand(entry: WaitingSubmit): void {
     entry.isAside = entry.isHeld()
     this.lineOf(entry).push(entry)
-    if (!entry.isAside) this.byKey.add(entry.key, entry)
   }
 
-  private leave(entry: WaitingSubmit): void {
-    this.lineOf(entry).remove(entry)
-    if (!entry.isAside) this.byKey.remove(entry.key, entry)
-  }
-
-  private lineOf({ isAside }: WaitingSubmit): Heap<WaitingSubmit> {
+  private lineOf({ isAside }: WaitingSubmit): RoomLine<WaitingSubmit> {
     return isAside ? this.aside : this.line
   }
 
   private remove(entry: WaitingSubmit): void {
     if (!this.waiting.delete(entry)) return
     const { idempotencyKey, name, parent } = entry
-    this.leave(entry)
+    this.lineOf(entry).remove(entry)
     this.groups.remove(name, entry)
     if (parent !== undefined) this.groups.remove(parent, entry)
     if (idempotencyKey !== undefined) this.byIdempotencyKey.remove(idempotencyKey, entry)

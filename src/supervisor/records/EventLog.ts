@@ -27,6 +27,8 @@ export interface Subject {
   readonly kind: JobKind
   /** How many events it has had. */
   eventCount: number
+  /** The number of its latest event among those of all jobs; 0 before the first. */
+  latestEvent: number
 }
 
 /** A job whose events are followed. */
@@ -44,6 +46,8 @@ export class EventLog {
   private readonly ids: Array<JobId.JobId> = []
   private readonly numbers: Array<number> = []
   private readonly jobSequences: Array<number> = []
+  // The number of the event of the same job before it.
+  private readonly previous: Array<number> = []
   private readonly names: Array<string | undefined> = []
   private readonly kinds: Array<JobKind> = []
   private readonly happenings: Array<Unplaced<JobEvent>> = []
@@ -94,6 +98,8 @@ export class EventLog {
     this.ids[at] = subject.jobId
     this.numbers[at] = subject.number
     this.jobSequences[at] = ++subject.eventCount
+    this.previous[at] = subject.latestEvent
+    subject.latestEvent = this.lastSequence
     this.names[at] = subject.givenName
     this.kinds[at] = subject.kind
     this.happenings[at] = happening
@@ -191,14 +197,12 @@ export class EventLog {
     if (after !== undefined) OptionCheck.of("Job.events").whole("after", after, 0)
     return pulling(() => {
       let position = after ?? job.eventCount
-      let looked = 0
       const isOver = () => this.closed || job.endedAtMillis !== undefined
       return {
         read: () => {
           if (position > job.eventCount) return notOfHere((position = job.eventCount), JobId.toText(job.jobId))
-          const events = this.readOf(job, position, looked)
+          const events = this.readOf(job, position)
           position = Math.max(position, job.eventCount)
-          looked = this.lastSequence
           return events
         },
         isOver,
@@ -232,18 +236,24 @@ export class EventLog {
     return events
   }
 
-  // `looked`: up to where in the log a reader has looked already.
-  private readOf(job: Subject, position: number, looked: number): ReadonlyArray<JobEvent | EventsMissed> {
+  // From its latest event back, so that the events of other jobs cost nothing.
+  private readOf(job: Subject, position: number): ReadonlyArray<JobEvent | EventsMissed> {
     if (job.eventCount <= position) return []
+    const kept: Array<number> = []
+    for (let sequence = job.latestEvent; sequence >= this.oldest;) {
+      const at = (sequence - 1) % this.capacity
+      if ((this.jobSequences[at] ?? 0) <= position) break
+      kept.push(sequence)
+      sequence = this.previous[at] ?? 0
+    }
     const events: Array<JobEvent | EventsMissed> = []
     let next = position + 1
     const missing = (to: number) => {
       if (to >= next) events.push({ _tag: "EventsMissed", jobId: JobId.toText(job.jobId), from: next, to })
     }
-    for (let sequence = Math.max(this.oldest, looked + 1); sequence <= this.lastSequence; sequence++) {
-      if (this.numbers[(sequence - 1) % this.capacity] !== job.number) continue
+    for (const sequence of kept.toReversed()) {
       const event = this.eventAt(sequence)
-      if (event === undefined || event.jobSequence < next) continue
+      if (event === undefined) continue
       missing(event.jobSequence - 1)
       events.push(event)
       next = event.jobSequence + 1

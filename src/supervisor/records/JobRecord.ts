@@ -134,6 +134,8 @@ export class JobRecord extends RareFacts<JobRecord> implements Job<unknown, unkn
   heapIndex = -1
   /** How many events it has had. */
   eventCount = 0
+  /** The number of its latest event among those of all jobs. */
+  latestEvent = 0
   /** Its neighbours among the jobs that live. */
   previous: JobRecord | undefined = undefined
   next: JobRecord | undefined = undefined

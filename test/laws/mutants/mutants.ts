@@ -385,7 +385,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     fault: "a newcomer overtakes those who wait for room",
     breaks: "whoeverWaitsForRoomGoesFirst",
     file: "lifecycle/RoomQueue.ts",
-    search: "    return this.line.size > 0 && (this.byKey.has(key) || this.nextFree !== undefined)\n",
+    search: "    return !this.line.isEmpty && (this.line.has(key) || this.nextFree !== undefined)\n",
     replace: "    return false\n"
   },
   {

@@ -13,6 +13,7 @@ const subject = (number: number): Followed => ({
   givenName: "first",
   kind: "job",
   eventCount: 0,
+  latestEvent: 0,
   endedAtMillis: undefined
 })
 
