@@ -8,13 +8,16 @@ import * as SeededScheduler from "../SeededScheduler.ts"
 /** How something ended, in a word: `success`, `interrupt`, `die`, the error, or the tag of a `JobError`'s reason. */
 export type Ending = string
 
-/** How an exit is called in a trace. */
+/**
+ * How an exit is called in a trace. Of several reasons an error counts most, then a defect: a promise is rejected with the same
+ * one.
+ */
 export const endingOf = (exit: Exit.Exit<unknown, unknown>): Ending => {
   if (Exit.isSuccess(exit)) return "success"
-  const [first] = exit.cause.reasons
-  if (first === undefined || Cause.isInterruptReason(first)) return "interrupt"
-  if (Cause.isDieReason(first)) return "die"
-  const { error } = first
+  const { reasons } = exit.cause
+  const failed = reasons.find(Cause.isFailReason)
+  if (failed === undefined) return reasons.some(Cause.isDieReason) ? "die" : "interrupt"
+  const { error } = failed
   if (error instanceof JobError) return error.reason._tag
   if (error instanceof SeededScheduler.Deadlock || error instanceof SeededScheduler.Endless) return error._tag
   return Predicate.isString(error) ? error : "error"

@@ -205,6 +205,7 @@ export class Acts {
           const { signal } = tools
           try {
             for (const piece of job.work) {
+              signal.throwIfAborted()
               await does(this.work(piece, name, attempts, tools), piece.do === "block" ? {} : { signal })
             }
             await does(endOf(job, attempt), { signal })

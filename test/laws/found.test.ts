@@ -1,0 +1,99 @@
+/** Programs that broke a law once, although the supervisor was right: what was wrong was the law, or what ran the program. */
+import { Effect } from "effect"
+import { Supervisor } from "holdfast/supervisor"
+import { SupervisorLaws } from "holdfast/testing"
+import { assert, describe, it } from "vitest"
+
+const found: ReadonlyArray<{ readonly name: string; readonly program: SupervisorLaws.Program }> = [
+  {
+    name: "a drain in a job whose record was never seen",
+    program: {
+      order: { seed: 81881217 },
+      limits: { concurrency: 1, maxPending: 1, retain: 0, retainFor: 3, stuckAfter: 1, eventHistory: 500 },
+      hook: "note",
+      clients: [
+        [
+          {
+            do: "submit",
+            job: {
+              name: "b",
+              work: [{ do: "run", job: { name: "c", work: [{ do: "drain", deadline: 1 }], end: "succeed" } }],
+              end: "succeed"
+            }
+          }
+        ],
+        [{ do: "sleep", millis: 3 }]
+      ]
+    }
+  },
+  {
+    name: "an async function that is aborted between two blocks",
+    program: {
+      order: { seed: 911778267 },
+      limits: { concurrency: 1, maxPending: 1, retain: 50, retainResults: 1, retainResultsFor: 3, eventHistory: 3 },
+      hook: "alert",
+      clients: [
+        [
+          {
+            do: "submit",
+            job: {
+              name: "c",
+              by: "promise",
+              work: [
+                { do: "block", millis: 1 },
+                { do: "block", millis: 2 },
+                { do: "block", millis: 3 }
+              ],
+              end: "succeed",
+              timeout: 2,
+              retry: 1,
+              owner: "supervisor"
+            }
+          }
+        ]
+      ]
+    }
+  },
+  {
+    name: "an async function that joins a job which was interrupted and whose finalizer dies",
+    program: {
+      order: { seed: 597307715 },
+      limits: { concurrency: 1, maxPending: 20, retain: 50, retainResultsFor: 4, stuckAfter: 1, eventHistory: 500 },
+      hook: "note",
+      clients: [
+        [
+          {
+            do: "submit",
+            job: {
+              name: "a",
+              by: "promise",
+              work: [{ do: "run", job: { name: "b", work: [], end: "succeed", idempotencyKey: "same" } }],
+              end: "succeed"
+            }
+          }
+        ],
+        [
+          {
+            do: "submit",
+            job: {
+              name: "f",
+              work: [{ do: "submit", job: { name: "g", work: [], end: "fail once", finalizer: "die", priority: 20 } }],
+              end: "interrupt",
+              finalizer: "die",
+              timeout: 3,
+              idempotencyKey: "same"
+            }
+          }
+        ]
+      ],
+      rest: 8
+    }
+  }
+]
+
+describe("the laws are kept by", () => {
+  it.each(found)("$name", async ({ program }) => {
+    const { breaches } = await Effect.runPromise(SupervisorLaws.replay(Supervisor.make, program))
+    assert.deepStrictEqual(breaches, [])
+  })
+})
