@@ -77,6 +77,8 @@ export { await, cancel, find, get, join, pause, progress, resume } from "./opera
  * Makes a supervisor for the layer's scope. Closing the scope interrupts every job and waits for all finalizers. A job that
  * closes the scope itself, and those that own it or wait for it, are interrupted and not waited for: they end when closing has.
  *
+ * Once all have ended, records and results are dropped; a handle still gives what its own job came to.
+ *
  * Throws a `RangeError` when it is called with an option that makes no sense or does not exist.
  */
 export const layer = <R = never>(options: Options<R> = {}): Layer.Layer<Supervisor, never, Exclude<R, Supervisor>> =>

@@ -145,6 +145,23 @@ const planted: ReadonlyArray<Planted> = [
     )
   },
   {
+    fault: "what has ended is held: a handle holds what all jobs of a closed supervisor gave",
+    file: "lifecycle/Lifecycle.ts",
+    search: "    this.turns.soon(() => this.table.clear())\n",
+    replace: "",
+    isWell: async ({ Job, Supervisor }) => {
+      const made: Array<WeakRef<object>> = []
+      const program = Effect.gen(function* () {
+        const job = yield* Supervisor.submit(Effect.void)
+        yield* Job.join(job)
+        yield* Effect.asVoid(Supervisor.run(Effect.sync(() => make(made))))
+        return job
+      })
+      const job = await Effect.runPromise(Effect.provide(program, Supervisor.layer()))
+      return (await Effect.runPromise(firstIsFree(made))) && job.id === "job-1"
+    }
+  },
+  {
     fault: "an option that makes no sense is taken",
     file: "operations/SubmitOptions.ts",
     search: `if (timeout !== undefined) options.millis("timeout", timeout, { endless: true })`,

@@ -1,7 +1,7 @@
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Logger, Schedule, Stream } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Logger, Schedule, Scope, Stream } from "effect"
 import { Job, Supervisor } from "holdfast/supervisor"
 
 const quiet = Logger.layer([])
@@ -218,6 +218,41 @@ describe("after its retention", () => {
       Effect.provide(Supervisor.layer({ retainFor: "2 millis", upkeepEvery: "1 millis" })),
       Effect.provide(Logger.layer([]))
     )
+  )
+})
+
+describe("a supervisor that has closed", () => {
+  it.live("is held by a handle, and what its jobs gave is not: only what the handle's own job did", () =>
+    Effect.gen(function* () {
+      const own = watch()
+      const others = watch()
+      const program = Effect.gen(function* () {
+        const job = yield* Supervisor.submit(result(own.make))
+        yield* Job.join(job)
+        for (const idempotencyKey of [undefined, "one", "two"]) {
+          yield* Effect.asVoid(Supervisor.run(result(others.make), { idempotencyKey }))
+        }
+        return job
+      })
+      const job = yield* Effect.provide(program, Supervisor.layer())
+      assert.strictEqual(yield* others.held, 0)
+      assert.strictEqual(yield* own.held, 1)
+      assert.isTrue(Exit.isSuccess(yield* Job.await(job)))
+      assert.strictEqual((yield* Job.status(job)).state, "completed")
+    })
+  )
+
+  it.live("which a job of its own closed, is held by no more than that job", () =>
+    Effect.gen(function* () {
+      const others = watch()
+      const scope = yield* Scope.make()
+      const supervisor = yield* Scope.provide(Supervisor.make(), scope)
+      yield* Effect.asVoid(supervisor.run(result(others.make)))
+      const job = yield* supervisor.submit(Scope.close(scope, Exit.void))
+      yield* Job.await(job)
+      assert.strictEqual(yield* others.held, 0)
+      assert.strictEqual((yield* Job.status(job)).state, "completed")
+    })
   )
 })
 

@@ -107,6 +107,12 @@ export class Lifecycle implements Supervision {
     this.scheduleSettle()
   }
 
+  /** Ends the readers of events, and lets go of all records and results: who keeps a handle keeps what is its own. */
+  close(): void {
+    this.events.close()
+    this.turns.soon(() => this.table.clear())
+  }
+
   /** Asks jobs to end: all of them, or all but some. */
   stopAll(reason: string, leftOut?: ReadonlySet<JobRecord>): void {
     for (const record of Array.from(this.table.liveRecords)) {

@@ -30,7 +30,7 @@ export const close = (lifecycle: Lifecycle, { stuckAfterMillis }: Settings): Eff
 // Nothing more is told once the last of those has ended that end next.
 const closeEvents = (lifecycle: Lifecycle, closing: Iterable<JobRecord>): void => {
   const next = Array.from(closing).find(({ endedAtMillis }) => endedAtMillis === undefined)
-  if (next === undefined) lifecycle.events.close()
+  if (next === undefined) lifecycle.close()
   else next.onEnd(() => closeEvents(lifecycle, closing))
 }
 

@@ -156,6 +156,17 @@ export class JobTable {
     }
   }
 
+  /** Drops all records and results there are. The counts stay. */
+  clear(): void {
+    this.known.clear()
+    this.byIdempotencyKey.clear()
+    this.withResult.clear()
+    this.sizes.clear()
+    this.bytes = 0
+    this.records.clear()
+    this.results?.clear()
+  }
+
   private forget(id: JobId.JobId): void {
     // Where nothing else is kept of any job, its record is not looked at: to fetch it from memory takes longer than the rest.
     if (this.sizes.size + this.withResult.size + this.byIdempotencyKey.size > 0) this.forgetMore(id)
@@ -291,9 +302,13 @@ class Oldest<Ended extends JobId.JobId> {
   /** Lets go of all but those that are left, in their order, once most of them are not. */
   keepOnly(left: ReadonlyMap<Ended, unknown>): void {
     if (this.rest.length <= 2 * left.size + 64) return
+    this.clear()
+    for (const ended of left.keys()) this.push(ended)
+  }
+
+  clear(): void {
     this.rest = MutableList.make<Ended>()
     this.first = undefined
-    for (const ended of left.keys()) this.push(ended)
   }
 
   // Whatever becomes the oldest after this one ended later.

@@ -81,6 +81,7 @@ class Stage implements StageOfCalls {
   private alerts = 0
   private clock: Clock.Clock = Clock.Clock.defaultValue()
   private isClosing = false
+  private isClosed = false
   private pruned = false
   private readonly keepsLittle: boolean
   private changes = 0
@@ -153,6 +154,7 @@ class Stage implements StageOfCalls {
       this.isClosing = true
       this.note({ _tag: "CloseCalled", by })
       return Effect.map(Scope.close(this.scope, Exit.void), () => {
+        this.isClosed = true
         this.note({ _tag: "CloseReturned", by })
         Deferred.doneUnsafe(this.closed, Exit.void)
       })
@@ -193,7 +195,8 @@ class Stage implements StageOfCalls {
 
   private lookAtKept(ended: number): void {
     this.pruned = false
-    if (!this.keepsLittle || this.tested === undefined) return
+    // One that has closed need keep nothing.
+    if (!this.keepsLittle || this.isClosed || this.tested === undefined) return
     const { handles, supervisor } = this.tested
     const records = atOnce(supervisor.select({ state: ["completed", "failed", "cancelled"] }))
     const results = records.filter((job) => endingOf(atOnce(handles.await(job))) !== "Expired")
