@@ -2,6 +2,7 @@
  * Calls models and runs background jobs in plain TypeScript: promises, signals and async iterables.
  */
 import { Effect, ManagedRuntime } from "effect"
+import * as SafeText from "../core/SafeText.ts"
 import * as StatusLine from "../supervisor/StatusLine.ts"
 import * as Supervisor from "../supervisor/Supervisor.ts"
 import type {
@@ -115,7 +116,11 @@ export interface Client extends AsyncDisposable {
   readonly drain: (options?: DrainOptions) => Promise<EndReport>
   /** Ends every call and job, and waits for them. Does nothing when it is closed. `await using` does the same. */
   readonly close: () => Promise<void>
-  /** Drains and closes on a signal to the process, which then ends by that signal. Gives a function that takes it back. */
+  /**
+   * Drains and closes on a signal to the process. Once all clients that were to have done so, the process ends by that signal,
+   * also when a job ignores its end; a second signal ends it at once. Where the program has a listener of its own for the
+   * signal, that one says when the process ends. Gives a function that takes it back, which `close` does as well.
+   */
   readonly closeOnSignals: (options?: SignalOptions) => () => void
 }
 
@@ -156,6 +161,7 @@ class Made implements Client {
   private readonly runner: Runner
   private readonly calls: Calls
   private readonly work: Jobs
+  private readonly onSignals = new Set<() => void>()
 
   constructor(options: ClientOptions) {
     const { layer, settings } = Making.read(options)
@@ -211,9 +217,24 @@ class Made implements Client {
       { frames: framesOf(this.drain) }
     )
 
-  readonly close: Client["close"] = () => this.runner.close()
+  readonly close: Client["close"] = () => {
+    for (const takeBack of this.onSignals) takeBack()
+    this.onSignals.clear()
+    return this.runner.close()
+  }
 
-  readonly closeOnSignals: Client["closeOnSignals"] = (options = {}) => Signals.listen(options, this.drain, this.close)
+  readonly closeOnSignals: Client["closeOnSignals"] = (options = {}) => {
+    const { close, drain } = this
+    const warn = (text: string, error: unknown) =>
+      this.runner.run(Effect.logWarning(`${text}: ${SafeText.of(error)}`), { frames: framesOf(this.closeOnSignals) })
+    const remove = Signals.listen(options, { drain, close, warn })
+    const takeBack = () => {
+      this.onSignals.delete(takeBack)
+      remove()
+    }
+    this.onSignals.add(takeBack)
+    return takeBack
+  }
 
   readonly [Symbol.asyncDispose] = (): Promise<void> => this.close()
 }

@@ -91,6 +91,9 @@ export interface DrainOptions {
 export interface SignalOptions extends DrainOptions {
   /** Default: `SIGTERM` and `SIGINT`. */
   readonly signals?: ReadonlyArray<"SIGTERM" | "SIGINT" | "SIGHUP"> | undefined
-  /** Hears what became of each job, before the process ends. Default: nobody. */
-  readonly onDrained?: ((report: EndReport) => void) | undefined
+  /**
+   * Hears what became of each job, before the process ends, which waits for the promise it may give. What it throws is logged.
+   * Default: nobody.
+   */
+  readonly onDrained?: ((report: EndReport) => Promise<void> | void) | undefined
 }

@@ -96,6 +96,68 @@ process.kill(process.pid, "SIGTERM")
     assert.deepStrictEqual([stdout, signal], ["cleaned up\nshort completed,long cancelled", "SIGTERM"])
   })
 
+  it("ends by a signal although a job ignores its end", async () => {
+    const { signal, stdout } = await run(`
+const client = Client.make({ log: false })
+client.closeOnSignals({ deadline: 10, interruptLimit: 10, onDrained: ({ clean }) => console.log("clean", clean) })
+await new Promise((started) =>
+  client.submit(() => new Promise(() => setInterval(() => started(), 1)), { name: "stubborn" })
+)
+process.kill(process.pid, "SIGTERM")
+`)
+    assert.deepStrictEqual([stdout, signal], ["clean false", "SIGTERM"])
+  })
+
+  it("ends by a signal when all of its clients have come to rest", async () => {
+    const { signal, stdout } = await run(`
+const clients = [20, 300].map((millis) => {
+  const client = Client.make({ log: false })
+  client.closeOnSignals({ onDrained: () => console.log(millis) })
+  void client.run(() => sleep(millis))
+  return client
+})
+await sleep(1)
+process.kill(process.pid, "SIGTERM")
+await sleep(5_000)
+`)
+    assert.deepStrictEqual([stdout, signal], ["20\n300", "SIGTERM"])
+  })
+
+  it("leaves its end to a listener of the program's own, which hears the signal once", async () => {
+    const { signal, stdout } = await run(`
+process.on("SIGTERM", () => console.log("own"))
+const client = Client.make({ log: false })
+client.closeOnSignals({ onDrained: () => console.log("drained") })
+await client.run(() => 1)
+process.kill(process.pid, "SIGTERM")
+await sleep(500)
+`)
+    assert.deepStrictEqual([stdout, signal], ["own\ndrained", null])
+  })
+
+  it("says what onDrained threw, and ends", async () => {
+    const { signal, stdout } = await run(`
+const client = Client.make({ log: ({ message }) => console.log(message) })
+client.closeOnSignals({ onDrained: async () => { throw new Error("no metrics") } })
+process.kill(process.pid, "SIGTERM")
+await sleep(5_000)
+`)
+    assert.deepStrictEqual([stdout, signal], ["onDrained threw: Error: no metrics", "SIGTERM"])
+  })
+
+  it("has no listeners of clients that are closed", async () => {
+    const { stdout } = await run(`
+for (let n = 0; n < 20; n++) {
+  const client = Client.make()
+  client.closeOnSignals()
+  if (n % 2 === 0) client.closeOnSignals({ signals: ["SIGHUP"] })
+  await client.close()
+}
+console.log(["SIGTERM", "SIGINT", "SIGHUP"].map((signal) => process.listenerCount(signal)).join())
+`)
+    assert.strictEqual(stdout, "0,0,0")
+  })
+
   it("is left alone when that is taken back", async () => {
     const { stdout } = await run(`
 const client = Client.make()

@@ -1,22 +1,27 @@
 /**
- * Has a process come to rest on a signal before it ends by it.
+ * Has the clients of a process come to rest on a signal before it ends by it.
  */
+import { Effect } from "effect"
 import * as OptionCheck from "../../core/OptionCheck.ts"
 import type { SignalOptions } from "../ClientOptions.ts"
 import type { EndReport } from "../Job.ts"
 
 /** What holds for the options that are not given. */
-const defaults = { signals: ["SIGTERM", "SIGINT"] } as const
+const defaults = { signals: ["SIGTERM", "SIGINT"], interruptLimit: "1 second" } as const
+
+/** What a client does on a signal. */
+export interface Resting {
+  readonly drain: (limits: Pick<SignalOptions, "deadline" | "interruptLimit">) => Promise<EndReport>
+  readonly close: () => Promise<void>
+  /** Says that a function of the caller's has thrown. */
+  readonly warn: (text: string, error: unknown) => Promise<unknown>
+}
 
 /**
- * Brings a client to rest on the first of the signals, and then lets the process end by it. Further ones end the process at once.
- * Gives a function that takes it back.
+ * Brings a client to rest on the first of the signals. When all clients that listen for it have come to rest, the process ends by
+ * it, unless somebody else listens for it too. Gives a function that takes it back.
  */
-export const listen = (
-  options: SignalOptions,
-  drain: (limits: Pick<SignalOptions, "deadline" | "interruptLimit">) => Promise<EndReport>,
-  close: () => Promise<void>
-): (() => void) => {
+export const listen = (options: SignalOptions, resting: Resting): (() => void) => {
   check.fields(options, { signals: true, onDrained: true, deadline: true, interruptLimit: true })
   const { onDrained, signals = defaults.signals, ...limits } = options
   check.list("signals", signals)
@@ -25,20 +30,63 @@ export const listen = (
   for (const name of ["deadline", "interruptLimit"] as const) {
     if (limits[name] !== undefined) check.millis(name, limits[name], { atLeast: 0, endless: true })
   }
-  const remove = () => {
-    for (const signal of signals) process.removeListener(signal, end)
+  const interruptMillis = check.millis("interruptLimit", limits.interruptLimit ?? defaults.interruptLimit, {
+    atLeast: 0,
+    endless: true
+  })
+  const comeToRest = async () => {
+    // Why it could not come to rest is said by the log.
+    const report = await resting.drain(limits).catch(() => undefined)
+    try {
+      if (report !== undefined) await onDrained?.(report)
+    } catch (error) {
+      await resting.warn("onDrained threw", error)
+    }
+    // A job that ignores its end keeps the client from closing, and shall not keep the process.
+    await Effect.runPromise(Effect.timeoutOption(Effect.promise(resting.close), interruptMillis))
   }
-  const end = (signal: NodeJS.Signals) => {
-    remove()
-    void drain(limits)
-      .then((report) => onDrained?.(report))
-      // The process ends in any case; why it could not come to rest is said by the log.
-      .catch(() => {})
-      .then(close)
-      .finally(() => process.kill(process.pid, signal))
+  return add(new Set(signals), comeToRest)
+}
+
+type Signal = NonNullable<SignalOptions["signals"]>[number]
+
+// Of all clients in the process, by signal: there is one end to wait for.
+const listening = new Map<Signal, Set<() => Promise<void>>>()
+
+const add = (signals: ReadonlySet<Signal>, comeToRest: () => Promise<void>): (() => void) => {
+  for (const signal of signals) {
+    const others = listening.get(signal)
+    if (others !== undefined) others.add(comeToRest)
+    else {
+      listening.set(signal, new Set([comeToRest]))
+      process.on(signal, onSignal)
+    }
   }
-  for (const signal of signals) process.on(signal, end)
-  return remove
+  return () => {
+    for (const signal of signals) {
+      const all = listening.get(signal)
+      all?.delete(comeToRest)
+      if (all?.size === 0) stopListening(signal)
+    }
+  }
+}
+
+// A second signal finds nobody of ours, and ends the process at once.
+const onSignal = (signal: Signal): void => {
+  const clients = Array.from(listening.get(signal) ?? [])
+  for (const [each, all] of Array.from(listening)) {
+    for (const client of clients) all.delete(client)
+    if (all.size === 0) stopListening(each)
+  }
+  void Promise.all(clients.map((comeToRest) => comeToRest())).finally(() => {
+    // Somebody else who listens has heard it already, and says when the process ends.
+    if (process.listenerCount(signal) === 0) process.kill(process.pid, signal)
+  })
+}
+
+const stopListening = (signal: Signal): void => {
+  listening.delete(signal)
+  process.removeListener(signal, onSignal)
 }
 
 const check = OptionCheck.of("Client.closeOnSignals")
