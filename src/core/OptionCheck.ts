@@ -94,7 +94,11 @@ export const of = (owner: string): OptionCheck => {
       if ((atLeast === undefined ? millis > 0 : millis >= atLeast) && (endless || millis < Infinity)) return millis
       const least = atLeast === undefined ? "above 0" : `of at least ${atLeast} ms`
       const wanted = `a ${endless ? "" : "finite "}duration ${least}`
-      return Number.isNaN(millis) ? reject(name, wanted, input) : refuse(name, wanted, `${millis} ms`)
+      if (!Number.isNaN(millis)) return refuse(name, wanted, `${millis} ms`)
+      const unit = foreignUnit(input)
+      return unit === undefined
+        ? reject(name, wanted, input)
+        : refuse(name, `${wanted} in ${unitNames.join(", ")}`, `one in ${SafeText.of(unit)}`)
     },
     bytes: (name, otherwise, input = otherwise) =>
       Option.getOrElse(Option.map(ByteSize.fromInput(input), Number), () =>
@@ -166,7 +170,7 @@ const millisOf = (input: Duration.Input): number => {
   // Effect takes a pair of numbers or an object of units, and reads any other object, and what is no number, as no time at all.
   if (typeof input === "object" && !Duration.isDuration(input)) {
     const parts = Object.entries(input ?? {}).filter(([, part]) => part !== undefined)
-    const isTime = Array.isArray(input) ? input.length === 2 : parts.every(([unit]) => units.has(unit))
+    const isTime = Array.isArray(input) ? input.length === 2 : foreignUnit(input) === undefined
     if (!isTime || parts.length === 0 || !parts.every(([, part]) => isAmount(part))) return Number.NaN
   }
   try {
@@ -178,16 +182,21 @@ const millisOf = (input: Duration.Input): number => {
 
 const isAmount = (part: unknown): boolean => typeof part === "number" && !Number.isNaN(part)
 
-const units = new Set([
+/** The first unit in which an object says a time, and that durations do not have. */
+const foreignUnit = (input: Duration.Input): string | undefined =>
+  typeof input === "object" && !Array.isArray(input) && !Duration.isDuration(input)
+    ? Object.keys(input ?? {}).find((unit) => !units.has(unit))
+    : undefined
+
+const unitNames: ReadonlyArray<keyof Duration.DurationObject> = [
   "weeks",
   "days",
   "hours",
   "minutes",
   "seconds",
-  "millis",
-  "micros",
-  "nanos",
   "milliseconds",
   "microseconds",
   "nanoseconds"
-])
+]
+
+const units = new Set<string>(unitNames)

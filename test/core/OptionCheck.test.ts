@@ -45,7 +45,11 @@ describe("OptionCheck", () => {
       () => check.millis("t", -1, { atLeast: 0 }),
       "Thing option t must be a finite duration of at least 0 ms, got -1 ms"
     ],
-    [() => check.millis("t", 0, { atLeast: 0 }), "took 0"]
+    [() => check.millis("t", 0, { atLeast: 0 }), "took 0"],
+    [
+      () => check.millis("t", { millis: 5 } as never, { atLeast: 0 }),
+      "Thing option t must be a finite duration of at least 0 ms in weeks, days, hours, minutes, seconds, milliseconds, microseconds, nanoseconds, got one in millis"
+    ]
   ])("%s: %s", (make, message) => {
     assert.strictEqual(said(make), message)
   })
@@ -66,8 +70,16 @@ describe("OptionCheck", () => {
         "took 5"
       )
     const parts = [Number.NaN, undefined, null, "5", 5n, {}, "x", true]
-    const others = [[], [5], [5, 5, 5], {}, { fortnights: 1 }, new Map(), ...parts.map((millis) => ({ millis }))]
-    for (const other of [...others, ...parts.map((part) => [1, part]), { minutes: 1, millis: Number.NaN }]) {
+    const others = [
+      [],
+      [5],
+      [5, 5, 5],
+      {},
+      { fortnights: 1 },
+      new Map(),
+      ...parts.map((milliseconds) => ({ milliseconds }))
+    ]
+    for (const other of [...others, ...parts.map((part) => [1, part]), { minutes: 1, milliseconds: Number.NaN }]) {
       assert.match(
         said(() => check.millis("t", other as never, { atLeast: 0 })),
         /must be a finite duration/,

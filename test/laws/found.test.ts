@@ -88,6 +88,32 @@ const found: ReadonlyArray<{ readonly name: string; readonly program: Supervisor
       ],
       rest: 8
     }
+  },
+  {
+    name: "an async function that joins a job whose error became a defect, because its finalizer died",
+    program: {
+      order: { seed: 1869532550 },
+      limits: { concurrency: 1, maxPending: 20, retain: 50, eventHistory: 500 },
+      hook: "note",
+      clients: [
+        [
+          {
+            do: "submit",
+            job: {
+              name: "a",
+              by: "promise",
+              work: [{ do: "run", job: { name: "c", work: [], end: "succeed", idempotencyKey: "same" } }],
+              end: "succeed"
+            }
+          },
+          {
+            do: "submit",
+            job: { name: "e", work: [], end: "fail", finalizer: "die", retry: 2, idempotencyKey: "same" }
+          }
+        ]
+      ],
+      rest: 8
+    }
   }
 ]
 

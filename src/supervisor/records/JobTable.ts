@@ -25,6 +25,12 @@ export interface Keep {
   readonly forMillis: number
 }
 
+/** A result that needs memory of its own. */
+interface Weighed {
+  readonly record: JobRecord
+  readonly bytes: number
+}
+
 export class JobTable {
   private readonly known = new Map<JobId.JobId, JobRecord>()
   private readonly byIdempotencyKey = new Map<string, JobId.JobId>()
@@ -35,8 +41,10 @@ export class JobTable {
   private readonly results: Oldest<number> | undefined
   // Then, by its number, what still has its result: an id may be another job's by now.
   private readonly withResult = new Map<number, JobRecord>()
-  // Results that need memory of their own, in the order of their end, and how much each needs.
-  private readonly sizes = new Map<JobRecord, number>()
+  // Results that need memory of their own, by number, and how much each needs.
+  private readonly sizes = new Map<number, Weighed>()
+  // Their order: to look for the first one of a map takes the longer, the more were first before it.
+  private readonly weighed = new Oldest<number>((number) => this.sizes.get(number)?.record.endedAtMillis)
   private bytes = 0
   private readonly tallies: Record<JobKind, Record<JobState, number>> = { job: zero(), call: zero(), periodic: zero() }
   private readonly retention: Retention
@@ -162,6 +170,7 @@ export class JobTable {
     this.byIdempotencyKey.clear()
     this.withResult.clear()
     this.sizes.clear()
+    this.weighed.clear()
     this.bytes = 0
     this.records.clear()
     this.results?.clear()
@@ -199,13 +208,16 @@ export class JobTable {
     const isMere = result === undefined || (result.state === "cancelled" && !result.isFailure)
     const bytes = isMere ? 0 : ResultSize.estimate(result.exit)
     if (bytes === 0) return
-    this.sizes.set(record, bytes)
+    this.sizes.set(record.number, { record, bytes })
+    this.weighed.push(record.number)
     this.bytes += bytes
     if (this.bytes <= this.retention.resultBytes) return
     if (bytes > this.retention.resultBytes) return this.dropResult(record)
-    for (const oldest of this.sizes.keys()) {
-      if (this.bytes <= this.retention.resultBytes) return
-      this.dropResult(oldest)
+    while (this.bytes > this.retention.resultBytes) {
+      const oldest = this.weighed.take()
+      if (oldest === undefined) return
+      const kept = this.sizes.get(oldest)
+      if (kept !== undefined) this.dropResult(kept.record)
     }
   }
 
@@ -217,9 +229,11 @@ export class JobTable {
   }
 
   private unweigh(record: JobRecord): void {
-    if (this.sizes.size === 0) return
-    this.bytes -= this.sizes.get(record) ?? 0
-    this.sizes.delete(record)
+    const kept = this.sizes.get(record.number)
+    if (kept === undefined) return
+    this.bytes -= kept.bytes
+    this.sizes.delete(record.number)
+    this.weighed.keepOnly(this.sizes)
   }
 
   counts(kind: JobKind): Counts {
@@ -292,8 +306,13 @@ class Oldest<Ended extends JobId.JobId> {
 
   /** Takes out the oldest if it is not to be kept. `count` are left of those that were taken in. */
   takeBeyond(keep: Keep, nowMillis: number, count = this.rest.length + 1): Ended | undefined {
+    if (this.first === undefined || (count <= keep.count && !this.isTooOld(keep, nowMillis))) return undefined
+    return this.take()
+  }
+
+  /** Takes out the oldest, whoever is left. */
+  take(): Ended | undefined {
     const { first } = this
-    if (first === undefined || (count <= keep.count && !this.isTooOld(keep, nowMillis))) return undefined
     const next = MutableList.take(this.rest)
     this.first = next === MutableList.Empty ? undefined : next
     return first

@@ -192,6 +192,8 @@ export const waitingTouchesNothing: Law = {
           if (note.how === "Expired" && (isJoined(trace, name) || note.job !== name)) return []
           // The result of a call that came and went within one turn was dropped before anybody looked.
           if (end?.why === "Expired") return []
+          // A promise is rejected with a defect as it is with an error.
+          if (end?.why === "die" && note.how !== "success" && jobs.get(note.by)?.plan.by === "promise") return []
           const right = end?.state === "completed" ? "success" : end?.why
           return note.how === right
             ? isWorkingAt(job, index)
