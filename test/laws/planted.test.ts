@@ -120,8 +120,8 @@ const planted: ReadonlyArray<Planted> = [
     fault: "what has ended is held: results have no bound in bytes",
     file: "records/JobTable.ts",
     search:
-      "if (bytes > this.retention.resultBytes) return this.dropResult(record)\n    for (const oldest of this.sizes.keys()) {",
-    replace: "for (const oldest of []) {",
+      "if (bytes > this.retention.resultBytes) return this.dropResult(record)\n    while (this.bytes > this.retention.resultBytes) {",
+    replace: "while (this.bytes < 0) {",
     isWell: within(
       ({ Supervisor }) =>
         Effect.gen(function* () {

@@ -293,14 +293,14 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     fault: "one record more than allowed is kept",
     breaks: "theLatestAreKept",
-    file: "records/JobTable.ts",
+    file: "records/Oldest.ts",
     search: "count <= keep.count",
     replace: "count <= keep.count + 1"
   },
   {
     fault: "no record or result is too old",
     breaks: "theLatestAreKept",
-    file: "records/JobTable.ts",
+    file: "records/Oldest.ts",
     search: "return nowMillis >= this.notBeforeMillis",
     replace: "return false"
   },
