@@ -1,7 +1,7 @@
 /**
  * Makes each call of a provider a supervised job with a trail of its own.
  */
-import { Cause, Effect, Pull, Queue, Stream, type Tracer } from "effect"
+import { Cause, Effect, Stream, type Tracer } from "effect"
 import { AiError, type LanguageModel, type Response } from "effect/ai"
 import * as CallError from "../../core/call/CallError.ts"
 import * as CallContext from "../../core/call/CallContext.ts"
@@ -42,18 +42,23 @@ export const supervised = (
     return tools.length === 0 || traceToolParameters ? recorded : Effect.andThen(ToolSpans.withoutParameters, recorded)
   }
   const reading = Effect.fnUntraced(function* (options: LanguageModel.ProviderOptions, recorder: CallTrail.Recorder) {
-    const queue = yield* ReadAhead.make<Response.StreamPartEncoded, Cause.Done>()
+    const ahead = yield* ReadAhead.make<Response.StreamPartEncoded, AiError.AiError>()
     const pump = Stream.runForEachArray(next.streamText(options), (parts) =>
-      ReadAhead.offer(queue, parts.at(-1)?.type === "finish" ? finished(parts, recorder) : parts)
+      ahead.put(parts.at(-1)?.type === "finish" ? finished(parts, recorder) : parts) ? Effect.void : ahead.room
     )
-    const call = yield* Effect.acquireRelease(
-      CallContext.fresh(recorder)(supervisor.submit(Effect.ensuring(pump, Queue.end(queue)), job)),
-      (call) => Effect.andThen(Job.cancel(call, { reason: "its reader left" }), onSpan(options.span, recorder))
+    const read = Effect.onExitPrimitive(pump, () => {
+      // A stream that brings all at once ends before its job is in hand.
+      ahead.close(Effect.suspend(() => ended))
+      return undefined
+    })
+    const call = yield* Effect.acquireRelease(CallContext.fresh(recorder)(supervisor.submit(read, job)), (call) =>
+      Effect.andThen(Job.cancel(call, { reason: "its reader left" }), onSpan(options.span, recorder))
     )
-    const ended = Effect.mapError(Job.join(call), (error) => failure(error, recorder))
-    return Stream.fromPull(
-      Effect.succeed(Pull.catchDone(Queue.takeAll(queue), () => Effect.andThen(ended, Cause.done())))
+    const ended = Effect.andThen(
+      Effect.mapError(Job.join(call), (error) => failure(error, recorder)),
+      Cause.done()
     )
+    return Stream.fromPull(Effect.succeed(ahead.take))
   })
   return {
     ...next,

@@ -4,8 +4,7 @@
  * One fiber reads the stream and puts its parts into a queue; another, for the whole stream, sleeps until the earliest
  * time at which something could be up, and looks again. A part costs a place in the queue, and neither fiber nor timer.
  */
-import { Clock, Effect, Exit, Fiber, Queue, Stream } from "effect"
-import type { Cause } from "effect"
+import { Cause, Clock, Effect, Exit, Fiber, Stream } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import type { AiError, Response } from "effect/ai"
 import * as Monotonic from "../../core/Monotonic.ts"
@@ -46,7 +45,7 @@ export const limit = <R>(
       const scope = yield* Effect.scope
       const clock = yield* Clock.Clock
       const now = () => Monotonic.millisUnsafe(clock)
-      const queue = yield* ReadAhead.make<Response.StreamPartEncoded, AiError.AiError | Cause.Done>()
+      const ahead = yield* ReadAhead.make<Response.StreamPartEncoded, AiError.AiError>()
       const startedAt = now()
       const clocks = start(startedAt)
       let pulledAt: number | undefined = startedAt
@@ -71,7 +70,7 @@ export const limit = <R>(
         expired = true
         // Interrupted before its first step, the pump does not say that it has ended.
         // And an answer that is complete is no failure, although what brought it was not closed in time.
-        const close = Effect.suspend(() => (finished ? Queue.end(queue) : Queue.fail(queue, error)))
+        const close = Effect.sync(() => ahead.close(finished ? Cause.done() : Effect.fail(error)))
         const end = Effect.andThen(Fiber.interrupt(pump), close)
         return Effect.uninterruptible(Effect.andThen(CallTrail.record(reason), end))
       })
@@ -91,29 +90,25 @@ export const limit = <R>(
         pulledAt = now()
         return clocks.until(pulledAt) < looksAt ? watchInTime : Effect.void
       })
+      const roomAndAsk = Effect.andThen(ahead.room, ask)
       const bring = (parts: Parts) => {
-        const isLast = parts.at(-1)?.type === "finish"
-        const hasRoom = Queue.sizeUnsafe(queue) + parts.length <= ReadAhead.most
-        const offer = ReadAhead.offer(queue, parts)
-        const offered = isLast ? Effect.map(offer, () => void (finished = true)) : offer
-        if (arrived === undefined) return offered
+        if (parts.at(-1)?.type === "finish") finished = true
+        const hasRoom = ahead.put(parts)
+        if (arrived === undefined) return hasRoom ? Effect.void : ahead.room
         const at = now()
         arrived(parts, pulledAt ?? at, at)
         pulledAt = undefined
-        if (!hasRoom) return Effect.andThen(offered, ask)
+        if (!hasRoom) return roomAndAsk
         // The next is asked for at the same time.
         pulledAt = at
-        return clocks.until(at) < looksAt ? Effect.andThen(offered, watchInTime) : offered
+        return clocks.until(at) < looksAt ? watchInTime : Effect.void
       }
-      pump = yield* Stream.runForEachArray(self, bring).pipe(
-        provide(startedAt),
-        Effect.onExit((exit) => {
-          if (expired) return Effect.void
-          return Exit.isSuccess(exit) ? Queue.end(queue) : Queue.failCause(queue, exit.cause)
-        }),
-        Effect.forkIn(scope)
-      )
+      const read = Effect.onExitPrimitive(provide(startedAt)(Stream.runForEachArray(self, bring)), (exit) => {
+        if (!expired) ahead.close(Exit.isSuccess(exit) ? Cause.done() : Exit.failCause(exit.cause))
+        return undefined
+      })
+      pump = yield* Effect.forkIn(read, scope)
       yield* watchInTime
-      return Stream.fromQueue(queue)
+      return Stream.fromPull(Effect.succeed(ahead.take))
     })
   )
