@@ -103,7 +103,10 @@ describe("holdfast batch, with files of others", () => {
         [Buffer.from(`\uFEFF${requests(1)}`, "utf16le"), /UTF-16/],
         [`[${requests(1)}]`, /a JSON array/],
         ['{\n  "custom_id": "a"\n}\n', /over several lines/],
-        [Buffer.from("PK\u0003\u0004 and so on"), /zip archive/]
+        [Buffer.from("PK\u0003\u0004 and so on"), /zip archive/],
+        [Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x0a]), /packed with zstd: .* zstd -dc$/],
+        [Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]), /packed with xz: /],
+        ["BZh91AY&SY\n", /packed with bzip2: /]
       ]
       for (const [content, says] of files) {
         write("in.jsonl", content)
@@ -376,6 +379,24 @@ describe("holdfast batch, with servers of others", () => {
     })
   )
 
+  it.live("sends each key where Anthropic's endpoint wants it, and there only", () =>
+    Effect.gen(function* () {
+      const { asked, url } = yield* serving(answered)
+      const { batch, write } = yield* folder
+      const params = { model: "m", max_tokens: 5, messages: [{ role: "user", content: "hi" }] }
+      const lines = Array.from({ length: 6 }, (_, n) => `${JSON.stringify({ custom_id: `a${n}`, params })}\n`)
+      write("in.jsonl", `${lines.join("")}${requests(2)}`)
+      assert.strictEqual((yield* batch(quiet(url, "--api-key-env=A,B"), { A: "sk-a", B: "sk-b" })).code, 0)
+      const sent = asked.map(({ headers, url: path }) =>
+        path === "/v1/messages" ? headers.authorization === `Bearer ${headers["x-api-key"]}` : !headers["x-api-key"]
+      )
+      assert.deepStrictEqual(
+        sent,
+        Array.from({ length: 8 }, () => true)
+      )
+    })
+  )
+
   it.live("tells what a run would cost and did cost, and ends at its cap", () =>
     Effect.gen(function* () {
       const { asked, url } = yield* serving(answered)
@@ -388,7 +409,7 @@ describe("holdfast batch, with servers of others", () => {
       assert.strictEqual(asked.length, 0)
       const capped = yield* batch(quiet(url, "--prices=prices.json", "--max-cost=30", "--concurrency=1"))
       assert.deepStrictEqual([capped.code, lines("out.jsonl").length], [2, 10])
-      assert.match(capped.message, /^the run has cost \d+\.0000 of the 30 that it may/)
+      assert.match(capped.message, /^the run has cost 30\.00 of the 30\.00 that it may: /)
       const { code, said } = yield* batch(quiet(url, "--prices=prices.json", "--sample=9"))
       assert.deepStrictEqual([code, lines("out.jsonl").length], [0, 19])
       assert.match(said, /^cost {8}27\.00$/mu)

@@ -76,6 +76,15 @@ describe("holdfast batch, when it cannot start", () => {
       /diary\.txt exists and is not all of it what/
     ],
     ["output to nowhere", ["in.jsonl", "--out=-", nobody], /^--out must be a file/],
+    [
+      "an endpoint that is none",
+      ["in.jsonl", "--out=out.jsonl", nobody, "--endpoint=/nope"],
+      /^--endpoint must be an endpoint such as \/v1\/embeddings, got "\/nope"$/
+    ],
+    ["an empty name", ["in.jsonl", "--out=out.jsonl", nobody, "--errors="], /^--errors must be a text that is not/],
+    ["no output at all", ["in.jsonl", "--out=", nobody], /^--out must be a text that is not empty/],
+    ["no input at all", ["", "--out=out.jsonl", nobody], /^INPUT must be a text that is not empty/],
+    ["an empty prompt", ["in.jsonl", "--out=out.jsonl", nobody, "--prompt="], /^--prompt must be a text that is not/],
     ["a base URL that is none", ["in.jsonl", "--out=out.jsonl", "--base-url=ftp://x"], /^--base-url must be a http/],
     [
       "nobody there",

@@ -38,6 +38,8 @@ export const batch = Command.make("batch", flags, (given) => Effect.uninterrupti
 const handle = Effect.fnUntraced(function* (given: Given) {
   const target = yield* Target.resolve(given, given.dryRun)
   const options = yield* runOptions(given, target)
+  const problem = BatchRun.problemOf(options)
+  if (problem !== undefined) return yield* misused(problem)
   if (given.dryRun) return yield* DryRun.tell(options)
   const stdio = yield* Stdio.Stdio
   const counts = Counts.make()
@@ -100,8 +102,7 @@ const runOptions = Effect.fnUntraced(function* (given: Given, target: Target.Tar
     maxMemory: maxMemory === undefined ? undefined : maxMemory * 2 ** 20,
     prices,
     maxCost: Option.getOrUndefined(given.maxCost),
-    keyAdvice: target.keyAdvice,
-    headersOf: target.headersOf
+    keyAdvice: target.keyAdvice
   } satisfies BatchRun.Options
 })
 

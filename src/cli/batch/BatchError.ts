@@ -8,6 +8,7 @@ import type { PlatformError } from "effect"
 import { CliError } from "effect/cli"
 import * as ShownError from "../../core/ShownError.ts"
 import * as Shown from "./report/Shown.ts"
+import * as Summary from "./report/Summary.ts"
 
 /** The options contradict each other or lack something. */
 export class Misused extends ShownError.TaggedError<Misused>()("Misused", { problem: Schema.String }) {
@@ -90,7 +91,9 @@ export class CostReached extends ShownError.TaggedError<CostReached>()("CostReac
   maxCost: Schema.Finite
 }) {
   override get message(): string {
-    return `the run has cost ${this.cost.toFixed(4)} of the ${this.maxCost} that it may: give a higher --max-cost to go on`
+    const [cost, most] = [Summary.money(this.cost), Summary.money(this.maxCost)]
+    const rest = this.cost < this.maxCost ? ", and another answer could bring it above" : ""
+    return `the run has cost ${cost} of the ${most} that it may${rest}: give a higher --max-cost to go on`
   }
 }
 

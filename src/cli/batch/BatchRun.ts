@@ -256,7 +256,7 @@ export const run = Effect.fn("BatchRun.run")(function* (
     return done
   }).pipe(Effect.provideContext(services))
   yield* Effect.exit(answers.sync)
-  if (yield* Deferred.isDone(ended)) return yield* yield* Deferred.await(ended)
+  if (yield* Deferred.isDone(ended)) return yield* withCost(yield* Deferred.await(ended), counts)
   yield* exit
   if (isStopping) return true
   yield* failures.begin
@@ -284,6 +284,12 @@ const withinCost = (
     return Effect.as(endRun(new BatchError({ reason: new CostReached({ cost, maxCost }) })), false)
   })
 
+/** The same with what those in flight have cost since. */
+const withCost = (error: BatchError, { cost }: Counts.Counts): BatchError =>
+  error.reason._tag === "CostReached" && cost !== undefined
+    ? new BatchError({ reason: new CostReached({ cost, maxCost: error.reason.maxCost }) })
+    : error
+
 const takeStock = (counts: Counts.Counts) =>
   Effect.map(Supervisor.health, (health) => {
     counts.health = health
@@ -294,7 +300,22 @@ const countTotal = (count: Effect.Effect<number, BatchError>, counts: Counts.Cou
     counts.total = lines
   })
 
-const check = OptionCheck.of("BatchRun.run")
+const caller = "BatchRun.run"
+const check = OptionCheck.of(caller)
+
+/** Says which option cannot be, in the words of a command that has it as a flag: `--max-cost must be …`. */
+export const problemOf = (options: Options): string | undefined => {
+  try {
+    resolve(options)
+    return undefined
+  } catch (error) {
+    const { message } = error as Error
+    const [, name = "", rest = message] =
+      new RegExp(`^${caller} option (?:template\\.)?(\\w+)(.*)$`, "su").exec(message) ?? []
+    const flag = name.replaceAll(/[A-Z]/gu, (letter) => `-${letter.toLowerCase()}`)
+    return `${name === "" || name === "input" ? "INPUT" : flag === "output" ? "--out" : `--${flag}`}${rest}`
+  }
+}
 
 // What a command or a configuration may have wrong; paths and the API are told by a `BatchError`.
 const resolve = (options: Options) => {

@@ -10,6 +10,7 @@ import { Config, Effect, FileSystem, Option, Redacted, Schema } from "effect"
 import type { Scope } from "effect"
 import { ChatWire, ProviderPool } from "../../provider/index.ts"
 import type { ModelProvider } from "../../core/call/ModelProvider.ts"
+import * as WireBytes from "../../core/call/WireBytes.ts"
 import { BatchError, Misused, problemOf } from "./BatchError.ts"
 import { defaults } from "./BatchFlags.ts"
 import * as Prices from "./send/Prices.ts"
@@ -49,7 +50,6 @@ export interface Target {
   readonly provider: Effect.Effect<ModelProvider, never, Scope.Scope>
   /** As it may be shown. */
   readonly baseUrl: string
-  readonly headersOf: (path: string) => { readonly [name: string]: string } | undefined
   readonly keyAdvice: string | undefined
   readonly prices: Prices.Prices | undefined
 }
@@ -85,7 +85,7 @@ export const resolve = Effect.fn("Target.resolve")(function* (
   const providers = yield* Effect.try({
     try: () =>
       (keys.length === 0 ? [undefined] : keys).map((apiKey) =>
-        ChatWire.raw({ baseUrl, apiKey, headers, proxy, limits, traceparent: false })
+        withAnthropicHeaders(ChatWire.raw({ baseUrl, apiKey, headers, proxy, limits, traceparent: false }), apiKey)
       ),
     catch: (error) => problemOfOptions(error, keyName)
   })
@@ -99,7 +99,6 @@ export const resolve = Effect.fn("Target.resolve")(function* (
           })
         : Effect.succeed(only),
     baseUrl: `${parsed?.origin}${parsed?.pathname ?? ""}`.replace(/\/$/u, ""),
-    headersOf: (path) => (path === "/messages" ? anthropicHeaders(keys) : undefined),
     keyAdvice:
       keys.length === 0 ? "no key was sent: name the environment variable that holds it with --api-key-env" : undefined,
     prices: yield* pricesOf(given.prices, configured)
@@ -116,10 +115,18 @@ const ownOf = (configured: typeof Configured.Type, baseUrl: Option.Option<string
   return isOther ? rest : configured
 }
 
-/** Anthropic's own endpoint wants its key in another place, and to know the version. */
-const anthropicHeaders = (keys: ReadonlyArray<Redacted.Redacted>): { readonly [name: string]: string } => ({
+/** Anthropic's own endpoint wants the key in another place, and to know the version. Headers that were given win. */
+const withAnthropicHeaders = (provider: ModelProvider, key: Redacted.Redacted | undefined): ModelProvider => ({
+  ...provider,
+  generateText: (request) =>
+    Effect.updateService(provider.generateText(request), WireBytes.Current, (bytes) =>
+      bytes?.path === "/messages" ? { ...bytes, headers: { ...anthropicHeaders(key), ...bytes.headers } } : bytes
+    )
+})
+
+const anthropicHeaders = (key: Redacted.Redacted | undefined): { readonly [name: string]: string } => ({
   "anthropic-version": "2023-06-01",
-  ...(keys.length === 1 && keys[0] !== undefined ? { "x-api-key": Redacted.value(keys[0]) } : {})
+  ...(key === undefined ? {} : { "x-api-key": Redacted.value(key) })
 })
 
 const misused = (problem: string) => Effect.fail(new BatchError({ reason: new Misused({ problem }) }))
@@ -180,7 +187,9 @@ const configuredBy = Effect.fnUntraced(function* (
   const { targets } = read.success
   const found = Object.hasOwn(targets, name.value) ? targets[name.value] : undefined
   if (found !== undefined) return found
-  return yield* misused(`${defaults.config} has no target ${name.value}; it has ${Object.keys(targets).join(", ")}`)
+  return yield* misused(
+    `${defaults.config} has no target ${name.value}; it has ${Object.keys(targets).join(", ") || "none"}`
+  )
 })
 
 const pricesOf = Effect.fnUntraced(function* (

@@ -154,6 +154,13 @@ const read = (line: Lines.Line, { counts, failedOnly, fallbacks, ids }: Options)
 
 const newline = 0x0a
 
+/** How files begin that are packed otherwise than with gzip. */
+const packings = [
+  ["\x28\xb5\x2f\xfd", "zstd"],
+  ["\xfd7zX", "xz"],
+  ["BZh", "bzip2"]
+] as const
+
 /** Says what a file is that is no file of lines, and what to do. */
 const hintOf = (chunk: Uint8Array, isTable: boolean): string | undefined => {
   const head = Buffer.from(chunk.subarray(0, 4_096))
@@ -163,6 +170,8 @@ const hintOf = (chunk: Uint8Array, isTable: boolean): string | undefined => {
   if (isWide) return "it looks like UTF-16: convert it, for example with iconv -f UTF-16 -t UTF-8"
   if (magic.startsWith("\x1f\x8b")) return "it is packed with gzip: unpack it on the way, with gunzip -c"
   if (magic.startsWith("PK\x03\x04")) return "it is a zip archive: unpack it first"
+  const packing = packings.find(([beginning]) => magic.startsWith(beginning))?.[1]
+  if (packing !== undefined) return `it is packed with ${packing}: unpack it on the way, with ${packing} -dc`
   if (magic === "PAR1") return "it is a Parquet file: write its rows as lines of JSON first"
   if (isTable) return undefined
   const text = head

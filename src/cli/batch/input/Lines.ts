@@ -20,6 +20,10 @@ export interface Line {
 /** The longest line that is read from an input, in bytes; longer ones are passed over without being held. 64 MiB. */
 export const longestLine = 64 * 1024 * 1024
 
+/** Why a line is not read. */
+export const tooLong = (longest: number): string => `is longer than ${Math.floor(longest / 2 ** 20)} MiB`
+export const notUtf8 = "is not UTF-8"
+
 /** Cuts bytes into lines at `\n`. A byte order mark at the start is dropped; blank lines are kept. */
 export const split = <E, R>(
   bytes: Stream.Stream<Uint8Array, E, R>,
@@ -96,10 +100,10 @@ class Splitter implements Cutter<Line> {
     this.end += size + (terminated ? 1 : 0)
     const place = { number: this.number, end: this.end, terminated }
     if (size > longest) {
-      return { ...place, bytes: Buffer.alloc(0), problem: `is longer than ${Math.floor(longest / 2 ** 20)} MiB` }
+      return { ...place, bytes: Buffer.alloc(0), problem: tooLong(longest) }
     }
     const bytes = Buffer.concat(parts, size)
-    if (!isUtf8(bytes)) return { ...place, bytes, problem: "is not UTF-8" }
+    if (!isUtf8(bytes)) return { ...place, bytes, problem: notUtf8 }
     return { ...place, bytes: this.number === 1 && mark.equals(bytes.subarray(0, 3)) ? bytes.subarray(3) : bytes }
   }
 }

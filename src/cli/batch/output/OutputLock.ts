@@ -6,20 +6,22 @@
  */
 import { Effect, Predicate } from "effect"
 import type { Scope } from "effect"
-import { closeSync, lstatSync, openSync, readFileSync, realpathSync, rmSync, statSync } from "node:fs"
+import { chmodSync, lstatSync, readFileSync, realpathSync, rmSync, statSync } from "node:fs"
 import { basename, dirname, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { BatchError, OutputLocked, OutputUnwritable, problemOfNode } from "../BatchError.ts"
 
 /**
- * The locks that this process holds, by the real path of the file. Closing a file lets go of every lock of the process on it, through
- * whichever handle it was taken, so a file whose lock is held is not opened a second time.
+ * The locks that this thread holds, by the real path of the file. SQLite knows those of the process's other threads.
+ *
+ * Closing a file lets go of every lock of the process on it, through whichever handle it was taken, so the file is opened by SQLite
+ * alone, which closes it when no lock of the process is left on it.
  */
 const held = new Set<string>()
 
 /**
- * Takes the lock of an output file for the current scope. Fails with `OutputLocked` when another run has it, in this process or in
- * another.
+ * Takes the lock of an output file for the current scope. Fails with `OutputLocked` when another run has it, in this thread, in
+ * another of this process, or in another process.
  */
 export const take = (output: string): Effect.Effect<void, BatchError, Scope.Scope> => {
   const lock = `${output}.lock`
@@ -51,12 +53,19 @@ export const take = (output: string): Effect.Effect<void, BatchError, Scope.Scop
 /** The name of the lock in its real folder. The lock itself is no link: such a file is refused. */
 const realNameOf = (lock: string): string => join(realpathSync(dirname(lock)), basename(lock))
 
-/** Locks the file; none when it was removed meanwhile by who had it before, so that others would lock another one. */
+/**
+ * Locks the file; none when it was not there, and is now, or when it was removed meanwhile by who had it before: others would lock
+ * another one.
+ */
 const hold = (lock: string): DatabaseSync | undefined => {
-  closeSync(openSync(lock, "a", 0o600))
   const before = statSync(lock, { throwIfNoEntry: false })?.ino
   const database = new DatabaseSync(lock, { timeout: 0 })
   try {
+    if (before === undefined) {
+      chmodSync(lock, 0o600)
+      database.close()
+      return undefined
+    }
     database.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE")
     const after = statSync(lock, { throwIfNoEntry: false })?.ino
     if (after !== undefined && after === before) return database

@@ -22,8 +22,10 @@ export interface Summary {
   readonly survived: Readonly<Record<string, number>>
   readonly inputTokens: number
   readonly outputTokens: number
-  /** What the answers cost, where prices were given. */
+  /** What the answers cost, where prices were given; of answers whose model has no price nothing is in it. */
   readonly cost: number | undefined
+  /** A model of the run that the prices do not have. */
+  readonly unpriced: string | undefined
   readonly elapsedMillis: number
   readonly stopped: boolean
 }
@@ -43,7 +45,9 @@ export const make = (counts: Counts.Counts, elapsedMillis: number, stopped: bool
     survived: Object.fromEntries(counts.survived),
     inputTokens,
     outputTokens,
-    cost: counts.cost,
+    // Nothing is known where no answer had a price.
+    cost: counts.unpriced !== undefined && counts.cost === 0 ? undefined : counts.cost,
+    unpriced: counts.unpriced,
     elapsedMillis,
     stopped
   }
@@ -70,10 +74,16 @@ export const render = (summary: Summary, files: Files): ReadonlyArray<string> =>
     fact("sent", `${counted(sent, "request")}, ${group(retried)} of them retries${perAnswer}`),
     ...(Object.keys(survived).length === 0 ? [] : [fact("survived", kinds(survived))]),
     fact("tokens", `${group(inputTokens)} in, ${group(outputTokens)} out`),
-    ...(summary.cost === undefined ? [] : [fact("cost", money(summary.cost))]),
+    ...costOf(summary),
     fact("answers", Shown.text(files.output)),
     ...(failed === 0 ? [] : [fact("errors", Shown.text(files.errors))])
   ]
+}
+
+const costOf = ({ cost, unpriced }: Summary): ReadonlyArray<string> => {
+  if (unpriced === undefined) return cost === undefined ? [] : [fact("cost", money(cost))]
+  const because = `the prices do not have ${Shown.short(unpriced, 100)}`
+  return [fact("cost", cost === undefined ? `not known: ${because}` : `at least ${money(cost)}: ${because}`)]
 }
 
 /** An amount of money: small ones with more digits. */

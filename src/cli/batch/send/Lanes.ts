@@ -49,12 +49,13 @@ const mostLanes = 100
 
 export const make = (options: Options): Effect.Effect<Lanes, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const { answerTokens, concurrency, provider, tally, timeout } = options
+    const { answerTokens, concurrency, provider, tally, timeout, tokensPerMinute = Infinity } = options
     const scope = yield* Effect.scope
-    const estimate: RateLimit.Options["estimate"] = (request) => ({
-      inputTokens: Sending.tokensOf(request),
-      outputTokens: answerTokens()
-    })
+    // What an answer takes is only guessed: no request is refused for it.
+    const estimate: RateLimit.Options["estimate"] = (request) => {
+      const inputTokens = Sending.tokensOf(request)
+      return { inputTokens, outputTokens: Math.min(answerTokens(), Math.max(0, tokensPerMinute - inputTokens)) }
+    }
     const server = yield* Model.compose({
       provider,
       policies: [...given(options, estimate), Bulkhead.limit({ concurrency }), tally, Timeout.perAttempt(timeout)]

@@ -3,6 +3,7 @@ import { assert, layer } from "@effect/vitest"
 import { Effect, Exit, FileSystem } from "effect"
 import { spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
+import { Worker } from "node:worker_threads"
 import * as OutputLock from "../../../../src/cli/batch/output/OutputLock.ts"
 
 const temporary = Effect.map(
@@ -21,6 +22,21 @@ const inAnotherProcess = (path: string) =>
       console.log(exit._tag === "Success" ? "taken" : exit.failure.reason._tag)`
     const args = ["--conditions=holdfast-source", "--input-type=module", "-e", script, path]
     return spawnSync(process.execPath, args, { encoding: "utf8" }).stdout.trim()
+  })
+
+/** What another thread of this process gets that wants it. */
+const inAnotherThread = (path: string) =>
+  Effect.callback<string>((resume) => {
+    const source = new URL("../../../../src/cli/batch/output/OutputLock.ts", import.meta.url)
+    const script = `
+      const { parentPort, workerData } = require("node:worker_threads")
+      Promise.all([import("effect"), import(${JSON.stringify(source)})]).then(async ([{ Effect }, { take }]) => {
+        const exit = await Effect.runPromise(Effect.result(Effect.scoped(take(workerData))))
+        parentPort.postMessage(exit._tag === "Success" ? "taken" : exit.failure.reason._tag)
+      })`
+    const thread = new Worker(script, { eval: true, workerData: path, execArgv: ["--conditions=holdfast-source"] })
+    thread.once("message", (said: string) => resume(Effect.succeed(said)))
+    thread.once("error", (error) => resume(Effect.die(error)))
   })
 
 /** A process that has the lock, until it is killed. */
@@ -76,6 +92,22 @@ layer(NodeServices.layer, { excludeTestServices: true })("OutputLock", (it) => {
       )
       yield* fs.remove(`${folder}-link`)
       assert.strictEqual(yield* inAnotherProcess(path), "taken")
+    })
+  )
+
+  it.effect("keeps other threads out, and other processes after that", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const path = yield* temporary
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* OutputLock.take(path)
+          assert.strictEqual((yield* fs.stat(`${path}.lock`)).mode & 0o777, 0o600)
+          for (const _ of [1, 2]) assert.strictEqual(yield* inAnotherThread(path), "OutputLocked")
+          assert.strictEqual(yield* inAnotherProcess(path), "OutputLocked")
+        })
+      )
+      assert.strictEqual(yield* inAnotherThread(path), "taken")
     })
   )
 
