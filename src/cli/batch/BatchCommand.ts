@@ -7,6 +7,7 @@ import { BatchError, Misused, SomeFailed } from "./BatchError.ts"
 import { flags } from "./BatchFlags.ts"
 import * as BatchRun from "./BatchRun.ts"
 import * as Counts from "./report/Counts.ts"
+import { problemOf } from "./RunOptions.ts"
 import * as DryRun from "./DryRun.ts"
 import * as Interrupts from "./Interrupts.ts"
 import * as Reporter from "./report/Reporter.ts"
@@ -38,7 +39,7 @@ export const batch = Command.make("batch", flags, (given) => Effect.uninterrupti
 const handle = Effect.fnUntraced(function* (given: Given) {
   const target = yield* Target.resolve(given, given.dryRun)
   const options = yield* runOptions(given, target)
-  const problem = BatchRun.problemOf(options)
+  const problem = problemOf(options)
   if (problem !== undefined) return yield* misused(problem)
   if (given.dryRun) return yield* DryRun.tell(options)
   const stdio = yield* Stdio.Stdio
