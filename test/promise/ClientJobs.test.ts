@@ -1,6 +1,6 @@
 /** The jobs of a client: async functions that somebody owns. */
 import { assert, describe, it } from "@effect/vitest"
-import { Client, fakeModel, HoldfastError, type JobTools } from "holdfast/promise"
+import { Client, fakeModel, HoldfastError, type Job, type JobTools } from "holdfast/promise"
 import { z } from "zod"
 
 const silent = () => Client.make({ log: false, jobs: { ids: "counted" } })
@@ -146,6 +146,69 @@ describe("a job", () => {
     const own = await client.job(await child.promise)
     await parent.cancel()
     assert.strictEqual((await own.status()).state, "cancelled")
+  })
+
+  it.each<[string, (tools: JobTools, client: Client) => Promise<unknown>, unknown]>([
+    ["result", async ({ submit }) => (await submit(() => 1)).result(), 1],
+    ["result within a time", async ({ submit }) => (await submit(() => 1)).result({ timeout: "1 minute" }), 1],
+    ["progress", async ({ submit }) => collect((await submit(() => {})).progress), []],
+    [
+      "events",
+      async ({ submit }) => (await collect((await submit(() => {})).events({ after: 0 }))).map(({ type }) => type),
+      ["submitted", "started", "completed"]
+    ],
+    ["run of the client", async (_, client) => client.run(() => 1), 1],
+    ["job of the client", async (_, client) => (await client.submit(() => 1)).result(), 1],
+    ["waitAll", async ({ submit }, client) => (await submit(() => 1), client.waitAll({ name: "other" })), undefined],
+    ["cancelAll", async (_, client) => (await client.cancelAll()).jobs, []],
+    ["drain", async (_, client) => (await client.drain()).jobs.map(({ outcome }) => outcome), ["caller"]]
+  ])("lends its slot to what it waits for, and does not wait for itself: %s", async (_, work, wanted) => {
+    await using client = Client.make({ log: false, jobs: { concurrency: 1 } })
+    assert.deepStrictEqual(await client.run((tools) => work(tools, client)), wanted)
+  })
+
+  it("cannot wait for itself", async () => {
+    await using client = silent()
+    const own = Promise.withResolvers<Job<unknown>>()
+    const job = await client.submit(async () => rejection((await own.promise).result()))
+    own.resolve(job)
+    assert.strictEqual(((await job.result()) as HoldfastError).code, "waits_for_itself")
+  })
+
+  it("ends with the calls and runs that it began, and not with what it submitted apart", async () => {
+    const model = fakeModel({ text: "late", delay: "1 hour" })
+    await using client = Client.make({ model, log: false })
+    const apart = Promise.withResolvers<Job<unknown>>()
+    const { started, work } = endless()
+    const job = await client.submit(async ({ signal }) => {
+      const left = [
+        rejection(client.generate("?")),
+        rejection(client.run(work)),
+        rejection(collect(client.stream("?")))
+      ]
+      await started
+      apart.resolve(await client.submit(endless().work))
+      await new Promise((aborted) => signal.addEventListener("abort", aborted))
+      return Promise.all(left)
+    })
+    const other = await apart.promise
+    await job.cancel()
+    const running = await client.jobs({ state: "running" })
+    assert.deepStrictEqual(
+      running.map(({ id }) => id),
+      [other.id]
+    )
+  })
+
+  it("is not known any more to what its function leaves behind", async () => {
+    await using client = Client.make({ log: false, jobs: { concurrency: 1 } })
+    const later = Promise.withResolvers<unknown>()
+    await client.run(() => void setTimeout(() => later.resolve(client.run(() => 1)), 20))
+    assert.strictEqual(await later.promise, 1)
+    assert.lengthOf(
+      (await client.jobs()).filter(({ parentId }) => parentId !== undefined),
+      0
+    )
   })
 
   it("sees the errors of its own jobs as a client shows them", async () => {

@@ -10,7 +10,7 @@ import * as Conversation from "./Conversation.ts"
 import type { Frames } from "./Failures.ts"
 import { Joined } from "./Joined.ts"
 import type { Models } from "./Models.ts"
-import { handled, type Runner } from "./Runner.ts"
+import { handled, type Runner, signalWithin } from "./Runner.ts"
 
 type Options = ToolOptions<Readonly<Record<string, Schema>>> | undefined
 
@@ -40,7 +40,11 @@ export class Calls {
     const call = CallSettings.read(prompt, options ?? {}, this.settings)
     const make = () => new Arrival(this.runner, (pass) => Conversation.stream(call, pass))
     const key = keyOf("stream", call)
-    return new CallStream(key === undefined ? make() : this.joined.arrival(key, make), call.signal, frames)
+    return new CallStream(
+      key === undefined ? make() : this.joined.arrival(key, make),
+      signalWithin(call.signal),
+      frames
+    )
   }
 
   private whole<A>(
@@ -52,13 +56,14 @@ export class Calls {
   ): Promise<A> {
     try {
       const call = CallSettings.read(prompt, options ?? {}, this.settings)
+      // One that others may join belongs to no job.
+      const key = keyOf(kind, call)
       const run = (signal: AbortSignal | undefined) =>
         this.runner.run(
           Effect.suspend(() => make(call)),
-          { frames, signal }
+          { frames, signal, apart: key !== undefined }
         )
-      const key = keyOf(kind, call)
-      return key === undefined ? run(call.signal) : handled(this.joined.join(key, call.signal, run))
+      return key === undefined ? run(call.signal) : handled(this.joined.join(key, signalWithin(call.signal), run))
     } catch (error) {
       return handled(Promise.reject(error))
     }

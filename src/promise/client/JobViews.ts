@@ -3,7 +3,7 @@
  */
 import { Stream } from "effect"
 import type * as Core from "../../core/JobEvent.ts"
-import type * as Job from "../../supervisor/Job.ts"
+import * as Job from "../../supervisor/Job.ts"
 import type { JobEvent, JobStatus } from "../Job.ts"
 import * as Failures from "./Failures.ts"
 
@@ -57,6 +57,11 @@ const types = {
   FailureLogFailed: "failure log failed"
 } as const satisfies { readonly [Tag in Core.JobEvent["_tag"]]: JobEvent["type"] }
 
-/** Reads a stream by `for await`, as often as is asked. Leaving a loop ends its reading at once. */
-export const iterable = <A>(stream: Stream.Stream<A, unknown>, frames: Failures.Frames): AsyncIterable<A> =>
-  Stream.toAsyncIterable(Stream.mapError(stream, (error) => Failures.shown(error, frames)))
+/**
+ * Reads a stream by `for await`, as often as is asked, each time as part of the job whose function does. Leaving a loop ends its
+ * reading at once.
+ */
+export const iterable = <A>(stream: Stream.Stream<A, unknown>, frames: Failures.Frames): AsyncIterable<A> => {
+  const shown = Stream.mapError(stream, (error) => Failures.shown(error, frames))
+  return { [Symbol.asyncIterator]: () => Stream.toAsyncIterableWith(shown, Job.asyncContext())[Symbol.asyncIterator]() }
+}

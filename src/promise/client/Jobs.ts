@@ -38,7 +38,9 @@ export class Jobs {
   }
 
   submit<A>(work: Work<A>, options: JobOptions | undefined, frames: Failures.Frames): Promise<ClientJob<A>> {
-    const effect = Effect.suspend(() => Supervisors.submit(this.effectOf(work, frames), options))
+    const effect = Effect.suspend(() =>
+      Supervisors.submit(this.effectOf(work, frames), { owner: "supervisor", ...options })
+    )
     return this.runner.run(
       Effect.map(effect, (job) => this.handleOf<A>(job)),
       { frames }
@@ -92,7 +94,7 @@ export class Jobs {
     )
     return this.runner.run(
       Effect.map(effect, (job) => this.handleOf<void>(job)),
-      { frames }
+      { frames, apart: true }
     )
   }
 

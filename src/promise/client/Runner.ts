@@ -3,6 +3,7 @@
  */
 import { Clock, Context, Effect, Exit, Fiber, type ManagedRuntime } from "effect"
 import * as Monotonic from "../../core/Monotonic.ts"
+import * as Job from "../../supervisor/Job.ts"
 import type { Supervisor } from "../../supervisor/Supervisor.ts"
 import * as Failures from "./Failures.ts"
 import type { Models } from "./Models.ts"
@@ -15,6 +16,8 @@ export interface Running {
   readonly frames: Failures.Frames
   /** Interrupts it. Default: nothing does. */
   readonly signal?: AbortSignal | undefined
+  /** Whether it is no part of the job whose function calls. Default: it is. */
+  readonly apart?: boolean | undefined
 }
 
 export class Runner {
@@ -27,11 +30,12 @@ export class Runner {
   }
 
   /** Runs an effect. It rejects only when the effect has ended, finalizers included. */
-  run<A>(effect: Effect.Effect<A, unknown, Services>, { frames, signal }: Running): Promise<A> {
+  run<A>(effect: Effect.Effect<A, unknown, Services>, { apart = false, frames, signal: given }: Running): Promise<A> {
     const { promise, reject, resolve } = Promise.withResolvers<A>()
+    const signal = apart ? given : signalWithin(given)
     if (signal?.aborted === true) reject(Failures.aborted(signal))
     else {
-      this.start(effect, signal, (exit) => {
+      this.start(apart ? effect : within(effect), signal, (exit) => {
         if (Exit.isSuccess(exit)) return resolve(exit.value)
         reject(signal?.aborted === true ? Failures.aborted(signal) : Failures.ofCause(exit.cause, frames))
       })
@@ -70,6 +74,17 @@ export class Runner {
     )
     return this.closing
   }
+}
+
+/** Has an effect be part of the job whose function calls, if any. */
+export const within = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.provideContext(effect, Job.asyncContext())
+
+/** A signal that also aborts with the job whose function calls, if any. */
+export const signalWithin = (given: AbortSignal | undefined): AbortSignal | undefined => {
+  const ofJob = Job.asyncSignal()
+  if (ofJob === undefined || given === undefined) return given ?? ofJob
+  return AbortSignal.any([given, ofJob])
 }
 
 /** Keeps a promise that nobody waits for from ending the process. Whoever waits for it sees its rejection all the same. */

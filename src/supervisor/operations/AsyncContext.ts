@@ -6,6 +6,7 @@
  * makes work of async functions. Effects have their own context, which is always their submitter's.
  */
 import { Context } from "effect"
+import { CurrentJob, type JobRecord } from "../records/JobRecord.ts"
 
 /** Calls a function where it was made. */
 type Within = <A>(call: () => A) => A
@@ -39,4 +40,53 @@ export const renew = <R>(context: Context.Context<R>): Context.Context<R> => {
 export const run = <A>(context: Context.Context<never>, call: () => A): A => {
   const within = Context.get(context, Submitter)
   return within === undefined ? call() : within(call)
+}
+
+/** A job, for as long as its async function runs: what the function leaves behind, such as a socket, holds nothing of it. */
+interface Place {
+  job: JobRecord | undefined
+  readonly signal: AbortSignal
+}
+
+const places = hooks === undefined ? undefined : new hooks.AsyncLocalStorage<Place>()
+
+/** Has {@link asyncContext} tell a job in all that its async function does, until that has settled. */
+export const within = <A>(job: JobRecord | undefined, signal: AbortSignal, start: () => Promise<A>): Promise<A> => {
+  if (places === undefined || job === undefined) return start()
+  const place: Place = { job, signal }
+  return places.run(place, start).finally(() => void (place.job = undefined))
+}
+
+/**
+ * The context of the job in whose async function this is called; empty elsewhere, and where a platform cannot tell.
+ *
+ * An Effect that an async function runs by itself, through a runtime, does not know the job: it holds its slot while it waits.
+ * With this context it lends the slot, and its jobs and calls belong to that job, as with the function's own `run` and `submit`. It
+ * does not end when the job is cancelled: run it with the function's `signal` for that.
+ * Knows the job until the function has settled. Needs Node's `AsyncLocalStorage`.
+ *
+ * **Example**
+ *
+ * ```ts run
+ * import { Effect, ManagedRuntime } from "effect"
+ * import { Job, Supervisor } from "holdfast/supervisor"
+ *
+ * const runtime = ManagedRuntime.make(Supervisor.layer({ concurrency: 1 }))
+ * const inner = Supervisor.run(Effect.succeed(42))
+ * const work = Job.promise(({ signal }) =>
+ *   runtime.runPromise(Effect.provideContext(inner, Job.asyncContext()), { signal })
+ * )
+ * await runtime.runPromise(Supervisor.run(work)) // => 42
+ * await runtime.dispose()
+ * ```
+ */
+export const asyncContext = (): Context.Context<never> => {
+  const job = places?.getStore()?.job
+  return job === undefined ? Context.empty() : renew(CurrentJob.context(job))
+}
+
+/** The signal of the job in whose async function this is called: see {@link asyncContext}. Absent elsewhere. */
+export const asyncSignal = (): AbortSignal | undefined => {
+  const place = places?.getStore()
+  return place?.job === undefined ? undefined : place.signal
 }

@@ -112,7 +112,9 @@ const settle = <A, R>(
         )
     }
     // A function that throws at once rejects, and what is no promise is a promise of it.
-    const settled = promised(() => AsyncContext.run(context, () => work(tools))).then(
+    const settled = AsyncContext.run(context, () =>
+      AsyncContext.within(job, signal, () => promised(() => work(tools)))
+    ).then(
       (value) => waits.end(Exit.succeed(value)),
       (thrown: unknown) => waits.end(Exit.fail(thrown))
     )
