@@ -77,7 +77,7 @@ export class Runner {
 }
 
 /** Has an effect be part of the job whose function calls, if any. */
-export const within = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+const within = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.provideContext(effect, Job.asyncContext())
 
 /** A signal that also aborts with the job whose function calls, if any. */
