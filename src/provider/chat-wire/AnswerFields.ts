@@ -5,7 +5,7 @@
  */
 import { DateTime, Option, Predicate } from "effect"
 import type { Response } from "effect/ai"
-import type { TextField } from "./AnswerReader.ts"
+import type { TextField } from "./TextBlocks.ts"
 import * as Finish from "./Finish.ts"
 import type { Json } from "./Messages.ts"
 import * as Notes from "./Notes.ts"

@@ -19,6 +19,7 @@ import * as Finish from "./Finish.ts"
 import type * as Limits from "./Limits.ts"
 import * as Notes from "./Notes.ts"
 import * as SaidErrors from "./SaidErrors.ts"
+import { TextBlocks, type TextField } from "./TextBlocks.ts"
 import * as ThinkingPart from "./ThinkingPart.ts"
 import { ToolCalls } from "./ToolCalls.ts"
 
@@ -34,9 +35,6 @@ export interface Props {
   /** Makes ids for tool calls without one, if the answer has no id either. */
   readonly requestId: string | undefined
 }
-
-/** A field of a message that holds text, and may come in many pieces. */
-export type TextField = "content" | "reasoning_content" | "reasoning" | "refusal" | "thinking"
 
 const knownOfAnswer = new Set(["id", "object", "created", "model", "choices", "usage", "error"])
 const knownOfChoice = new Set(["index", "delta", "message", "finish_reason", "logprobs", "error", "usage", "text"])
@@ -59,13 +57,11 @@ export class AnswerReader {
   private readonly calls: ToolCalls
   private readonly extras: Extras.Extras
   private head: AnswerHead.AnswerHead | undefined
-  private block: Block | undefined
-  private blocks = 0
+  private readonly blocks: TextBlocks
   private word: string | undefined
   private usage: Fields | undefined
   private isRefusal = false
-  /** Whether neither text nor a file came. */
-  private isMute = true
+  private hasFile = false
   /** Whether the content had a part that nobody here can read. */
   private hasUnread = false
   /** The fields whose text came in deltas. */
@@ -75,6 +71,7 @@ export class AnswerReader {
     this.props = props
     this.calls = new ToolCalls(props)
     this.extras = new Extras.Extras(props.limits)
+    this.blocks = new TextBlocks(props.provider)
   }
 
   /** Whether the answer has said why it ended. */
@@ -97,12 +94,17 @@ export class AnswerReader {
 
   /** Whether anything came that a model says. */
   get hasSaid(): boolean {
-    return this.blocks > 0 || !this.isMute || this.calls.any
+    return this.blocks.any || !this.isMute || this.calls.any
   }
 
   /** What the answer has cost so far, as far as it said so. */
   get cost(): Usage.Usage | undefined {
     return this.usage && Usage.fromFinish({ usage: Finish.usageOf(this.usage) })
+  }
+
+  /** Whether neither text nor a file came. */
+  private get isMute(): boolean {
+    return this.blocks.isMute && !this.hasFile
   }
 
   /** Reads one chunk, or a whole answer. Throws what is wrong with it. */
@@ -130,11 +132,7 @@ export class AnswerReader {
   /** Adds text to a block, which is begun unless it is open. */
   text(field: TextField, delta: string, out: Array<Part>): void {
     this.endsWithContent = true
-    const block = this.block?.field === field ? this.block : this.begin(field, out)
-    const text = block.half + delta
-    block.half = isHalf(text) ? text.slice(-1) : ""
-    const whole = block.half === "" ? text : text.slice(0, -1)
-    if (whole !== "") out.push(deltaOf(block, whole))
+    this.blocks.text(field, delta, out)
   }
 
   /** Ends the answer. Throws {@link Faults.Cut} when it did not say that it is finished. */
@@ -143,7 +141,7 @@ export class AnswerReader {
     const { extras, usage, word } = this
     if (word === undefined) throw new Faults.Cut()
     const back = Notes.messageOf(extras.message)
-    this.close(out, this.calls.any ? undefined : back)
+    this.blocks.close(out, this.calls.any ? undefined : back)
     this.calls.end(back, out)
     if (this.hasUnread && this.isMute && !this.calls.any) {
       throw new Faults.Unreadable({ because: "the content of the message has no part of a known type" })
@@ -191,7 +189,7 @@ export class AnswerReader {
         throw new Faults.Refused({ body: FinishWord.failureOf(word, choice["native_finish_reason"]) })
       // A "stop" behind another reason says nothing new.
       if (this.word === undefined || FinishWord.meaningOf(word) !== "stop") this.word = word
-    } else if (isPlain && out.length === before + 1) this.plainField = this.block?.field
+    } else if (isPlain && out.length === before + 1) this.plainField = this.blocks.field
   }
 
   /** Says whether there was text at most. */
@@ -279,11 +277,7 @@ export class AnswerReader {
     this.extras.last(frame, part, ThinkingPart.knownFields)
     if (text === "" && !ThinkingPart.isSealed(frame)) return
     if (frame["signature"] === "") delete frame["signature"]
-    const before = this.block?.frame
-    if (before !== undefined && ThinkingPart.isAnother(before, frame)) this.close(out)
-    const { block } = this
-    if (block?.frame === undefined) this.begin("thinking", out, frame)
-    else Object.assign(block.frame, { ...frame, ...ThinkingPart.emptyFrame({ ...block.frame }) })
+    this.blocks.frame(frame, out)
     if (text !== "") this.text("thinking", text, out)
   }
 
@@ -294,56 +288,11 @@ export class AnswerReader {
   }
 
   private file(url: string, out: Array<Part>): void {
-    this.close(out)
-    this.isMute = false
+    this.blocks.close(out)
+    this.hasFile = true
     out.push(AnswerImage.of(url))
   }
-
-  private begin(field: TextField, out: Array<Part>, frame?: Extras.Fields): Block {
-    this.close(out)
-    const block = { field, id: String(this.blocks++), half: "", frame }
-    this.block = block
-    if (isTextOf(field)) this.isMute = false
-    out.push({ type: isTextOf(field) ? "text-start" : "reasoning-start", id: block.id, ...this.noteOf(block) })
-    return block
-  }
-
-  /** Remembers the field, so that reasoning is sent back in the one it came in, and a refusal is known as one. */
-  private noteOf({ field, frame }: Block, message?: Extras.Fields) {
-    const note = { field: field === "content" ? undefined : field, frame: frame && { ...frame }, message }
-    return Notes.metadataOf(note, this.props.provider)
-  }
-
-  private close(out: Array<Part>, message?: Extras.Fields): void {
-    const { block } = this
-    if (block === undefined) return
-    this.block = undefined
-    if (block.half !== "") out.push(deltaOf(block, block.half))
-    const type = isTextOf(block.field) ? "text-end" : "reasoning-end"
-    out.push({ type, id: block.id, ...this.noteOf(block, message) })
-  }
 }
-
-/** A block of text that is open. */
-interface Block {
-  readonly field: TextField
-  readonly id: string
-  /** The first half of a character whose other half is still to come. */
-  half: string
-  /** Of thinking in a list of content: what its part says besides its text. */
-  readonly frame: Extras.Fields | undefined
-}
-
-const isTextOf = (field: TextField): boolean => field === "content" || field === "refusal"
-
-const deltaOf = ({ field, id }: Block, delta: string): Part => ({
-  type: isTextOf(field) ? "text-delta" : "reasoning-delta",
-  id,
-  delta
-})
-
-/** Whether a text ends in the middle of a character, as UTF-16 writes it. */
-const isHalf = (text: string): boolean => (text.charCodeAt(text.length - 1) & 0xfc00) === 0xd800
 
 /** The message of a server that answers as completions did before there were chats. */
 const legacyOf = ({ text }: Choice): unknown => (isText(text) ? { content: text } : undefined)

@@ -6,7 +6,8 @@
  */
 import { Predicate } from "effect"
 import type { Response } from "effect/ai"
-import type { AnswerReader, TextField } from "./AnswerReader.ts"
+import type { AnswerReader } from "./AnswerReader.ts"
+import type { TextField } from "./TextBlocks.ts"
 import * as Faults from "./Faults.ts"
 
 /** The text around the text, quotes included, and the field that it is in. */

@@ -4,7 +4,7 @@
 import type { Response } from "effect/ai"
 import * as WireBytes from "../../core/call/WireBytes.ts"
 import * as Fields from "./AnswerFields.ts"
-import type { TextField } from "./AnswerReader.ts"
+import type { TextField } from "./TextBlocks.ts"
 import { ContentList } from "./ContentList.ts"
 import type { Json } from "./Messages.ts"
 import * as Notes from "./Notes.ts"
