@@ -345,6 +345,22 @@ describe("holdfast batch, with servers of others", () => {
     })
   )
 
+  it.live("does not take a broken first answer for what all will be, and ends where all are", () =>
+    Effect.gen(function* () {
+      const broken = [{ body: "" }, { body: "<html></html>", headers: { "content-type": "text/html" } }]
+      for (const told of broken) {
+        const once = yield* serving((_, n) => (n === 1 ? told : {}))
+        const always = yield* serving(() => told)
+        const { batch, lines, write } = yield* folder
+        write("in.jsonl", requests(12))
+        const { code, message } = yield* batch(quiet(always.url))
+        assert.deepStrictEqual([code, /gives no usable answer/u.test(message)], [2, true])
+        assert.isAtMost(always.asked.length, 12)
+        assert.deepStrictEqual([(yield* batch(quiet(once.url))).code, lines("out.jsonl").length], [0, 12])
+      }
+    })
+  )
+
   it.live("sends a key only where it was meant for", () =>
     Effect.gen(function* () {
       const { asked, url } = yield* serving(answered)

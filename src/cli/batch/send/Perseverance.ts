@@ -109,7 +109,7 @@ export const make = (options: Options) => {
       return false
     }
     silentAttempts += 1
-    return !error.isRetryable || silentAttempts >= failuresAtStart
+    return silentAttempts >= failuresAtStart
   }
 
   /** What to do after an attempt that failed: nothing more, or try again at once. */
