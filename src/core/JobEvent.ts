@@ -93,7 +93,10 @@ export interface JobProgressed extends Base<"JobProgressed"> {
   readonly progress: Progress
 }
 
-/** An attempt of a job failed, and its `retry` schedule says to try again. */
+/**
+ * An attempt of a job failed, and its `retry` schedule says to try again. At most ten of one job in a second become events, so
+ * that a `retry` without a pause leaves the history to the others; `attempt` tells how many there were.
+ */
 export interface JobRetrying extends Base<"JobRetrying">, Failure {
   /** The attempt that failed: 1 for the first. */
   readonly attempt: number

@@ -2,6 +2,7 @@
  * Rejects options that make no sense with a `RangeError` that names them, where what they are for is made.
  */
 import { ByteSize, Duration, Effect, Option } from "effect"
+import * as GeneratorFunction from "./GeneratorFunction.ts"
 import * as NearestName from "./NearestName.ts"
 import * as SafeText from "./SafeText.ts"
 
@@ -47,7 +48,7 @@ export interface OptionCheck {
   readonly list: (name: string, value: unknown) => void
   readonly texts: (name: string, value: ReadonlyArray<string>) => void
   readonly flag: (name: string, value: boolean) => boolean
-  /** A function, which is called later. */
+  /** A function, which is called later, and no generator function: to call that runs nothing. */
   readonly callback: <F>(name: string, value: F) => F
   /** What such a function gave: an Effect, which is run, and not a promise or nothing, which cannot be. */
   readonly effect: <A, E, R>(name: string, given: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -134,7 +135,10 @@ export const of = (owner: string): OptionCheck => {
       for (const each of value) if (typeof each !== "string") reject(name, "a list of texts", each)
     },
     flag: (name, value) => (typeof value === "boolean" ? value : reject(name, "true or false", value)),
-    callback: (name, value) => (typeof value === "function" ? value : reject(name, "a function", value)),
+    callback: (name, value) => {
+      if (GeneratorFunction.is(value)) refuse(name, "a function", "a generator function, of which a call runs nothing")
+      return typeof value === "function" ? value : reject(name, "a function", value)
+    },
     effect: (name, given) => (Effect.isEffect(given) ? given : reject(name, "a function that gives an Effect", given))
   }
 }

@@ -23,9 +23,20 @@ export const framesOf = (door: (...args: ReadonlyArray<never>) => unknown): Fram
 
 /** The error that a caller sees. What is not ours is the caller's own, and stays as it is. */
 export const shown = (error: unknown, frames: Frames): unknown => {
-  if (AiError.isAiError(error)) return at(ofCall(error), frames)
-  if (error instanceof JobError) return at(ofJob(error), frames)
+  if (isOne(AiError.isAiError, error)) return at(ofCall(error), frames)
+  if (isOne(isJobError, error)) return at(ofJob(error), frames)
   return error
+}
+
+const isJobError = (error: unknown): error is JobError => error instanceof JobError
+
+/** Whether it is one, of values that may not let themselves be looked at: those are none of ours. */
+const isOne = <A>(is: (value: unknown) => value is A, value: unknown): value is A => {
+  try {
+    return is(value)
+  } catch {
+    return false
+  }
 }
 
 /** The error of a cause: what failed, or was a bug; an interruption that nobody asked for is the end of the client. */
@@ -48,9 +59,11 @@ export const at = <E extends Error>(error: E, { stack = "" }: Frames): E => {
 
 /** The error with which a platform ends what its signal aborts: the signal's own reason where that is an error. */
 export const aborted = ({ reason }: AbortSignal): unknown =>
-  reason instanceof Error
+  isOne(isError, reason)
     ? reason
     : Object.assign(new DOMException("This operation was aborted", "AbortError"), { cause: reason })
+
+const isError = (reason: unknown): reason is Error => reason instanceof Error
 
 const ofCall = (error: AiError.AiError): HoldfastError => {
   const trail = Option.getOrUndefined(CallTrail.ofError(error))

@@ -1,7 +1,7 @@
 /**
  * Runs the async functions of a client as jobs of its supervisor.
  */
-import { Cron as EffectCron, Duration, Effect, type Result, Stream } from "effect"
+import { Duration, Effect, Stream } from "effect"
 import * as OptionCheck from "../../core/OptionCheck.ts"
 import * as Job from "../../supervisor/Job.ts"
 import type { Supervisor } from "../../supervisor/Supervisor.ts"
@@ -23,6 +23,7 @@ import type {
 import { checkSignal } from "./CallSettings.ts"
 import * as Failures from "./Failures.ts"
 import * as JobViews from "./JobViews.ts"
+import * as RepeatOptions from "./RepeatOptions.ts"
 import { handled, type Runner } from "./Runner.ts"
 import * as StandardSchemas from "./StandardSchemas.ts"
 
@@ -66,9 +67,10 @@ export class Jobs {
     defining.callback("handler", handler)
     if (this.names.has(name)) defining.reject("name", "one that is not defined yet", name)
     this.names.add(name)
-    const check = async (input: In): Promise<Work<A>> => {
+    const check = async (input: In, signal?: AbortSignal): Promise<Work<A>> => {
+      if (signal !== undefined) checkSignal(signal, OptionCheck.of("Client.run"))
       if (schema === undefined) return (tools) => handler(input, tools)
-      const checked = await schema["~standard"].validate(input)
+      const checked = await this.runner.run(StandardSchemas.check(schema, input), { frames, signal })
       if (checked.issues !== undefined) {
         const message = `the input of ${name} is refused: ${StandardSchemas.described(checked)}`
         throw Failures.at(new HoldfastError(message, { code: "invalid_input" }), frames)
@@ -79,18 +81,19 @@ export class Jobs {
     return {
       name,
       submit: (input, options) => handled(check(input).then((work) => this.submit(work, { ...options, name }, frames))),
-      run: (input, options) => handled(check(input).then((work) => this.run(work, { ...options, name }, frames)))
+      run: (input, options) =>
+        handled(check(input, options?.signal).then((work) => this.run(work, { ...options, name }, frames)))
     }
   }
 
   every(
     schedule: Time | string,
     work: Work<unknown>,
-    { timeZone, ...options }: EveryOptions,
+    options: EveryOptions,
     frames: Failures.Frames
   ): Promise<ClientJob<void>> {
     const effect = Effect.suspend(() =>
-      Supervisors.every(this.effectOf(work, frames), { ...options, schedule: scheduleOf(schedule, timeZone) })
+      Supervisors.every(this.effectOf(work, frames), RepeatOptions.read(schedule, options))
     )
     return this.runner.run(
       Effect.map(effect, (job) => this.handleOf<void>(job)),
@@ -130,9 +133,8 @@ export class Jobs {
 
   /** Work that fails with what its function threw. What it starts are jobs of its own. */
   private effectOf<A>(work: Work<A>, frames: Failures.Frames): Effect.Effect<A, unknown, Supervisor> {
-    if (typeof work !== "function") {
-      return OptionCheck.of("Client.submit").reject("work", "an async function", work)
-    }
+    if (typeof work !== "function") submitting.reject("work", "an async function", work)
+    submitting.callback("work", work)
     return Job.promise((tools) => work(this.toolsOf(tools, frames)))
   }
 
@@ -199,16 +201,5 @@ const waitOf = (owner: string, options: WaitOptions = {}): WaitOptions => {
   return options
 }
 
-const scheduleOf = (schedule: Time | string, timeZone: string | undefined) => {
-  const check = OptionCheck.of("Client.every")
-  if (timeZone !== undefined) check.label("timeZone", timeZone)
-  if (typeof schedule !== "string" || schedule.trim().split(/\s+/).length < 5) {
-    return timeZone === undefined ? (schedule as Time) : check.reject("timeZone", "given with a cron text", timeZone)
-  }
-  const parsed: Result.Result<EffectCron.Cron, unknown> = EffectCron.parse(schedule, timeZone)
-  return parsed._tag === "Success"
-    ? parsed.success
-    : check.reject("schedule", `a time, or a cron text such as "0 4 * * *"`, schedule)
-}
-
 const defining = OptionCheck.of("Client.define")
+const submitting = OptionCheck.of("Client.submit")

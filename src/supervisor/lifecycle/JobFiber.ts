@@ -6,6 +6,7 @@ import * as CauseChain from "../../core/CauseChain.ts"
 import * as Monotonic from "../../core/Monotonic.ts"
 import { JobError } from "../JobError.ts"
 import { CurrentJob, type JobRecord, type Work } from "../records/JobRecord.ts"
+import { RetryEvents } from "./RetryEvents.ts"
 
 /** Starts the fiber of a job, which calls `finish` last, and `ended` when it has. */
 export const start = (record: JobRecord, { context: submitted, effect, retry }: Work): void => {
@@ -64,6 +65,7 @@ const retrying = <A, E, R>(
   schedule: Schedule.Schedule<unknown, E>
 ): Effect.Effect<A, E, R> =>
   Effect.clockWith((clock) => {
+    const events = new RetryEvents(record)
     let failed: Cause.Cause<E> | undefined
     // What the last attempt failed with, while the next one is waited for.
     let awaited: Cause.Cause<E> | undefined
@@ -82,8 +84,7 @@ const retrying = <A, E, R>(
       () =>
         Effect.sync(() => {
           awaited = failed
-          if (failed !== undefined)
-            record.supervision.emit(record, { _tag: "JobRetrying", attempt: record.attempt, cause: failed })
+          if (failed !== undefined) events.note(failed, Monotonic.millisUnsafe(clock))
         })
     )
     // A job that runs out of time meanwhile says what it failed with, too.

@@ -40,8 +40,9 @@ export interface Options {
   readonly metadata?: Metadata | undefined
 }
 
-/** Throws a `RangeError` that names the option which makes no sense. */
-export const validate = (options: Options): void => {
+/** Throws a `RangeError` that names the option which makes no sense. `owner` is the door that the caller knows. */
+export const validate = (options: Options, owner = "Supervisor.every"): void => {
+  const check = OptionCheck.of(owner)
   check.fields(options, fields)
   const { id, idempotencyKey, jitter, metadata, name, overlap, schedule, timeout } = options
   check.text("name", name, maxText)
@@ -61,7 +62,8 @@ export const validate = (options: Options): void => {
   if (timeout !== undefined) check.millis("timeout", timeout, { endless: true })
 }
 
-const hasSlots = (cron: Cron.Cron): boolean => {
+/** Whether a moment comes that a cron means. */
+export const hasSlots = (cron: Cron.Cron): boolean => {
   try {
     // No cron names a year: one that comes at all comes after any moment.
     Cron.next(cron, 0)
@@ -87,8 +89,6 @@ const fields: OptionCheck.Fields<Options> = {
   timeout: true,
   metadata: true
 }
-
-const check = OptionCheck.of("Supervisor.every")
 
 const overlaps: ReadonlySet<string> = new Set(["skip", "queue", "cancel previous"])
 

@@ -2,6 +2,7 @@
  * Makes work for a supervisor of an async function: its job ends when its promise has settled, and not before.
  */
 import * as CauseChain from "../../core/CauseChain.ts"
+import * as GeneratorFunction from "../../core/GeneratorFunction.ts"
 import * as OptionCheck from "../../core/OptionCheck.ts"
 import { Cause, Context, Effect, Exit, Fiber, type Scope } from "effect"
 import * as SafeText from "../../core/SafeText.ts"
@@ -76,7 +77,9 @@ export const promise: {
   work: PromiseFunction<A, R>,
   options?: PromiseOptions<unknown>
 ): Effect.Effect<A, unknown, R | Supervisor> => {
-  if (typeof work !== "function") throw new RangeError(`Job.promise takes an async function, ${notOne(work)}`)
+  if (typeof work !== "function" || GeneratorFunction.is(work)) {
+    throw new RangeError(`Job.promise takes an async function, ${notOne(work)}`)
+  }
   AsyncContext.use()
   const effect = Effect.contextWith((context: Context.Context<R | Supervisor>) => settle(work, context))
   const translate = options?.catch
@@ -84,8 +87,18 @@ export const promise: {
   return translate === undefined ? effect : Effect.mapError(effect, translate)
 }
 
-const notOne = (work: object): string =>
-  typeof work === "object" && "then" in work ? "not its promise, which runs already" : `not ${SafeText.of(work)}`
+const notOne = (work: unknown): string => {
+  if (GeneratorFunction.is(work)) return "not a generator function, of which a call runs nothing"
+  return isThenable(work) ? "not its promise, which runs already" : `not ${SafeText.of(work)}`
+}
+
+const isThenable = (work: unknown): boolean => {
+  try {
+    return typeof work === "object" && work !== null && "then" in work
+  } catch {
+    return false
+  }
+}
 
 const settle = <A, R>(
   work: PromiseFunction<A, R>,

@@ -4,6 +4,7 @@
 import { type Duration, Schedule } from "effect"
 import type { JobKind, Metadata } from "../../core/JobEvent.ts"
 import * as OptionCheck from "../../core/OptionCheck.ts"
+import * as GeneratorFunction from "../../core/GeneratorFunction.ts"
 import * as SafeText from "../../core/SafeText.ts"
 import * as Priority from "../../core/queue/Priority.ts"
 
@@ -92,6 +93,10 @@ const options = OptionCheck.of("Supervisor.submit")
 
 /** Throws for work that is no Effect, and says what makes one of an async function. */
 export const rejectWork = (owner: string, work: unknown): never => {
-  const instead = typeof work === "function" ? ": make one of an async function by Job.promise" : ""
-  throw new RangeError(`${owner} takes an Effect${instead}, got ${SafeText.of(work)}`)
+  throw new RangeError(`${owner} takes an Effect${instead(work)}, got ${SafeText.of(work)}`)
+}
+
+const instead = (work: unknown): string => {
+  if (GeneratorFunction.is(work)) return ": make one of a generator function by Effect.gen"
+  return typeof work === "function" ? ": make one of an async function by Job.promise" : ""
 }
