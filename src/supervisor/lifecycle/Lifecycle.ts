@@ -94,10 +94,12 @@ export class Lifecycle implements Supervision {
 
   /**
    * Stops accepting work that no running job owns. What waits is cancelled, unless the supervisor drains and it is part of
-   * a running job; what repeats begins no further round.
+   * a running job; what repeats begins no further round. Once closed, all jobs are asked to end.
    */
   refuse(because: NotAccepting["because"]): void {
     if (this.refusal !== "closed") this.refusal = because
+    // Owners before what they own: one that learnt first that its child was cancelled would fail by that.
+    if (because === "closed") this.stopAll("supervisor closed")
     for (const record of Array.from(this.table.liveRecords)) {
       const mayStart = because === "draining" && isPartOfWork(record.parent)
       if (record.state === "pending" && !mayStart) this.stop(record, { _tag: "Cancel", reason: because })

@@ -17,7 +17,6 @@ export const close = (lifecycle: Lifecycle, { stuckAfterMillis }: Settings): Eff
   Effect.flatMap(CurrentJob, (current) => {
     const look = () => Waiters.withAllBehind(current?.supervision === lifecycle ? [current] : [])
     lifecycle.refuse("closed")
-    lifecycle.stopAll("supervisor closed")
     const ended = Effect.andThen(awaitOthers(lifecycle, look), lifecycle.hook.close)
     return Effect.uninterruptible(
       Effect.andThen(

@@ -27,6 +27,33 @@ const ways: ReadonlyArray<
 ]
 
 describe("a closed supervisor", () => {
+  it.effect.each([
+    ["Effects", (child: Effect.Effect<never>) => Supervisor.run(child, { name: "child" })],
+    ["async functions", (child: Effect.Effect<never>) => Job.promise(({ run }) => run(child, { name: "child" }))]
+  ] as const)("has cancelled jobs that waited for a child which had not begun, and failed none: %s", ([, work]) =>
+    Effect.gen(function* () {
+      const hooked: Array<string> = []
+      const layer = Supervisor.layer({
+        concurrency: 2,
+        onFailure: ({ job }) => Effect.sync(() => hooked.push(`${job.name}: ${job.error}`))
+      })
+      const jobs = yield* Effect.gen(function* () {
+        yield* Supervisor.pauseName("child")
+        const parents = yield* Effect.forEach([1, 2, 3], (n) =>
+          Supervisor.submit(work(Effect.never), { name: `parent ${n}` })
+        )
+        yield* settle
+        return parents
+      }).pipe(Effect.provide(layer))
+      const states = yield* Effect.forEach(jobs, Job.status)
+      assert.deepStrictEqual(
+        states.map(({ state }) => state),
+        ["cancelled", "cancelled", "cancelled"]
+      )
+      assert.deepStrictEqual(hooked, [])
+    })
+  )
+
   it.effect("stays closed when it is asked to drain", () =>
     Effect.gen(function* () {
       const { close, supervisor } = yield* closable
