@@ -3,6 +3,7 @@
  */
 import { Cron, type Duration, Schedule } from "effect"
 import type { Metadata } from "../../core/JobEvent.ts"
+import * as CronSlots from "../../core/CronSlots.ts"
 import * as OptionCheck from "../../core/OptionCheck.ts"
 import { maxText } from "./SubmitOptions.ts"
 
@@ -40,9 +41,8 @@ export interface Options {
   readonly metadata?: Metadata | undefined
 }
 
-/** Throws a `RangeError` that names the option which makes no sense. `owner` is the door that the caller knows. */
-export const validate = (options: Options, owner = "Supervisor.every"): void => {
-  const check = OptionCheck.of(owner)
+/** Throws a `RangeError` that names the option which makes no sense. */
+export const validate = (options: Options): void => {
   check.fields(options, fields)
   const { id, idempotencyKey, jitter, metadata, name, overlap, schedule, timeout } = options
   check.text("name", name, maxText)
@@ -54,23 +54,13 @@ export const validate = (options: Options, owner = "Supervisor.every"): void => 
       check.reject("schedule", `an interval, a Schedule or a Cron, as of Cron.parseUnsafe("0 4 * * *")`, schedule)
     check.millis("schedule", schedule)
   }
-  if (Cron.isCron(schedule) && !hasSlots(schedule)) check.reject("schedule", "a Cron that comes", patternOf(schedule))
+  if (Cron.isCron(schedule) && !CronSlots.come(schedule))
+    check.reject("schedule", "a Cron that comes", patternOf(schedule))
   if (overlap !== undefined && !overlaps.has(overlap)) {
     check.reject("overlap", Array.from(overlaps, (each) => JSON.stringify(each)).join(" or "), overlap)
   }
   if (jitter !== undefined) check.millis("jitter", jitter, { atLeast: 0 })
   if (timeout !== undefined) check.millis("timeout", timeout, { endless: true })
-}
-
-/** Whether a moment comes that a cron means. */
-export const hasSlots = (cron: Cron.Cron): boolean => {
-  try {
-    // No cron names a year: one that comes at all comes after any moment.
-    Cron.next(cron, 0)
-    return true
-  } catch {
-    return false
-  }
 }
 
 const patternOf = ({ days, hours, minutes, months, seconds, weekdays }: Cron.Cron): string =>
@@ -89,6 +79,8 @@ const fields: OptionCheck.Fields<Options> = {
   timeout: true,
   metadata: true
 }
+
+const check = OptionCheck.of("Supervisor.every")
 
 const overlaps: ReadonlySet<string> = new Set(["skip", "queue", "cancel previous"])
 
