@@ -17,7 +17,7 @@ export const Listener = Context.Reference<((headers: Headers) => void) | undefin
 
 /** Tells the listeners around a call. */
 export const received = (headers: Headers): Effect.Effect<void> =>
-  Effect.map(Listener, (listener) => listener?.(headers))
+  Effect.withFiberSucceed((fiber) => fiber.getRef(Listener)?.(headers))
 
 /** The listener to provide so that `hear` is told before the listeners further out. */
 export const heardBy = (

@@ -20,7 +20,7 @@ export class AnswerBody {
   private decoder: StringDecoder | undefined
   private isInsideCharacter = false
   private form: "events" | "json" | undefined
-  private buffers: Array<Uint8Array> = []
+  private buffers: Array<Buffer> = []
   private out: Array<Part> = []
 
   constructor(props: Props) {
@@ -44,14 +44,21 @@ export class AnswerBody {
 
   /** Ends the answer with its `finish`, or throws why it has none. */
   end(out: Array<Part>, response: Response.FinishPartEncoded["response"]): void {
-    if (this.form === "json") this.readJson(Buffer.concat(this.buffers).toString("utf8"), out)
+    if (this.form === "json") this.readJson(this.bytes().toString("utf8"), out)
     const rest = this.isDone ? undefined : this.sse.end()
     if (rest !== undefined) this.events.readLast(rest.data, rest.name, out)
     this.reader.end(out, response)
   }
 
+  /** Most answers come in one read, and need not be copied. */
+  private bytes(): Buffer {
+    const [first, second] = this.buffers
+    return first !== undefined && second === undefined ? first : Buffer.concat(this.buffers)
+  }
+
   /** Reads one object, or several, each on a line of its own, as some servers write a stream. */
   private readJson(text: string, out: Array<Part>): void {
+    if (!text.includes("\n")) return this.reader.read(jsonOf(text), out)
     const lines = text.trimEnd().replaceAll("\r", "")
     const end = lines.indexOf("\n")
     if (end < 0 || !isJson(lines.slice(0, end))) this.reader.read(jsonOf(text), out)

@@ -56,12 +56,12 @@ export const whole = (ready: Ready): Effect.Effect<Array<Response.PartEncoded>, 
     return Effect.onExitPrimitive(
       Effect.flatMap(ask(ready, inbox, answerOf), (answer) => {
         const parts: Array<Part> = []
-        const read: Effect.Effect<Array<Response.PartEncoded>, AiError.AiError> = Effect.suspend(() => {
+        const read = (): Effect.Effect<Array<Response.PartEncoded>, AiError.AiError> => {
           const more = answer.read(parts)
-          if (more !== undefined) return Effect.andThen(more, read)
-          return answer.isOver ? Effect.succeed(answer.whole(parts)) : read
-        })
-        return read
+          if (more !== undefined) return Effect.flatMap(more, read)
+          return answer.isOver ? Effect.succeed(answer.whole(parts)) : Effect.suspend(read)
+        }
+        return read()
       }),
       () => void closed(ready, inbox)
     )

@@ -22,7 +22,8 @@ export const reasonOf = (word: string, calledTools: boolean): Response.FinishRea
  */
 export const merged = (before: Fields | undefined, later: Fields): Fields => {
   const all: Record<string, unknown> = { ...before }
-  for (const [name, value] of Object.entries(later)) {
+  for (const name in later) {
+    const value = later[name]
     const known = Object.hasOwn(all, name) ? all[name] : undefined
     if (name === "__proto__" || !Predicate.isNotNullish(value) || (value === 0 && Predicate.isNumber(known))) continue
     all[name] = Predicate.isObject(known) && Predicate.isObject(value) ? details(known, value) : value
@@ -31,14 +32,15 @@ export const merged = (before: Fields | undefined, later: Fields): Fields => {
 }
 
 /** What counts are made of has no parts of its own. */
-const details = (before: object, later: object): Fields => ({
-  ...before,
-  ...Object.fromEntries(
-    Object.entries(later).filter(
-      ([name, value]) => Predicate.isNotNullish(value) && (value !== 0 || !Object.hasOwn(before, name))
-    )
-  )
-})
+const details = (before: object, later: Fields): Fields => {
+  const all: Record<string, unknown> = { ...before }
+  for (const name in later) {
+    const value = later[name]
+    if (name === "__proto__" || !Predicate.isNotNullish(value) || (value === 0 && Object.hasOwn(all, name))) continue
+    all[name] = value
+  }
+  return all
+}
 
 /** Reads the counts that are whole numbers. Others would make Effect refuse the whole answer. */
 export const usageOf = (usage: unknown): Response.FinishPartEncoded["usage"] => {

@@ -43,10 +43,14 @@ export const metadataOf = (
 }
 
 /** Those of a message's unknown fields that some server wants back. */
-export const messageOf = (extras: Fields): Fields =>
-  Object.fromEntries(
-    Object.entries(extras).flatMap(([name, value]) => (isBack(name) ? [[name, joined(value)] as const] : []))
-  )
+export const messageOf = (extras: Fields): Fields => {
+  const back: Fields = {}
+  for (const name in extras) {
+    const value = extras[name]
+    if (value !== undefined && isBack(name)) back[name] = joined(value)
+  }
+  return back
+}
 
 /** The field that a part came in, whoever said it. */
 export const fieldIn = (metadata: unknown): Dialects.BackField | undefined => {

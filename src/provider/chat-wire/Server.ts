@@ -123,15 +123,8 @@ export interface Addition {
 /** Of headers that are named more than once the call's count, then the server's, then ours; in capitals or not. */
 export const request = ({ headers, pairs, server }: Authorized, addition: Addition): Exchange.Request => {
   const { body, streamed, trace } = addition
-  const named = new Map<string, string>()
-  for (const [name, value] of Object.entries(addition.headers ?? {})) {
-    if (value !== undefined) named.set(name.toLowerCase(), value)
-  }
-  const all: Array<string> = []
-  for (let at = 0; at + 1 < pairs.length; at += 2) {
-    const name = pairs[at] ?? ""
-    if (!named.has(name)) all.push(name, pairs[at + 1] ?? "")
-  }
+  const named = addition.headers === undefined ? none : namedBy(addition.headers)
+  const all = named.size === 0 ? [...pairs] : pairsWithout(named, pairs)
   const isNamed = (name: string): boolean => named.has(name) || headers.has(name)
   if (!isNamed("accept")) all.push("accept", streamed ? "text/event-stream" : "application/json")
   if (trace !== undefined && isTrace(trace) && !isNamed("traceparent")) all.push("traceparent", traceparentOf(trace))
@@ -144,6 +137,25 @@ export const request = ({ headers, pairs, server }: Authorized, addition: Additi
     body,
     proxy: server.proxy
   }
+}
+
+const none: ReadonlyMap<string, string> = new Map()
+
+const namedBy = (headers: NonNullable<Addition["headers"]>): ReadonlyMap<string, string> => {
+  const named = new Map<string, string>()
+  for (const [name, value] of Object.entries(headers)) {
+    if (value !== undefined) named.set(name.toLowerCase(), value)
+  }
+  return named
+}
+
+const pairsWithout = (named: ReadonlyMap<string, string>, pairs: ReadonlyArray<string>): Array<string> => {
+  const left: Array<string> = []
+  for (let at = 0; at + 1 < pairs.length; at += 2) {
+    const name = pairs[at] ?? ""
+    if (!named.has(name)) left.push(name, pairs[at + 1] ?? "")
+  }
+  return left
 }
 
 /** With tracing off there are spans, but no trace. */

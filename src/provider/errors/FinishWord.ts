@@ -57,7 +57,7 @@ const codeOf = (word: string): string | undefined => {
 }
 
 /** Gateways write one word in front of another: `content_filter: PROHIBITED_CONTENT`. */
-const leading = (word: string): string => word.split(/\s*:/, 1)[0] ?? ""
+const leading = (word: string): string => (word.includes(":") ? (word.split(/\s*:/, 1)[0] ?? "") : word)
 
 /** Google's words for a call of a tool that the model got wrong; gateways write something in front of them. */
 const slips = /malformed_function_call|malformed_response|unexpected_tool_call/i

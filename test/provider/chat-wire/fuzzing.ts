@@ -58,6 +58,9 @@ export const held = (pieces: ReadonlyArray<Buffer>): number => {
 const words = ["id", "choices", "delta", "message", "content", "tool_calls", "function", "name", "arguments", "index"]
 const more = [
   "finish_reason",
+  "thinking",
+  "thinking_blocks",
+  "signature",
   "usage",
   "error",
   "logprobs",
@@ -146,6 +149,8 @@ export const input = (chance: Chance): ReadonlyArray<Buffer> => {
   return cut(made(), chance, chance.oneOf([1, 3, 50, 100_000]))
 }
 
+const lastEvents = 'data: {"choices":[{"delta":{"content":"x"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+
 /** Inputs that grow, each by its size in bytes: shapes that have cost more than their size somewhere. */
 export const growing: Readonly<Record<string, (size: number) => ReadonlyArray<Buffer>>> = {
   "one long line in small reads": (size) => cutEvenly(`data: ${"x".repeat(size)}`, 512),
@@ -172,6 +177,28 @@ export const growing: Readonly<Record<string, (size: number) => ReadonlyArray<Bu
   "texts full of quotes": (size) => {
     const each = `data: {"choices":[{"index":0,"delta":{"content":"${'\\"'.repeat(1_500)}"}}]}\n\n`
     return cutEvenly(each.repeat(size / each.length), 65_536)
+  },
+  "parts of thinking in lists of content": (size) => {
+    const piece = `data: {"choices":[{"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"x"}]}]}}]}\n\n`
+    return cutEvenly(piece.repeat(size / piece.length) + lastEvents, 65_536)
+  },
+  "parts of thinking, each signed": (size) => {
+    const piece = `data: {"choices":[{"delta":{"content":[{"type":"thinking","thinking":"x","signature":"s"}]}}]}\n\n`
+    return cutEvenly(piece.repeat(size / piece.length) + lastEvents, 65_536)
+  },
+  "one list of many parts of thinking": (size) => {
+    const part = '{"type":"thinking","thinking":"x","other":["y"]},'
+    const parts = part.repeat(size / part.length).slice(0, -1)
+    return cutEvenly(`{"choices":[{"message":{"content":[${parts}]},"finish_reason":"stop"}]}`, 65_536)
+  },
+  "one part with many pieces of thinking": (size) => {
+    const pieces = '{"type":"text","text":"x"},{"type":"reference","id":1},'.repeat(size / 54).slice(0, -1)
+    const content = `[{"type":"thinking","thinking":[${pieces}]}]`
+    return cutEvenly(`{"choices":[{"message":{"content":${content}},"finish_reason":"stop"}]}`, 65_536)
+  },
+  "blocks of thinking beside the text": (size) => {
+    const piece = `data: {"choices":[{"delta":{"thinking_blocks":[{"type":"thinking","thinking":"xx"}]}}]}\n\n`
+    return cutEvenly(piece.repeat(size / piece.length) + lastEvents, 65_536)
   },
   "a field that grows": (size) =>
     cutEvenly('data: {"choices":[{"delta":{"other":"xxxx"}}]}\n\n'.repeat(size / 48), 65_536)
