@@ -64,7 +64,7 @@ export const isRefused = (
       if (!(error instanceof RangeError)) return false
       assert.match(
         error.message,
-        new RegExp(`^${name.replaceAll(".", "\\.")} option ${option}\\b.* must be .*, got `, "s")
+        new RegExp(`^${name.replaceAll(".", "\\.")} option ${option}\\b.*( must be .*, got | has no option )`, "s")
       )
       return true
     }

@@ -18,6 +18,7 @@ const apart: Readonly<Record<string, string>> = {
   "src/cli/batch/send/Lanes.ts Options": "handed over by the house only",
   "src/cli/batch/send/Perseverance.ts Options": "handed over by the house only",
   "src/cli/batch/RunOptions.ts Options": "in test/cli/batch/options.test.ts",
+  "src/supervisor/operations/WaitOptions.ts Options": "in test/publicOptions.test.ts",
   "src/testing/laws/Search.ts Options": "in test/publicOptions.test.ts",
   "src/testing/SupervisorLaws.ts Options": "in test/publicOptions.test.ts",
   "src/testing/PolicyLaws.ts Options": "in test/publicOptions.test.ts",

@@ -27,6 +27,7 @@ import {
   SpendBudget,
   Timeout
 } from "holdfast/policy"
+import { Client, fakeModel } from "holdfast/promise"
 import { AiSdk, ChatWire, EffectAi, Fetch, type ModelProvider, ProviderPool } from "holdfast/provider"
 import { Job, StatusLine, Supervisor } from "holdfast/supervisor"
 import {
@@ -39,6 +40,7 @@ import {
   SeededScheduler,
   SupervisorLaws
 } from "holdfast/testing"
+import * as z from "zod"
 import { senseless } from "./optionWalk.ts"
 import { type Has, type PublicOption, read } from "./publicOptions.ts"
 import { takes } from "./senselessNumbers.ts"
@@ -74,6 +76,15 @@ const withStore = <A, E>(effect: Effect.Effect<A, E, JobStore.JobStore>) =>
 
 /** What a policy makes of a provider. */
 const built = (policy: ModelProvider.Policy<Services>) => policy(provider)
+
+const client = Client.make({ model: fakeModel("yes"), log: false })
+const inWork = (use: Parameters<typeof client.run<unknown>>[0]) => client.run(use)
+const defined = client.define("defined", (input: number) => input)
+const streamed = async (options: never) => {
+  let texts = 0
+  for await (const text of client.stream("?", options)) texts += text.length
+  return texts
+}
 
 /** A call of each public function that has options, and what it needs besides the one that makes no sense. */
 const calls: Readonly<Record<string, readonly [Call] | readonly [Call, object]>> = {
@@ -206,6 +217,24 @@ const calls: Readonly<Record<string, readonly [Call] | readonly [Call, object]>>
     { preempt: { fiber: 0, operation: 0 } }
   ],
   "SeededScheduler.explore": [(options) => SeededScheduler.explore(Effect.void, options), { runs: 1 }],
+  "Client.make": [Client.make],
+  "Client.generate": [(options) => client.generate("?", options)],
+  "Client.stream": [streamed],
+  "Client.object": [(options) => client.object(z.string(), "?", options)],
+  "Client.submit": [(options) => client.submit(() => 1, options)],
+  "Client.run": [(options) => client.run(() => 1, options)],
+  "Client.every": [(options) => client.every("1 hour", () => 1, options), { name: "hourly" }],
+  "Client.jobs(filter)": [client.jobs],
+  "Client.cancelAll(filter)": [(filter) => client.cancelAll(filter)],
+  "Client.waitAll(filter)": [(filter) => client.waitAll(filter)],
+  "Client.waitAll": [(options) => client.waitAll({ name: "none" }, options)],
+  "Client.drain": [(options) => Client.make().drain(options)],
+  "Client.closeOnSignals": [(options) => client.closeOnSignals(options)()],
+  "Job.result": [(options) => client.submit(() => 1).then((job) => job.result(options))],
+  "DefinedJob.run": [(options) => defined.run(1, options)],
+  "DefinedJob.submit": [(options) => defined.submit(1, options)],
+  "JobTools.run": [(options) => inWork((tools) => tools.run(() => 1, options))],
+  "JobTools.submit": [(options) => inWork((tools) => tools.submit(() => 1, options))],
   "SupervisorLaws.check": [(options) => SupervisorLaws.check(Supervisor.make, options), { runs: 1 }],
   "SupervisorLaws.explore": [(options) => SupervisorLaws.explore(Supervisor.make, options), { runs: 1 }],
   "SupervisorLaws.sweep": [(options) => SupervisorLaws.sweep(Supervisor.make, options), { laws: [] }]
@@ -216,14 +245,16 @@ const data = [
   /^(AiSdkError|CallContext|CallTrail|ModelProvider)\./,
   /\.policy\(next\)$/,
   /^Fallback.to\(target\)$/,
-  /\((part|now|program|trace|law|plan|allows|subject)\)$/,
+  /\((part|now|program|trace|again|law|plan|allows|subject)\)$/,
   /^SupervisorLaws\.(Handles|Law)\./
 ]
 
 /** What a pipeline hands on is refused by the policies that get it. */
-const isHandedOn = ({ name, of }: PublicOption): boolean => of === "Pipeline.standard" && name.includes(".")
+const isHandedOn = ({ name, of }: PublicOption): boolean =>
+  of === "Pipeline.standard" ? name.includes(".") : /^(pipeline|jobs)\./.test(name)
 
-const all = read().filter((option) => !data.some((pattern) => pattern.test(option.of)) && !isHandedOn(option))
+const given = read().filter((option) => !data.some((pattern) => pattern.test(option.of)))
+const all = given.filter((option) => !isHandedOn(option))
 const byFunction = Map.groupBy(all, ({ of }) => of)
 
 it("every public function with options is called here", () => {
@@ -260,14 +291,28 @@ const withOption = (others: object, path: string, value: unknown): object => {
   return { ...others, [first]: rest.length === 0 ? value : withOption({ ...inner }, rest.join("."), value) }
 }
 
-/** What came of a call: `undefined` when the option was refused by its name. */
-const outcome = (call: Call, options: object, name: string): Effect.Effect<string | undefined> => {
-  const named = new RegExp(` option ${name.replaceAll(".", "\\.")}\\b`)
+/** What a promise was rejected with. */
+class Rejected {
+  readonly thrown: unknown
+
+  constructor(thrown: unknown) {
+    this.thrown = thrown
+  }
+}
+
+const thrownOf = (error: unknown): unknown => (error instanceof Rejected ? error.thrown : error)
+
+/** What came of a call: `undefined` when the option was refused as `named` says. */
+const outcome = (call: Call, options: object, named: RegExp): Effect.Effect<string | undefined> => {
   const refusal = (error: unknown) =>
     error instanceof RangeError && named.test(error.message) ? undefined : String(error)
   try {
     // What plain JavaScript would hand over.
-    const made = call(options as never)
+    const called = call(options as never)
+    const made =
+      called instanceof Promise
+        ? Effect.tryPromise({ try: () => called, catch: (error) => new Rejected(error) })
+        : called
     if (!Effect.isEffect(made)) return Effect.succeed("taken")
     // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
     return (made as Effect.Effect<unknown, unknown, Services>).pipe(
@@ -275,12 +320,14 @@ const outcome = (call: Call, options: object, name: string): Effect.Effect<strin
       Effect.provide(services),
       Effect.timeout("2 seconds"),
       Effect.exit,
-      Effect.map((exit) => (Exit.isSuccess(exit) ? "taken" : refusal(Cause.squash(exit.cause))))
+      Effect.map((exit) => (Exit.isSuccess(exit) ? "taken" : refusal(thrownOf(Cause.squash(exit.cause)))))
     )
   } catch (error) {
     return Effect.succeed(refusal(error))
   }
 }
+
+const named = (name: string) => new RegExp(` option ${name.replaceAll(".", "\\.")}\\b`)
 
 describe.each(Object.entries(calls))("%s", (of, [call, others = {}]) => {
   it.live.each((byFunction.get(of) ?? []).map((option) => [option.name, option] as const))(
@@ -289,10 +336,36 @@ describe.each(Object.entries(calls))("%s", (of, [call, others = {}]) => {
       Effect.gen(function* () {
         const taken: Array<string> = []
         for (const said of mustRefuse(option)) {
-          const came = yield* outcome(call, withOption(others, name, senseless[said]), name)
+          const came = yield* outcome(call, withOption(others, name, senseless[said]), named(name))
           if (came !== undefined) taken.push(`${said}: ${came}`)
         }
         assert.deepStrictEqual(taken, [])
       })
+  )
+})
+
+/** A slip of the pen in a name, and the name that was meant. */
+const slip = ({ name }: PublicOption): string => name.replace(/\w+$/, "$&z")
+const within = ({ name }: PublicOption): string => name.replace(/\w+$/, "")
+
+describe("names that no option has", () => {
+  const objects = Array.from(
+    Map.groupBy(given, (option) => `${option.of} ${within(option)}`).values(),
+    ([first]) => first
+  )
+
+  it.live.each(
+    objects.flatMap((option) => {
+      const [call, others = {}] = (option && calls[option.of]) ?? []
+      return option === undefined || call === undefined
+        ? []
+        : [[`${option.of} ${option.name}`, option, call, others] as const]
+    })
+  )("are refused, with the nearest one that is there: %s", ([, option, call, others]) =>
+    Effect.gen(function* () {
+      const [name, meant] = [slip(option), option.name].map((each) => each.split(".").at(-1))
+      const wanted = new RegExp(`has no option ${name}: did you mean ${meant}\\?`)
+      assert.isUndefined(yield* outcome(call, withOption(others, slip(option), undefined), wanted))
+    })
   )
 })

@@ -27,7 +27,7 @@ export type Has = "numbers" | "texts" | "true" | "functions" | "lists" | "object
 
 const root = join(import.meta.dirname, "..")
 const source = `${root}/src/`
-const folders = ["core", "supervisor", "policy", "provider", "model", "durable", "cli", "testing"]
+const folders = ["core", "supervisor", "policy", "provider", "model", "durable", "promise", "cli", "testing"]
 
 /** All options of all functions, and of all methods of what the functions give, that an index of `src/` exports. */
 export const read = (): ReadonlyArray<PublicOption> => {
@@ -40,13 +40,15 @@ export const read = (): ReadonlyArray<PublicOption> => {
       const file = program.getSourceFile(join(root, `src/${folder}/index.ts`))
       const index = file && checker.getSymbolAtLocation(file)
       if (index === undefined) throw new Error(`src/${folder} has no index`)
-      return checker
-        .getExportsOfModule(index)
-        .flatMap((module) =>
-          checker
-            .getExportsOfModule(checker.getAliasedSymbol(module))
-            .flatMap((each) => merged(ofExport(checker, `${module.name}.${each.name}`, target(checker, each))))
-        )
+      return checker.getExportsOfModule(index).flatMap((exported) => {
+        const module = target(checker, exported)
+        // Where an index does not export namespaces, what it exports is used by its own name.
+        return module.flags & SymbolFlags.ValueModule
+          ? checker
+              .getExportsOfModule(module)
+              .flatMap((each) => merged(ofExport(checker, `${exported.name}.${each.name}`, target(checker, each))))
+          : merged(ofExport(checker, exported.name, module))
+      })
     })
   } finally {
     api.close()
@@ -66,7 +68,14 @@ const target = (checker: Checker, symbol: Symbol): Symbol =>
 
 const ofExport = (checker: Checker, name: string, symbol: Symbol): ReadonlyArray<PublicOption> => {
   const found: Array<PublicOption> = []
-  if (symbol.flags & SymbolFlags.Value) found.push(...ofFunction(checker, name, checker.getTypeOfSymbol(symbol)))
+  if (symbol.flags & SymbolFlags.Value) {
+    const type = checker.getTypeOfSymbol(symbol)
+    found.push(...ofFunction(checker, name, type))
+    // An object of functions: `Client.make`.
+    for (const member of type === undefined ? [] : checker.getPropertiesOfType(type).filter(isOurs)) {
+      found.push(...ofFunction(checker, `${name}.${member.name}`, checker.getTypeOfSymbol(member)))
+    }
+  }
   if (symbol.flags & SymbolFlags.Interface && isOurs(symbol)) {
     for (const member of checker.getPropertiesOfType(checker.getDeclaredTypeOfSymbol(symbol))) {
       found.push(...ofFunction(checker, `${name}.${member.name}`, checker.getTypeOfSymbol(member)))
@@ -125,6 +134,8 @@ const ofOptions = (checker: Checker, of: string, path: string, type: Type): Read
 /** Options inside of options: what is ours, and neither a provider nor anything else that does something. */
 const isWithin = (checker: Checker, type: Type): boolean => {
   if (!(type.flags & (TypeFlags.Object | TypeFlags.Intersection))) return false
+  // A policy, which has a mark.
+  if (checker.getSignaturesOfType(type, SignatureKind.Call).length > 0) return false
   const fields = checker.getPropertiesOfType(type)
   return fields.length > 0 && fields.every(isOurs) && fields.some(isOptional) && !fields.some(isMethod)
 }

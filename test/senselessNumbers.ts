@@ -20,7 +20,8 @@ const from0 = [counts0, times0, named("topP maxShare maxEjected priority \\w+Pen
   /^ResponseCache\..* maxBytes$/,
   /^RetryBudget\..* ratio$/,
   /^RateLimit\..* maxWait$/,
-  /^FaultyServer\..* retryAfter$/
+  /^FaultyServer\..* retryAfter$/,
+  /^(Client\.waitAll|Job\.result) timeout$/
 )
 
 const negative = [named("priority \\w+Penalty seed")]
@@ -40,17 +41,20 @@ const endless = [
   named("patience whenFull maxWait cap maxRetryAfter deadline interruptLimit stopDeadline"),
   named("timeout progressEvery retainFor retainResultsFor stuckAfter upkeepEvery"),
   named("attempt firstToken headers idle"),
-  /^(Job|Supervisor|DurableJob)\..* limit$/,
+  /^(Client|Job|Supervisor|DurableJob)\..* limit$/,
   /^RateLimit\..* burst$/,
   /^SpendBudget\..* (money|tokens)$/
 ]
+
+// Times of the promise room, which are texts or numbers.
+const ofPromises = /^(Client|DefinedJob|Job|JobTools)\.\S+ (timeout|whenFull|jitter|deadline|interruptLimit)$/
 
 /** Those of the senseless numbers that make sense for an option whose type has numbers. */
 export const takes = ({ has, name, of }: PublicOption): ReadonlyArray<string> => {
   const option = `${of} ${name}`
   const is = (patterns: ReadonlyArray<RegExp>) => patterns.some((pattern) => pattern.test(option))
   if (!has.has("numbers") || is(nothing)) return []
-  const isTime = has.has("lists")
+  const isTime = has.has("lists") || ofPromises.test(option)
   return [
     ...(is(from0) ? ["0", "-0"] : []),
     ...(is(negative) ? ["-1"] : []),

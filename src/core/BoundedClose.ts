@@ -33,11 +33,10 @@ export const defaults = { limit: "1 second" } as const
  * Layer.isLayer(redis) // => true
  * ```
  */
-export const layer = <A, E, R>(
-  self: Layer.Layer<A, E, R>,
-  { abandon, limit = defaults.limit }: Options<NoInfer<A>> = {}
-): Layer.Layer<A, E, R> => {
+export const layer = <A, E, R>(self: Layer.Layer<A, E, R>, options: Options<NoInfer<A>> = {}): Layer.Layer<A, E, R> => {
   const check = OptionCheck.of("BoundedClose")
+  check.fields(options, { limit: true, abandon: true })
+  const { abandon, limit = defaults.limit } = options
   const limitMillis = check.millis("limit", limit, { atLeast: 0 })
   if (abandon !== undefined && !Effect.isEffect(abandon)) check.reject("abandon", "an Effect", abandon)
   return Layer.fromBuildMemo((memoMap, outer) =>

@@ -27,8 +27,11 @@ export type Fields<Options> = { readonly [Name in keyof Required<Options>]: true
 
 /** Checks the options of one thing, each by its name, and gives them back. */
 export interface OptionCheck {
-  /** Options have no name but those that are read: another one is a slip of the pen, which would change nothing in silence. */
-  readonly fields: (given: object, known: Readonly<Record<string, true>>) => void
+  /**
+   * Options have no name but those that are read: another one is a slip of the pen, which would change nothing in silence.
+   * `within`: the option whose own options they are.
+   */
+  readonly fields: (given: object, known: Readonly<Record<string, true>>, within?: string) => void
   /** Says what an option must be, and throws. */
   readonly reject: (name: string, wanted: string, got: unknown) => never
   readonly whole: (name: string, value: number, atLeast: number, atMost?: number) => number
@@ -67,16 +70,19 @@ export const of = (owner: string): OptionCheck => {
     value.length <= longest ? value : refuse(name, `at most ${longest} characters long`, `${value.length}`)
   return {
     reject,
-    fields: (given, known) => {
+    fields: (given, known, within) => {
+      const whose = within === undefined ? owner : `${owner} option ${within}`
       if (!isPlain(given) && !(isRecord(given) && Object.keys(known).some((name) => name in given))) {
-        throw new RangeError(`${owner} options must be an object, got ${kindOf(given)}`)
+        throw new RangeError(
+          `${whose}${within === undefined ? " options" : ""} must be an object, got ${kindOf(given)}`
+        )
       }
       for (const name in given) {
         if (Object.hasOwn(known, name)) continue
         const names = Object.keys(known)
         const nearest = NearestName.of(name, names)
         const meant = nearest === undefined ? `it has ${names.join(", ")}` : `did you mean ${nearest}?`
-        throw new RangeError(`${owner} has no option ${SafeText.of(name)}: ${meant}`)
+        throw new RangeError(`${whose} has no option ${SafeText.of(name)}: ${meant}`)
       }
     },
     whole: (name, value, atLeast, atMost = Infinity) => {

@@ -45,22 +45,24 @@ export const defaults = { evictEvery: "1 minute", snapshotEvery: "5 minutes", wa
  */
 export const run = <E = never, R = never>(
   cache: ResponseCache.ResponseCache,
-  { evictEvery = defaults.evictEvery, snapshot, unusedFor, warm }: Options<E, R> = {}
+  options: Options<E, R> = {}
 ): Effect.Effect<
   ReadonlyArray<Job.Job<void, never>>,
   JobError | PlatformError.PlatformError,
   Supervisor.Supervisor | FileSystem.FileSystem | Scope.Scope | Exclude<R, Scope.Scope>
 > => {
   const check = OptionCheck.of("CacheUpkeep")
+  check.fields(options, fields)
+  const { evictEvery = defaults.evictEvery, snapshot, unusedFor, warm } = options
   check.millis("evictEvery", evictEvery)
   if (unusedFor !== undefined) check.millis("unusedFor", unusedFor, { atLeast: 0 })
   if (snapshot !== undefined) {
-    check.record("snapshot", snapshot)
+    check.fields(snapshot, { path: true, every: true }, "snapshot")
     check.label("snapshot.path", snapshot.path)
     check.millis("snapshot.every", snapshot.every ?? defaults.snapshotEvery)
   }
   if (warm !== undefined) {
-    check.record("warm", warm)
+    check.fields(warm, { calls: true, every: true, concurrency: true }, "warm")
     check.list("warm.calls", warm.calls)
     for (const call of warm.calls) if (!Effect.isEffect(call)) check.reject("warm.calls", "a list of Effects", call)
     check.millis("warm.every", warm.every ?? defaults.warmEvery)
@@ -88,6 +90,8 @@ export const run = <E = never, R = never>(
     return jobs
   })
 }
+
+const fields: OptionCheck.Fields<Options> = { evictEvery: true, unusedFor: true, snapshot: true, warm: true }
 
 const every = <A, E, R>(round: Effect.Effect<A, E, R>, name: string, schedule: Duration.Input) =>
   Effect.acquireRelease(Supervisor.every(round, { name, schedule }), (job) =>

@@ -58,12 +58,13 @@ export const layer = <R = never, E = never>(
 ): Layer.Layer<LanguageModel.LanguageModel | ModelHealth, E, Supervisor.Supervisor | Exclude<R, Scope.Scope>> =>
   Layer.effectContext(
     Effect.gen(function* () {
+      check.fields(options, { ...composed, name: true, traceToolParameters: true })
       if (options.name !== undefined) check.text("name", options.name)
       const { traceToolParameters = defaults.traceToolParameters } = options
       check.flag("traceToolParameters", traceToolParameters)
       const registry: Array<Effect.Effect<PolicyHealth.PolicyHealth>> = []
       const supervisor = yield* Supervisor.Supervisor
-      const provider = yield* compose(options).pipe(
+      const provider = yield* compose({ provider: options.provider, policies: options.policies }).pipe(
         Effect.provideService(PolicyHealth.Registry, registry),
         Effect.provideService(PeriodicWork.Runner, periodicJobs(supervisor))
       )
@@ -91,6 +92,7 @@ export const compose = <R = never, E = never>(
   options: Pick<Options<R, E>, "provider" | "policies">
 ): Effect.Effect<ModelProvider, E, R | Scope.Scope> =>
   Effect.gen(function* () {
+    check.fields(options, composed)
     if (!Effect.isEffect(options.provider) && !isProvider(options.provider)) {
       check.reject("provider", "a provider, or an Effect that gets one", options.provider)
     }
@@ -124,3 +126,5 @@ const periodicJobs =
 const isProvider = Predicate.hasProperty("generateText")
 
 const check = OptionCheck.of("Model")
+
+const composed: OptionCheck.Fields<Pick<Options, "provider" | "policies">> = { provider: true, policies: true }

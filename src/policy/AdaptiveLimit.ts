@@ -53,6 +53,7 @@ export const defaults = {
  * A stream is in flight until it has ended or its reader has left.
  */
 export const learned = (options: Options = {}): PolicyKind.Of<"AdaptiveLimit"> => {
+  check.fields(options, fields)
   const makeLimit = limit(options)
   return PolicyKind.of("AdaptiveLimit", (next) =>
     Effect.gen(function* () {
@@ -105,6 +106,7 @@ export const learned = (options: Options = {}): PolicyKind.Of<"AdaptiveLimit"> =
  * ```
  */
 export const make = <E>(options: Options & { readonly classify: Verdict.Classify<E> }) => {
+  check.fields(options, { ...fields, classify: true })
   const verdictOf = Verdict.by(check.callback("classify", options.classify))
   return Effect.map(limit(options), ({ gate, learner }) => {
     const observer = observe(gate, learner, verdictOf)("answer")
@@ -133,6 +135,15 @@ const limit = (options: Options): Effect.Effect<{ readonly gate: Gate.Gate; read
 }
 
 const check = OptionCheck.of("AdaptiveLimit")
+
+const fields: OptionCheck.Fields<Options> = {
+  ...GateSettings.fields,
+  initial: true,
+  min: true,
+  max: true,
+  tolerance: true,
+  window: true
+}
 
 /** Tells the learner how calls end. */
 const observe =

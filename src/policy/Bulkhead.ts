@@ -82,7 +82,8 @@ export type Refusal = Gate.Refusal & Error
 const refused = (refusal: Gate.Refusal) => PolicyReason.toAiError("Bulkhead", refusal)
 
 const gate = (options: Options): Effect.Effect<Gate.Gate> => {
-  const concurrency = OptionCheck.of("Bulkhead").whole("concurrency", options.concurrency, 1)
+  check.fields(options, fields)
+  const concurrency = check.whole("concurrency", options.concurrency, 1)
   const settings = GateSettings.resolve("Bulkhead", options)
   return Effect.sync(() => new Gate.Gate(settings, concurrency))
 }
@@ -99,3 +100,7 @@ const health = (
     maxWaiting,
     score: permits.score
   }))
+
+const check = OptionCheck.of("Bulkhead")
+
+const fields: OptionCheck.Fields<Options> = { ...GateSettings.fields, concurrency: true }

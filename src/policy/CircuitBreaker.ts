@@ -87,6 +87,7 @@ export const defaults = {
  * next call probe.
  */
 export const perModel = (options: Options = {}): PolicyKind.Of<"CircuitBreaker"> => {
+  check.fields(options, fields)
   const settings = resolve(options)
   return PolicyKind.of("CircuitBreaker", (next) =>
     guarding(next, options, circuits(settings, options, CircuitStore.inMemory, othersOf(next)))
@@ -105,6 +106,7 @@ export const perModel = (options: Options = {}): PolicyKind.Of<"CircuitBreaker">
 export const shared = (
   options: SharedOptions = {}
 ): PolicyKind.Of<"CircuitBreaker", CircuitStore.CircuitBreakerStore> => {
+  check.fields(options, { ...fields, storeTimeout: true })
   const settings = resolve(options)
   const timeoutMillis = check.millis("storeTimeout", options.storeTimeout ?? defaults.storeTimeout)
   return PolicyKind.of("CircuitBreaker", (next) =>
@@ -137,6 +139,7 @@ export const shared = (
  * ```
  */
 export const make = <E>(options: Omit<Options, "perTenant"> & { readonly classify: Verdict.Classify<E> }) => {
+  check.fields(options, { ...ofEffects, classify: true })
   const settings = resolve(options)
   const verdictOf = Verdict.by(check.callback("classify", options.classify))
   return Effect.map(circuits(settings, options, CircuitStore.inMemory), ({ acquire }) => {
@@ -165,6 +168,17 @@ const resolve = (options: Options): Settings => {
 }
 
 const check = OptionCheck.of("CircuitBreaker")
+
+const ofEffects: OptionCheck.Fields<Omit<Options, "perTenant">> = {
+  ratio: true,
+  minCalls: true,
+  window: true,
+  consecutive: true,
+  open: true,
+  maxOpen: true,
+  maxKeys: true
+}
+const fields: OptionCheck.Fields<Options> = { ...ofEffects, perTenant: true }
 
 type Acquire<Refused = Refusal> = (key: string, clock: Clock.Clock, restore: Restore) => Effect.Effect<Permit, Refused>
 

@@ -28,6 +28,7 @@ export interface Options {
  * of another. A call for structured output needs an answer that is JSON of that shape.
  */
 export const to = <R = never>(answer: Answer<R>, options: Options = {}): PolicyKind.Of<"Degrade", R> => {
+  check.fields(options, { when: true })
   const when = check.callback("when", options.when ?? isAwaited)
   if (typeof answer !== "string" && typeof answer !== "function") check.reject("answer", "a text or a function", answer)
   return PolicyKind.of("Degrade", (next) =>

@@ -97,6 +97,7 @@ export const chain = <R = never>(
   targets: ReadonlyArray<Target<never, R>>,
   options: Options = {}
 ): PolicyKind.Of<"Fallback", R> => {
+  check.fields(options, fields)
   const when = check.callback("when", options.when ?? isProvidersDoing)
   const continueFrom = check.callback("continueFrom", options.continueFrom ?? asPrefix)
   const midStream = check.oneOf("midStream", options.midStream ?? defaults.midStream, midStreams)
@@ -138,8 +139,9 @@ interface Settings {
 
 const resolve = <R>(target: Target<never, R>, when: Step["when"]): Effect.Effect<Step, never, R> => {
   check.record("target", target)
-  const { provider, when: own = when } =
-    Effect.isEffect(target) || "generateText" in target ? { provider: target } : target
+  const isAlone = Effect.isEffect(target) || "generateText" in target
+  if (!isAlone) OptionCheck.of("Fallback target").fields(target, { provider: true, when: true })
+  const { provider, when: own = when } = isAlone ? { provider: target } : target
   check.callback("when", own)
   if (!Effect.isEffect(provider) && !Predicate.hasProperty(provider, "generateText")) {
     check.reject("target", "a provider, or an Effect that gets one", provider)
@@ -308,5 +310,7 @@ const asPrefix = (request: LanguageModel.ProviderOptions, text: string): Languag
 })
 
 const check = OptionCheck.of("Fallback")
+
+const fields: OptionCheck.Fields<Options> = { when: true, midStream: true, continueFrom: true, patience: true }
 
 const midStreams = ["fail", "restart", "continue"] as const

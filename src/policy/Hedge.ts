@@ -52,8 +52,10 @@ export const defaults = { maxShare: 0.05, quantile: 0.95, samples: 1_000, warmUp
  *   first attempt is then waited for.
  * - Interrupting the call ends both.
  */
-export const afterDelay = (delay: Duration.Input, options: Options = {}): PolicyKind.Of<"Hedge"> =>
-  policy(fixed(delay, options))
+export const afterDelay = (delay: Duration.Input, options: Options = {}): PolicyKind.Of<"Hedge"> => {
+  check.fields(options, fields)
+  return policy(fixed(delay, options))
+}
 
 /**
  * As {@link afterDelay}, with a delay learned from the latest calls: the time to the first content that 95 % of the
@@ -62,7 +64,10 @@ export const afterDelay = (delay: Duration.Input, options: Options = {}): Policy
  * An attempt that lost counts with the time it had, so that the delay is not learned from the lucky ones alone. Where
  * latencies have a gap just before the quantile, as between warm and cold servers, the delay ends in the gap.
  */
-export const adaptive = (options: AdaptiveOptions = {}): PolicyKind.Of<"Hedge"> => policy(learned(options))
+export const adaptive = (options: AdaptiveOptions = {}): PolicyKind.Of<"Hedge"> => {
+  check.fields(options, adaptiveFields)
+  return policy(learned(options))
+}
 
 /**
  * Hedges any effects: the result wraps each effect, which is run a second time when it is late. They must bear being run
@@ -87,6 +92,7 @@ export const adaptive = (options: AdaptiveOptions = {}): PolicyKind.Of<"Hedge"> 
 export const make = (
   options: Omit<AdaptiveOptions, "to"> & { readonly delay?: Duration.Input | undefined } = {}
 ): Effect.Effect<<A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>> => {
+  check.fields(options, effectFields)
   const settings = options.delay === undefined ? learned(options) : fixed(options.delay, options)
   return Effect.gen(function* () {
     const hedge = new Hedge(settings)
@@ -260,3 +266,19 @@ const resolve = ({ maxShare = defaults.maxShare, samples = defaults.samples, to 
 }
 
 const check = OptionCheck.of("Hedge")
+
+const fields: OptionCheck.Fields<Options> = { maxShare: true, to: true }
+const adaptiveFields: OptionCheck.Fields<AdaptiveOptions> = {
+  ...fields,
+  quantile: true,
+  samples: true,
+  warmUp: true
+}
+const effectFields: OptionCheck.Fields<Omit<AdaptiveOptions, "to"> & { readonly delay?: Duration.Input | undefined }> =
+  {
+    maxShare: true,
+    quantile: true,
+    samples: true,
+    warmUp: true,
+    delay: true
+  }

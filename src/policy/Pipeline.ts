@@ -6,6 +6,7 @@
  */
 import type { Duration } from "effect"
 import type { Policy } from "../core/call/ModelProvider.ts"
+import type * as OptionCheck from "../core/OptionCheck.ts"
 import * as Degrade from "./Degrade.ts"
 import * as Repair from "./Repair.ts"
 import * as ResponseCache from "./ResponseCache.ts"
@@ -66,6 +67,7 @@ export const attemptDefaults = Providers.attemptDefaults
  * ```
  */
 export const standard = <R = never>(options: Options<R> = {}): ReadonlyArray<Policy<R>> => {
+  Places.check.fields(options, fields)
   const providers = Providers.policy(options)
   return [
     ...Places.policies<string, "Degrade", R>(
@@ -109,3 +111,13 @@ export const standard = <R = never>(options: Options<R> = {}): ReadonlyArray<Pol
 }
 
 const orEndless = (name: string, limit: Duration.Input) => Places.check.millis(name, limit, { endless: true })
+
+const fields: OptionCheck.Fields<Options> = {
+  ...Providers.fields,
+  degrade: true,
+  timeout: true,
+  retryBudget: true,
+  cache: true,
+  singleFlight: true,
+  repair: true
+}

@@ -48,6 +48,7 @@ export const defaults = { stagger: "0 millis" } as const
  * - Interrupting the call ends all attempts.
  */
 const with_ = (providers: ReadonlyArray<ModelProvider>, options: Options = {}): PolicyKind.Of<"Race"> => {
+  check.fields(options, fields)
   const stagger = staggerOf(options)
   const acceptable = check.callback("acceptable", options.acceptable ?? saysSomething)
   return PolicyKind.of("Race", (next) => {
@@ -118,6 +119,7 @@ export const effect = <A, E, R>(
     readonly stagger?: Duration.Input | undefined
   } = {}
 ) => {
+  check.fields(options, fields)
   const stagger = staggerOf(options)
   const acceptable = check.callback("acceptable", options.acceptable ?? (() => true))
   return (self: Effect.Effect<A, E, R>): Effect.Effect<A, E | NotAcceptable, R> =>
@@ -176,6 +178,8 @@ const asAiError = (errors: ReadonlyArray<AiError.AiError | Unacceptable>): AiErr
 const notAcceptable = (answers: number) => ({ _tag: "NotAcceptable", answers }) as const
 
 const check = OptionCheck.of("Race")
+
+const fields: OptionCheck.Fields<Options> = { acceptable: true, stagger: true }
 
 const staggerOf = ({ stagger = defaults.stagger }: Pick<Options, "stagger">): Duration.Duration =>
   Duration.millis(check.millis("stagger", stagger, { atLeast: 0 }))

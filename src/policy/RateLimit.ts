@@ -19,7 +19,14 @@ import * as Estimate from "./rate-limit/Estimate.ts"
 import * as LimitedModel from "./rate-limit/LimitedModel.ts"
 import { Limiter, type Reported } from "./rate-limit/Limiter.ts"
 import type * as CallQueue from "./rate-limit/CallQueue.ts"
-import { defaults, type LimitOptions, resolve, type Settings, storeTimeoutMillis } from "./rate-limit/Settings.ts"
+import {
+  defaults,
+  fields as limitFields,
+  type LimitOptions,
+  resolve,
+  type Settings,
+  storeTimeoutMillis
+} from "./rate-limit/Settings.ts"
 import { SharedLimits } from "./rate-limit/SharedLimits.ts"
 import * as Verdict from "../core/call/Verdict.ts"
 
@@ -62,6 +69,7 @@ export type TenantOptions = Omit<Options, "perTenant">
  * - `LargerThanLimit`: it alone needs more than twice of what a limit allows in its whole window.
  */
 export const of = (options: Options): PolicyKind.Of<"RateLimit"> => {
+  check.fields(options, fields)
   const settings = settingsOf(options)
   return PolicyKind.of("RateLimit", (next) =>
     Effect.map(limiter(settings, othersOf(next), false), LimitedModel.around(next, limitedBy(options)))
@@ -81,6 +89,7 @@ export const of = (options: Options): PolicyKind.Of<"RateLimit"> => {
  * day at most; what asks for more, or tells a limit that no call fits in or of more than a day, is not believed at all.
  */
 export const adaptive = (options: Options = {}): PolicyKind.Of<"RateLimit"> => {
+  check.fields(options, fields)
   const settings = settingsOf(options)
   return PolicyKind.of("RateLimit", (next) =>
     Effect.map(limiter(settings, othersOf(next), true), LimitedModel.around(next, limitedBy(options)))
@@ -103,6 +112,7 @@ export const shared = (
     readonly storeTimeout?: Duration.Input | undefined
   } = {}
 ): PolicyKind.Of<"RateLimit", RateLimiter.RateLimiterStore> => {
+  check.fields(options, { ...fields, storeTimeout: true })
   const settings = settingsOf(options)
   const timeoutMillis = storeTimeoutMillis(options.storeTimeout)
   return PolicyKind.of("RateLimit", (next) =>
@@ -140,6 +150,7 @@ export const shared = (
  * ```
  */
 export const makePerTenant = (options: TenantOptions): Effect.Effect<PolicyKind.Of<"TenantLimit">> => {
+  check.fields(options, tenantFields)
   const settings = settingsOf(options)
   const limited = { estimate: options.estimate, each: "tenant" } as const
   return Effect.map(Clock.clockWith(Effect.succeed), (clock) => {
@@ -182,6 +193,7 @@ export const make = <E = unknown>(
     readonly reports?: ((exit: Exit.Exit<unknown, E>) => Reported) | undefined
   }
 ) => {
+  check.fields(options, { ...limitFields, name: true, classify: true, reports: true })
   const { classify, reports } = options
   const name = check.text("name", options.name ?? "effect")
   if (classify !== undefined) check.callback("classify", classify)
@@ -247,3 +259,6 @@ const settingsOf = (options: Options): Settings => {
 }
 
 const check = OptionCheck.of("RateLimit")
+
+const tenantFields: OptionCheck.Fields<TenantOptions> = { ...limitFields, estimate: true, maxKeys: true }
+const fields: OptionCheck.Fields<Options> = { ...tenantFields, perTenant: true }

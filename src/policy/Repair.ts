@@ -38,6 +38,7 @@ export const defaults = { times: 1 } as const
  * Put it inside of caches and single flights, which then keep and share the answer that can be read.
  */
 export const structured = (options: Options = {}): PolicyKind.Of<"Repair"> => {
+  check.fields(options, fields)
   const times = check.whole("times", options.times ?? defaults.times, 0)
   return PolicyKind.of("Repair", (next) => {
     // Only calls for structured output may make further attempts.
@@ -118,3 +119,5 @@ const again = (request: Request, { problem, text }: StructuredAnswer.Wrong): Req
 }
 
 const check = OptionCheck.of("Repair")
+
+const fields: OptionCheck.Fields<Options> = { times: true }

@@ -119,6 +119,7 @@ export interface Stats {
 
 /** Makes a cache in memory, with its handle: see {@link exact}. */
 export const make = (options: Options): Effect.Effect<ResponseCache, never, Scope.Scope> => {
+  check.fields(options, fields)
   const settings = resolve(options)
   return Effect.map(Effect.scope, (scope) => handleOf(settings, undefined, scope))
 }
@@ -127,6 +128,7 @@ export const make = (options: Options): Effect.Effect<ResponseCache, never, Scop
 export const makeShared = (
   options: SharedOptions
 ): Effect.Effect<ResponseCache, never, Persistence.BackingPersistence | Scope.Scope> => {
+  check.fields(options, sharedFields)
   const settings = resolve(options)
   const { storeId } = settings
   return Effect.gen(function* () {
@@ -164,6 +166,22 @@ export const warm = (atLeast: Duration.Input) =>
 /** How long the questions of a cache may take to end when it closes. */
 const closeMillis = 1_000
 
+const fields: OptionCheck.Fields<Options> = {
+  timeToLive: true,
+  staleFor: true,
+  capacity: true,
+  maxBytes: true,
+  maxEntryBytes: true,
+  maxRefreshes: true
+}
+const sharedFields: OptionCheck.Fields<SharedOptions> = {
+  ...fields,
+  storeId: true,
+  storeTimeout: true,
+  retryStoreAfter: true,
+  leaseFor: true
+}
+
 type Settings = ReturnType<typeof resolve>
 
 const handleOf = (settings: Settings, store: CacheStore | undefined, scope: Scope.Scope): ResponseCache => {
@@ -194,7 +212,9 @@ const handleOf = (settings: Settings, store: CacheStore | undefined, scope: Scop
       tiers.memory.clear()
       return store === undefined ? Effect.void : store.clear
     }),
-    evict: ({ unusedFor } = {}) => {
+    evict: (options = {}) => {
+      check.fields(options, { unusedFor: true })
+      const { unusedFor } = options
       const unusedMillis = unusedFor === undefined ? Infinity : check.millis("unusedFor", unusedFor, { atLeast: 0 })
       return Effect.map(Monotonic.millis, (now) => tiers.memory.evict(now, now - unusedMillis))
     },

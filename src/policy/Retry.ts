@@ -53,6 +53,7 @@ export const defaults = {
  * has been passed on, so text is never repeated. Interrupting a back-off ends the call at once.
  */
 export const transient = (options: Options = {}): PolicyKind.Of<"Retry"> => {
+  check.fields(options, fields)
   const settings = resolve(options)
   return PolicyKind.of("Retry", (next) => {
     const key = keyOf(next)
@@ -92,6 +93,7 @@ export const transient = (options: Options = {}): PolicyKind.Of<"Retry"> => {
  * ```
  */
 export const effect = <E>(options: Options & { readonly classify: Verdict.Classify<E> }) => {
+  check.fields(options, { ...fields, classify: true })
   const settings = resolve(options)
   const verdictOf = Verdict.by(check.callback("classify", options.classify))
   return <A, E1 extends E, R>(self: Effect.Effect<A, E1, R>): Effect.Effect<A, E1, R> =>
@@ -106,6 +108,8 @@ const resolve = (options: Options): Settings => ({
 })
 
 const check = OptionCheck.of("Retry")
+
+const fields: OptionCheck.Fields<Options> = { times: true, base: true, cap: true, maxRetryAfter: true }
 
 const orEndless = { atLeast: 0, endless: true } as const
 

@@ -42,6 +42,7 @@ export const defaults = { ratio: 0.1, minPerSecond: 1, window: "10 seconds" } as
  * the attempt it has. A fallback's first attempt is a new provider's first one, and draws on the call's bound only.
  */
 export const of = (options: Options = {}): PolicyKind.Of<"RetryBudget"> => {
+  check.fields(options, fields)
   const minPerSecond = check.number("minPerSecond", options.minPerSecond ?? defaults.minPerSecond, { atLeast: 0 })
   const ratio = check.number("ratio", options.ratio ?? defaults.ratio, { atLeast: 0 })
   const windowMillis = check.millis("window", options.window ?? defaults.window)
@@ -118,3 +119,5 @@ class Share implements SharedBudget {
 }
 
 const check = OptionCheck.of("RetryBudget")
+
+const fields: OptionCheck.Fields<Options> = { ratio: true, minPerSecond: true, window: true, maxAttempts: true }

@@ -42,6 +42,7 @@ export const defaults = { maxBuffer: "8 MiB" } as const
  * - Inside there is no deadline, because each caller has their own and leaves at it.
  */
 export const identical = (options: Options = {}): PolicyKind.Of<"SingleFlight"> => {
+  check.fields(options, { maxBuffer: true })
   const maxBufferBytes = bytes(options.maxBuffer)
   return PolicyKind.of("SingleFlight", (next) =>
     Effect.gen(function* () {
@@ -119,14 +120,13 @@ export const identical = (options: Options = {}): PolicyKind.Of<"SingleFlight"> 
  * await Effect.runPromise(Effect.scoped(program)) // => [[1, 4], [1, 4], [2, 4]]
  * ```
  */
-export const make = <Input, A, E, R>({
-  key,
-  run
-}: {
+export const make = <Input, A, E, R>(options: {
   /** What inputs have in common that share a run. */
   readonly key: (input: Input) => string
   readonly run: (input: Input) => Effect.Effect<A, E, R>
 }): Effect.Effect<(input: Input) => Effect.Effect<A, E, R>, never, Scope.Scope> => {
+  check.fields(options, { key: true, run: true })
+  const { key, run } = options
   check.callback("key", key)
   check.callback("run", run)
   return Effect.map(Effect.scope, (scope) => {

@@ -69,6 +69,7 @@ export const of = (options: Options): PolicyKind.Of<"SpendBudget.of"> => {
 
 /** Makes a budget for several providers and models to share, which can be read. Rejects limits and prices below 0 with a `RangeError`. */
 export const make = (options: Options): Effect.Effect<SpendBudget> => {
+  check.fields(options, fields)
   const { perTenant = defaults.perTenant, prices = {}, tokens = Infinity, money = Infinity } = options
   const windowMillis = check.millis("window", options.window ?? defaults.window)
   for (const [name, limit] of Object.entries({ tokens, money })) {
@@ -77,6 +78,7 @@ export const make = (options: Options): Effect.Effect<SpendBudget> => {
   check.flag("perTenant", perTenant)
   check.record("prices", prices)
   for (const [model, price] of Object.entries(prices)) {
+    check.fields(price, priceFields, `prices["${model}"]`)
     for (const [kind, value] of Object.entries({ ...price, cachedInput: price.cachedInput ?? price.input })) {
       if (value >= 0 && value < Infinity) continue
       check.reject(`prices["${model}"].${kind}`, "a finite number of at least 0", value)
@@ -98,6 +100,9 @@ export const make = (options: Options): Effect.Effect<SpendBudget> => {
 }
 
 const check = OptionCheck.of("SpendBudget")
+
+const fields: OptionCheck.Fields<Options> = { tokens: true, money: true, window: true, prices: true, perTenant: true }
+const priceFields: OptionCheck.Fields<Price> = { input: true, cachedInput: true, output: true }
 
 const priceOf = (next: ModelProvider, prices: Readonly<Record<string, Price>>, limit: number): Price => {
   const named = `${next.name}/${next.model}`

@@ -12,7 +12,7 @@ import * as OptionCheck from "../core/OptionCheck.ts"
 import * as PolicyReason from "../core/call/PolicyReason.ts"
 import * as ResponseHeaders from "../core/call/ResponseHeaders.ts"
 import * as PolicyKind from "../core/call/PolicyKind.ts"
-import { AttemptClocks, failures, names, type Settings } from "./timeout/AttemptClocks.ts"
+import { AttemptClocks, failures, type Settings } from "./timeout/AttemptClocks.ts"
 import * as StreamClock from "./timeout/StreamClock.ts"
 
 /** The clocks of one attempt. Each that is not given does not run. */
@@ -158,9 +158,10 @@ const within = <A, E, R, E2>(
   )
 
 const isLimits = (limits: Duration.Input | AttemptLimits): limits is AttemptLimits =>
-  typeof limits === "object" && names.some((name) => name in limits)
+  OptionCheck.isPlain(limits) && !OptionCheck.isDuration(limits as Duration.Input) // Which of both it is, is asked here.
 
 const resolve = (limits: AttemptLimits): Settings => {
+  check.fields(limits, fields)
   const millis = (name: Exclude<keyof AttemptLimits, "tokensPerSecond">) =>
     limits[name] === undefined ? Infinity : check.millis(name, limits[name], endless)
   return {
@@ -173,5 +174,13 @@ const resolve = (limits: AttemptLimits): Settings => {
 }
 
 const check = OptionCheck.of("Timeout")
+
+const fields: OptionCheck.Fields<AttemptLimits> = {
+  headers: true,
+  firstToken: true,
+  idle: true,
+  attempt: true,
+  tokensPerSecond: true
+}
 
 const endless = { endless: true } as const

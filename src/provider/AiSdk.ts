@@ -75,6 +75,7 @@ export interface Options {
  */
 export const provider = (model: LanguageModelV4, options: Options = {}): ModelProvider => {
   const check = OptionCheck.of("AiSdk")
+  check.fields(options, fields)
   if (options.name !== undefined) check.text("name", options.name)
   if (options.settings !== undefined) CallSettings.checked(options.settings, check, "settings.")
   if (options.codecTransformer !== undefined) check.callback("codecTransformer", options.codecTransformer)
@@ -187,6 +188,14 @@ const prepareRequest = (
         })
       })
   })
+
+const fields: OptionCheck.Fields<Options> = {
+  name: true,
+  settings: true,
+  codecTransformer: true,
+  secrets: true,
+  keepHeaders: true
+}
 
 const secretsOf = ({ secrets = [] }: Options, check: OptionCheck.OptionCheck): Mask => {
   check.list("secrets", secrets)

@@ -100,6 +100,7 @@ export const defaults = {
  */
 export const provider = (options: Options): ModelProvider => {
   const check = OptionCheck.of("ChatWire")
+  check.fields(options, fields)
   if (!Predicate.isString(options.model) || options.model === "") check.reject("model", "a name", options.model)
   checkOptions(options, check)
   const server = Server.make(options, check)
@@ -184,6 +185,7 @@ export type RawOptions = Omit<Options, "dialect" | "settings" | "model"> & Parti
  */
 export const raw = (options: RawOptions): ModelProvider => {
   const check = OptionCheck.of("ChatWire.raw")
+  check.fields(options, rawFields)
   const { keepHeaders: kept, log: logger, model = "any", name, traceparent = defaults.traceparent } = options
   check.label("model", model)
   checkOptions(options, check)
@@ -262,12 +264,26 @@ export const answerEvents: <E, R>(
 
 export type { Options as AnswerEventsOptions } from "./chat-wire/WrittenEvents.ts"
 
+const rawFields: OptionCheck.Fields<RawOptions> = {
+  baseUrl: true,
+  model: true,
+  apiKey: true,
+  name: true,
+  headers: true,
+  query: true,
+  limits: true,
+  proxy: true,
+  keepHeaders: true,
+  traceparent: true,
+  log: true
+}
+const fields: OptionCheck.Fields<Options> = { ...rawFields, settings: true, dialect: true }
+
 const checkOptions = (options: Omit<Options, "model">, check: OptionCheck.OptionCheck): void => {
-  const { dialect, keepHeaders, limits, log, name, settings, traceparent } = options
+  const { dialect, keepHeaders, log, name, settings, traceparent } = options
   if (name !== undefined) check.text("name", name)
   if (settings !== undefined) CallSettings.checked(settings, check, "settings.")
   if (dialect !== undefined) Dialects.checkAll(dialect, check)
-  if (limits !== undefined) check.record("limits", limits)
   if (keepHeaders !== undefined) check.texts("keepHeaders", keepHeaders)
   if (traceparent !== undefined) check.flag("traceparent", traceparent)
   if (log !== undefined) check.callback("log", log)

@@ -52,6 +52,7 @@ export const provider = (options: Options = {}): Effect.Effect<ModelProvider, ne
  */
 export const fromService = (service: LanguageModel.LanguageModel, options: Options = {}): ModelProvider => {
   const check = OptionCheck.of("EffectAi")
+  check.fields(options, fields)
   if (options.name !== undefined) check.text("name", options.name)
   if (options.model !== undefined) check.text("model", options.model)
   if (options.codecTransformer !== undefined) check.callback("codecTransformer", options.codecTransformer)
@@ -159,3 +160,5 @@ const unsupported = (error: unknown) =>
     method: "generateObject",
     reason: new AiError.UnsupportedSchemaError({ description: error instanceof Error ? error.message : String(error) })
   })
+
+const fields: OptionCheck.Fields<Options> = { name: true, model: true, codecTransformer: true, settings: true }

@@ -61,6 +61,7 @@ export class UnknownStatus extends ShownError.DataError("UnknownStatus")<{ reado
  */
 export const make = (options: Options = {}): typeof globalThis.fetch => {
   const check = OptionCheck.of("Fetch")
+  check.fields(options, { maxBytes: true, proxy: true })
   const maxBytes = check.whole("maxBytes", options.maxBytes ?? defaults.maxBytes, 1)
   const { proxy } = options
   if (proxy !== undefined && proxy !== false) {

@@ -112,6 +112,7 @@ export const defaults = {
  * ```
  */
 export const make = (options: Options): Effect.Effect<ModelProvider, never, Scope.Scope> => {
+  check.fields(options, fields)
   const settings = resolve(options)
   check.record("providers", options.providers)
   check.text("name", options.name ?? defaults.name)
@@ -122,6 +123,7 @@ export const make = (options: Options): Effect.Effect<ModelProvider, never, Scop
   ])
   if (given.length === 0) check.reject("providers", "one at least", "none")
   for (const [name, member] of given) {
+    check.fields(member, memberFields, `providers.${name}`)
     if (!Predicate.hasProperty(member.provider, "generateText")) check.reject(`providers.${name}`, "a provider", member)
   }
   for (const [name, member] of given) {
@@ -226,3 +228,21 @@ const resolve = (options: Omit<Options, "providers">): Settings => {
 }
 
 const check = OptionCheck.of("ProviderPool")
+
+const fields: OptionCheck.Fields<Options> = {
+  providers: true,
+  name: true,
+  consecutive: true,
+  margin: true,
+  minCalls: true,
+  window: true,
+  eject: true,
+  maxEject: true,
+  maxEjected: true,
+  decay: true,
+  checkEvery: true,
+  checkTimeout: true,
+  failedChecks: true,
+  codecTransformer: true
+}
+const memberFields: OptionCheck.Fields<Member> = { provider: true, weight: true, check: true }

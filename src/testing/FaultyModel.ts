@@ -91,6 +91,7 @@ export interface FaultyModel {
  */
 export const make = (options: Options = {}): Effect.Effect<FaultyModel> => {
   const check = OptionCheck.of("FaultyModel")
+  check.fields(options, { script: true, name: true, model: true, remember: true })
   const behaviourOf = Script.compile<Request>(options.script ?? defaults.script, check)
   const modelId = check.text("model", options.model ?? defaults.model)
   const name = check.text("name", options.name ?? defaults.name)

@@ -74,6 +74,7 @@ export interface FaultyServer {
  */
 export const make = (options: Options = {}): Effect.Effect<FaultyServer, never, Scope.Scope> => {
   const check = OptionCheck.of("FaultyServer")
+  check.fields(options, { script: true, remember: true })
   const behaviourOf = Script.compile<Received>(options.script ?? defaults.script, check)
   const remember = check.whole("remember", options.remember ?? defaults.remember, 0)
   return Effect.gen(function* () {

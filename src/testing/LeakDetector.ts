@@ -144,6 +144,7 @@ export const check = <A, E, R>(
   following((handles) =>
     Effect.gen(function* () {
       const check = OptionCheck.of("LeakDetector")
+      check.fields(options, { settle: true, handles: true })
       const looks = check.flag("handles", options.handles ?? defaults.handles)
       const settleMillis = check.millis("settle", options.settle ?? defaults.settle, { atLeast: 0 })
       if (looks && !handles.areSeen) yield* Effect.logWarning(blind)

@@ -50,8 +50,10 @@ export const check = (
   options: CheckOptions = {}
 ): Effect.Effect<{ readonly runs: number }, LawBroken> =>
   Effect.suspend(() => {
+    const optionCheck = OptionCheck.of("ProviderContract")
+    optionCheck.fields(options, { laws: true })
     const { laws: held = laws } = options
-    OptionCheck.of("ProviderContract").list("laws", held)
+    optionCheck.list("laws", held)
     const all = Effect.forEach(held, (law) => holds(subject, law), { discard: true })
     return Effect.as(Effect.provideService(all, Clock.Clock, Clock.Clock.defaultValue()), { runs: held.length })
   })

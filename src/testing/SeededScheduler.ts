@@ -168,15 +168,17 @@ export interface Report<out E> {
 
 /** Runs a program with many seeds and tells its outcomes, with a seed for each. */
 export const explore = <A, E>(effect: Effect.Effect<A, E>, options: ExploreOptions = {}): Report<E> => {
+  check.fields(options, exploreFields)
   const first = check.whole("seed", options.seed ?? defaults.seed, Number.MIN_SAFE_INTEGER)
   const runs = check.whole("runs", options.runs ?? defaults.runs, 1)
   const describe = check.callback("outcome", options.outcome ?? inWords)
   const keep = check.whole("keep", options.keep ?? defaults.keep, 0)
+  const { maxSteps, onStep } = options
   const orders = new Set<number>()
   const outcomes = new Map<string, { count: number; seed: number }>()
   const failures: Array<Report<E>["failures"][number]> = []
   for (let seed = first; seed < first + runs; seed++) {
-    const { exit, order } = run(effect, { ...options, seed })
+    const { exit, order } = run(effect, { maxSteps, onStep, seed })
     orders.add(order)
     const outcome = describe(exit)
     const known = outcomes.get(outcome)
@@ -192,6 +194,16 @@ export const explore = <A, E>(effect: Effect.Effect<A, E>, options: ExploreOptio
 const maxOutcomes = 1_000
 
 const check = OptionCheck.of("SeededScheduler")
+
+const fields: OptionCheck.Fields<Options> = { seed: true, maxSteps: true, preempt: true, onStep: true }
+const exploreFields: OptionCheck.Fields<ExploreOptions> = {
+  seed: true,
+  runs: true,
+  outcome: true,
+  keep: true,
+  maxSteps: true,
+  onStep: true
+}
 
 // A deadlock is one outcome, whatever seed it came with and however long it took.
 const inWords = (exit: Exit.Exit<unknown, unknown>): string => {
@@ -243,7 +255,9 @@ export const points = <A, E>(effect: Effect.Effect<A, E>): ReadonlyArray<Point> 
 
 const nowhere: Point = { fiber: -1, operation: 0 }
 
-const orderOf = ({ maxSteps, onStep, preempt, seed }: Options): SeededOrder => {
+const orderOf = (options: Options): SeededOrder => {
+  check.fields(options, fields)
+  const { maxSteps, onStep, preempt, seed } = options
   if (onStep !== undefined) check.callback("onStep", onStep)
   if (preempt !== undefined && preempt !== nowhere) checkPoint(preempt)
   return new SeededOrder({
@@ -255,7 +269,7 @@ const orderOf = ({ maxSteps, onStep, preempt, seed }: Options): SeededOrder => {
 }
 
 const checkPoint = (point: Point): void => {
-  check.record("preempt", point)
+  check.fields(point, { fiber: true, operation: true, pastNextTimer: true }, "preempt")
   check.whole("preempt.fiber", point.fiber, 0)
   check.whole("preempt.operation", point.operation, 0)
   check.flag("preempt.pastNextTimer", point.pastNextTimer ?? false)

@@ -127,7 +127,7 @@ walk([
     race: orNull("an array"),
     circuitBreaker: places,
     retry: places,
-    hedge: places,
+    hedge: ["null", "a function"],
     spend: places,
     tenantLimit: places,
     bulkhead: places,

@@ -1,5 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Fiber, flow, Layer, Option, Random, References, Schema, Scope, Stream } from "effect"
+import {
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  flow,
+  Layer,
+  Option,
+  Random,
+  Record,
+  References,
+  Schema,
+  Scope,
+  Stream
+} from "effect"
 import { AiError, IdGenerator, type LanguageModel } from "effect/ai"
 import { TestClock } from "effect/testing"
 import { CallTrail, PolicyHealth, PolicyReason } from "holdfast/core"
@@ -29,6 +43,10 @@ const member = () => {
 
 type Faked = ReturnType<typeof member>
 
+/** What a pool is told of them. */
+const told = <Names extends string>(members: Record<Names, Pick<Faked, "provider"> & Partial<ProviderPool.Member>>) =>
+  Record.map(members, ({ check, provider, weight }) => ({ check, provider, weight }))
+
 const pooled = <Names extends string>(
   members: Record<Names, Faked & Partial<ProviderPool.Member>>,
   options: Omit<ProviderPool.Options, "providers"> = {}
@@ -36,7 +54,7 @@ const pooled = <Names extends string>(
   Effect.gen(function* () {
     const registry: Array<Effect.Effect<PolicyHealth.PolicyHealth>> = []
     const pool = yield* Effect.provideService(
-      ProviderPool.make({ providers: members, ...options }),
+      ProviderPool.make({ providers: told(members), ...options }),
       PolicyHealth.Registry,
       registry
     )
@@ -475,7 +493,7 @@ describe("ProviderPool", () => {
     Effect.gen(function* () {
       const members = { a: member(), b: member() }
       members.a.answers({ error: down })
-      const pool = ProviderPool.make({ providers: members })
+      const pool = ProviderPool.make({ providers: told(members) })
       const retried = Retry.transient({ times: 1, base: "1 millis" })
       const stack = yield* Model.compose({ provider: pool, policies: [retried] })
       for (const call of [stack.generateText, flow(stack.streamText, Stream.runDrain)]) {
@@ -507,13 +525,13 @@ describe("ProviderPool", () => {
       }
       const members = { small: named("small"), large: named("large"), other: named("other") }
       const { large, other, small } = members
-      const one = yield* cache.policy(yield* ProviderPool.make({ providers: { small, large } }))
+      const one = yield* cache.policy(yield* ProviderPool.make({ providers: told({ small, large }) }))
       yield* AiSdk.withSettings(one.generateText(options), { temperature: 0 })
       yield* AiSdk.withSettings(one.generateText(options), { temperature: 0 })
       assert.strictEqual(sum(calls(members)), 1)
       yield* AiSdk.withSettings(one.generateText(options), { temperature: 1 })
       assert.strictEqual(sum(calls(members)), 2)
-      const another = yield* cache.policy(yield* ProviderPool.make({ providers: { small, other } }))
+      const another = yield* cache.policy(yield* ProviderPool.make({ providers: told({ small, other }) }))
       yield* AiSdk.withSettings(another.generateText(options), { temperature: 0 })
       assert.strictEqual(sum(calls(members)), 3)
     }).pipe(Effect.scoped, ids)
@@ -638,7 +656,7 @@ describe("ProviderPool", () => {
       Effect.gen(function* () {
         const { check, state } = checked()
         const scope = yield* Scope.make()
-        yield* Scope.provide(ProviderPool.make({ providers: { a: { ...member(), check } } }), scope)
+        yield* Scope.provide(ProviderPool.make({ providers: told({ a: { ...member(), check } }) }), scope)
         yield* TestClock.adjust("30 seconds")
         assert.strictEqual(state.ran, 4)
         yield* Scope.close(scope, Exit.void)
@@ -651,7 +669,7 @@ describe("ProviderPool", () => {
       Effect.gen(function* () {
         const { check, state } = checked()
         const scope = yield* Scope.make()
-        const provider = ProviderPool.make({ name: "chat", providers: { a: { ...member(), check } } })
+        const provider = ProviderPool.make({ name: "chat", providers: told({ a: { ...member(), check } }) })
         yield* Scope.provide(Layer.build(Model.layer({ provider })), scope)
         // The first check begins before the clock moves on.
         yield* TestClock.adjust(0)

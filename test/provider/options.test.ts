@@ -26,7 +26,7 @@ const tables: ReadonlyArray<Table> = [
     (option, value) => Effect.sync(() => AiSdk.provider(openai, given(option, value))),
     {
       name: texts,
-      settings: ["an object"],
+      settings: [],
       codecTransformer: ["a function"],
       secrets: ["an array"],
       keepHeaders: ["an array"]

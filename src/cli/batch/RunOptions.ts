@@ -100,6 +100,7 @@ export const problemOf = (options: Options): string | undefined => {
 
 // What a command or a configuration may have wrong; paths and the API are told by a `BatchError`.
 export const resolve = (options: Options) => {
+  check.fields(options, fields)
   const { limit, maxCost, model, requestsPerMinute, sample, tokensPerMinute } = options
   for (const name of ["input", "output", "errors", "baseUrl"] as const) check.label(name, options[name])
   if (model !== undefined) check.label("model", model)
@@ -107,7 +108,7 @@ export const resolve = (options: Options) => {
     check.reject("endpoint", "an endpoint such as /v1/embeddings", options.endpoint)
   }
   if (options.template !== undefined) {
-    check.record("template", options.template)
+    check.fields(options.template, { prompt: true, system: true }, "template")
     if (options.template.system !== undefined) check.text("template.system", options.template.system)
     check.label("template.prompt", options.template.prompt)
   }
@@ -141,4 +142,34 @@ export const resolve = (options: Options) => {
     patienceMillis: check.millis("patience", options.patience ?? defaults.patience, { atLeast: 0, endless: true }),
     maxMemory: check.whole("maxMemory", options.maxMemory ?? defaults.maxMemory, 1)
   }
+}
+
+const fields: OptionCheck.Fields<Options> = {
+  input: true,
+  output: true,
+  errors: true,
+  provider: true,
+  baseUrl: true,
+  model: true,
+  endpoint: true,
+  template: true,
+  concurrency: true,
+  requestsPerMinute: true,
+  tokensPerMinute: true,
+  timeout: true,
+  retries: true,
+  patience: true,
+  limit: true,
+  sample: true,
+  failedOnly: true,
+  checkSchema: true,
+  maxMemory: true,
+  prices: true,
+  maxCost: true,
+  keyAdvice: true,
+  headersOf: true,
+  stop: true,
+  stopDeadline: true,
+  counts: true,
+  onEvent: true
 }

@@ -47,6 +47,7 @@ export interface Options {
  * ```
  */
 export const as = (options: Options) => {
+  check.fields(options, fields)
   const tenant = options.tenant === undefined ? undefined : check.text("tenant", options.tenant)
   const task = options.task === undefined ? undefined : check.text("task", options.task)
   const { priority } = options
@@ -61,3 +62,5 @@ export const as = (options: Options) => {
 }
 
 const check = OptionCheck.of("Caller.as")
+
+const fields: OptionCheck.Fields<Options> = { tenant: true, task: true, priority: true }

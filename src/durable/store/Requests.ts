@@ -116,10 +116,14 @@ export const checkFilter = (filter: Filter): void => {
 
 const paging = OptionCheck.of("JobStore.list")
 
-export const pageOf = ({ before, limit = 100 }: PageRequest): { readonly before: number; readonly limit: number } => ({
-  before: before === undefined ? Number.MAX_SAFE_INTEGER : paging.whole("before", before, 0),
-  limit: paging.whole("limit", limit, 1, 10_000)
-})
+export const pageOf = (page: PageRequest): { readonly before: number; readonly limit: number } => {
+  paging.fields(page, { before: true, limit: true })
+  const { before, limit = 100 } = page
+  return {
+    before: before === undefined ? Number.MAX_SAFE_INTEGER : paging.whole("before", before, 0),
+    limit: paging.whole("limit", limit, 1, 10_000)
+  }
+}
 
 export const checkReason = (reason: string): string => OptionCheck.of("JobStore.cancel").text("reason", reason, longest)
 

@@ -15,6 +15,13 @@ export interface Options {
   readonly maxWait?: Duration.Input | undefined
 }
 
+export const fields: OptionCheck.Fields<Options> = {
+  maxWaiting: true,
+  keyConcurrency: true,
+  aging: true,
+  maxWait: true
+}
+
 export const defaults = { maxWaiting: 10_000, aging: "1 minute" } as const
 
 /** The options, decided and in milliseconds. */

@@ -49,6 +49,20 @@ export interface Options<R = never> {
   readonly attempt?: Places.Place<Duration.Input | Timeout.AttemptLimits, "Timeout.perAttempt", R> | undefined
 }
 
+/** Their names. */
+export const fields: OptionCheck.Fields<Options> = {
+  fallback: true,
+  race: true,
+  circuitBreaker: true,
+  retry: true,
+  hedge: true,
+  spend: true,
+  tenantLimit: true,
+  bulkhead: true,
+  rateLimit: true,
+  attempt: true
+}
+
 /** Who is asked besides, and how to get it. */
 export type Contender<R = never> = ModelProvider | Effect.Effect<ModelProvider, never, R>
 
@@ -69,6 +83,23 @@ export interface RaceWith<R = never> extends Race.Options {
 export interface HedgeOptions extends Hedge.AdaptiveOptions {
   /** When the second attempt is due. Default: it is learned. */
   readonly delay?: Duration.Input | undefined
+}
+
+const hedgeFields: OptionCheck.Fields<HedgeOptions> = {
+  delay: true,
+  maxShare: true,
+  to: true,
+  quantile: true,
+  samples: true,
+  warmUp: true
+}
+const raceFields: OptionCheck.Fields<RaceWith> = { with: true, acceptable: true, stagger: true }
+const fallbackFields: OptionCheck.Fields<FallbackTo> = {
+  to: true,
+  when: true,
+  midStream: true,
+  continueFrom: true,
+  patience: true
 }
 
 /** The time limits of each attempt, where none are given. */
@@ -170,6 +201,7 @@ const hedgeOf = <R>(given: Options<R>["hedge"]) => {
     const own = chosen.is === "policy" ? [chosen.policy] : []
     return { to: undefined, policies: () => own }
   }
+  Places.check.fields(chosen.options, hedgeFields, "hedge")
   const { delay, ...options } = chosen.options
   const make = (to: ModelProvider | undefined): Policy =>
     delay === undefined ? Hedge.adaptive({ ...options, to }) : Hedge.afterDelay(delay, { ...options, to })
@@ -181,6 +213,7 @@ const hedgeOf = <R>(given: Options<R>["hedge"]) => {
 const raceOf = <R>(place: Options<R>["race"]): ((limited: Limited<R>) => Policy<R>) | undefined => {
   const given = place ?? false
   if (given === false) return undefined
+  if (!isList(given)) Places.check.fields(given, raceFields, "race")
   const { with: contenders, ...options } = isList(given) ? { with: given } : given
   Places.check.list("race", contenders)
   Race.with([], options)
@@ -194,6 +227,7 @@ const raceOf = <R>(place: Options<R>["race"]): ((limited: Limited<R>) => Policy<
 const fallbackOf = <R>(place: Options<R>["fallback"]): ((limited: Limited<R>) => Policy<R>) | undefined => {
   const given = place ?? false
   if (given === false) return undefined
+  if (!isList(given)) Places.check.fields(given, fallbackFields, "fallback")
   const { to: targets, ...options } = isList(given) ? { to: given } : given
   Places.check.list("fallback", targets)
   Fallback.chain(targets, options)

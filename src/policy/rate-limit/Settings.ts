@@ -33,6 +33,17 @@ export interface LimitOptions {
   readonly aging?: Duration.Input | undefined
 }
 
+export const fields: OptionCheck.Fields<LimitOptions> = {
+  requests: true,
+  tokens: true,
+  inputTokens: true,
+  outputTokens: true,
+  burst: true,
+  maxWaiting: true,
+  maxWait: true,
+  aging: true
+}
+
 export const defaults = {
   maxWaiting: 10_000,
   aging: "1 minute",
@@ -55,7 +66,7 @@ export const resolve = (options: LimitOptions, maxKeys: number = defaults.maxKey
   const limits = dimensions.flatMap((dimension) => {
     const given = options[dimension]
     if (given === undefined) return []
-    check.record(dimension, given)
+    check.fields(given, ofLimit, dimension)
     const limit = check.number(`${dimension}.limit`, given.limit, { above: 0 })
     const windowMillis = check.millis(`${dimension}.window`, given.window)
     return [{ dimension, limit, windowMillis, burst: dimension === "requests" ? burst : undefined, learned: false }]
@@ -78,3 +89,5 @@ export const storeTimeoutMillis = (timeout: Duration.Input = defaults.storeTimeo
   check.millis("storeTimeout", timeout)
 
 const check = OptionCheck.of("RateLimit")
+
+const ofLimit: OptionCheck.Fields<Limit> = { limit: true, window: true }

@@ -6,6 +6,8 @@ import { Persistence } from "effect/persistence"
 import * as BoundedClose from "../../core/BoundedClose.ts"
 import * as OptionCheck from "../../core/OptionCheck.ts"
 
+const check = OptionCheck.of("whenReachable")
+
 /** Every operation fails until there is a store. */
 const away = Effect.fail(new Persistence.PersistenceError({ message: "the store has not been reached yet" }))
 
@@ -16,9 +18,10 @@ const away = Effect.fail(new Persistence.PersistenceError({ message: "the store 
  */
 export const whenReachable = <E, R>(
   layer: Layer.Layer<Persistence.BackingPersistence, E, R>,
-  { retryAfter = "1 second" }: { readonly retryAfter?: Duration.Input | undefined } = {}
+  options: { readonly retryAfter?: Duration.Input | undefined } = {}
 ): Layer.Layer<Persistence.BackingPersistence, never, R> => {
-  const retryMillis = OptionCheck.of("whenReachable").millis("retryAfter", retryAfter)
+  check.fields(options, { retryAfter: true })
+  const retryMillis = check.millis("retryAfter", options.retryAfter ?? "1 second")
   const closing = BoundedClose.layer(layer)
   return Layer.effect(
     Persistence.BackingPersistence,

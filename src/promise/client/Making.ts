@@ -35,8 +35,7 @@ export const read = (options: ClientOptions): Made => {
     throw new RangeError("Client option policies takes the place of pipeline and fallback: give one or the other")
   }
   if (log !== undefined && log !== false) check.callback("log", log)
-  check.record("jobs", jobs)
-  OptionCheck.of("Client option jobs").fields(jobs, limits)
+  check.fields(jobs, limits, "jobs")
   const hooks: CallHooks = CallSettings.checkHooks(options, check)
   const provider = (name: string, choice: ModelChoice): ModelProvider =>
     Hooks.heard(Models.provider(name, choice, options, check))
@@ -65,8 +64,7 @@ const policiesOf = (
   if (policies !== undefined) return [WholeTime.policy, ...policies]
   check.list("fallback", fallback)
   if (pipeline !== undefined) {
-    check.record("pipeline", pipeline)
-    OptionCheck.of("Client option pipeline").fields(pipeline, places)
+    check.fields(pipeline, places, "pipeline")
   }
   const targets = fallback.map((choice) => provider("fallback", choice))
   return Pipeline.standard({ ...pipeline, timeout: WholeTime.policy, fallback: targets.length === 0 ? false : targets })

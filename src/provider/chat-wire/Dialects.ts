@@ -137,7 +137,7 @@ export const ofHost = (hostname: string): Known | undefined =>
 
 /** Throws a `RangeError` for a dialect that no server has. */
 export const checkAll = (dialect: Dialect, check: OptionCheck.OptionCheck): void => {
-  check.record("dialect", dialect)
+  check.fields(dialect, fields, "dialect")
   for (const name of ["maxTokens", "structuredOutput", "requiredTool", "toolIds", "auth"] as const) {
     if (dialect[name] !== undefined) check.oneOf<string>(`dialect.${name}`, dialect[name], words[name])
   }
@@ -154,6 +154,19 @@ export const checkAll = (dialect: Dialect, check: OptionCheck.OptionCheck): void
     for (const setting of lacks) check.oneOf("dialect.lacks", setting, settings)
   }
   if (codecTransformer !== undefined) check.callback("dialect.codecTransformer", codecTransformer)
+}
+
+const fields: OptionCheck.Fields<Dialect> = {
+  maxTokens: true,
+  structuredOutput: true,
+  streamUsage: true,
+  strictTools: true,
+  requiredTool: true,
+  takesBack: true,
+  toolIds: true,
+  auth: true,
+  lacks: true,
+  codecTransformer: true
 }
 
 const words = {

@@ -30,6 +30,7 @@ export type Resolved = { readonly [K in keyof typeof defaults]: number }
 
 /** Fills in what was not said, and throws a `RangeError` for what makes no sense. */
 export const resolve = (limits: Limits, check: OptionCheck.OptionCheck): Resolved => {
+  check.fields(limits, fields, "limits")
   const of = (name: keyof Resolved): number => check.whole(`limits.${name}`, limits[name] ?? defaults[name], 1)
   return {
     maxBytes: of("maxBytes"),
@@ -38,6 +39,14 @@ export const resolve = (limits: Limits, check: OptionCheck.OptionCheck): Resolve
     maxDepth: of("maxDepth"),
     maxToolCalls: of("maxToolCalls")
   }
+}
+
+const fields: OptionCheck.Fields<Limits> = {
+  maxBytes: true,
+  maxEventSize: true,
+  maxErrorBytes: true,
+  maxDepth: true,
+  maxToolCalls: true
 }
 
 /** Whether a JSON value is nested at most so deeply. Looks no deeper than that. */

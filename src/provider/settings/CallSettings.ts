@@ -55,6 +55,7 @@ export const merge = (base: CallSettings, over: CallSettings): CallSettings => (
  */
 export const checked = (settings: CallSettings, check: OptionCheck.OptionCheck, within = ""): CallSettings => {
   check.record(within === "" ? "settings" : within.slice(0, -1), settings)
+  check.fields(settings, fields, within === "" ? undefined : within.slice(0, -1))
   const { headers, maxOutputTokens, providerOptions, reasoning, seed, stopSequences, temperature, topK, topP } =
     settings
   if (maxOutputTokens !== undefined) check.whole(`${within}maxOutputTokens`, maxOutputTokens, 1)
@@ -70,6 +71,20 @@ export const checked = (settings: CallSettings, check: OptionCheck.OptionCheck, 
   if (headers !== undefined) check.record(`${within}headers`, headers)
   if (providerOptions !== undefined) check.record(`${within}providerOptions`, providerOptions)
   return settings
+}
+
+const fields: OptionCheck.Fields<CallSettings> = {
+  maxOutputTokens: true,
+  temperature: true,
+  topP: true,
+  topK: true,
+  presencePenalty: true,
+  frequencyPenalty: true,
+  stopSequences: true,
+  seed: true,
+  reasoning: true,
+  headers: true,
+  providerOptions: true
 }
 
 const efforts = ["provider-default", "none", "minimal", "low", "medium", "high", "xhigh", "max"] as const

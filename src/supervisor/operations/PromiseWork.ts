@@ -82,8 +82,10 @@ export const promise: {
   }
   AsyncContext.use()
   const effect = Effect.contextWith((context: Context.Context<R | Supervisor>) => settle(work, context))
+  const check = OptionCheck.of("Job.promise")
+  if (options !== undefined) check.fields(options, { catch: true })
   const translate = options?.catch
-  if (translate !== undefined) OptionCheck.of("Job.promise").callback("catch", translate)
+  if (translate !== undefined) check.callback("catch", translate)
   return translate === undefined ? effect : Effect.mapError(effect, translate)
 }
 

@@ -35,6 +35,7 @@ export interface Bucket {
  * full); refusals also `retry-after`. Throws a `RangeError` for a rate or burst that makes no sense.
  */
 export const bucket = (options: Options): Bucket => {
+  check.fields(options, fields)
   const { burst = defaults.burst, otherwise = always, retryAfter = defaults.retryAfter } = options
   check.number("burst", burst, { atLeast: 1 })
   check.millis("retryAfter", retryAfter, { atLeast: 0 })
@@ -76,5 +77,7 @@ export const bucket = (options: Options): Bucket => {
 const always = (): Behaviour => ({})
 
 const check = OptionCheck.of("Bucket")
+
+const fields: OptionCheck.Fields<Options> = { perSecond: true, burst: true, retryAfter: true, otherwise: true }
 
 const checked = (perSecond: number): number => check.number("perSecond", perSecond, { atLeast: 0 })

@@ -78,7 +78,9 @@ export const behaviours = (choices: Choices = {}): Arbitrary.Arbitrary<Behaviour
 
 const check = OptionCheck.of("FaultyModel")
 
-const faultsOf = ({ faults = defaults.faults }: Choices): ReadonlyArray<Fault["is"]> => {
+const faultsOf = (choices: Choices): ReadonlyArray<Fault["is"]> => {
+  check.fields(choices, { faults: true })
+  const { faults = defaults.faults } = choices
   check.list("faults", faults)
   for (const fault of faults) check.oneOf("faults", fault, [...defaults.faults, "die"])
   return faults

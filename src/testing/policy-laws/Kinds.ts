@@ -161,7 +161,7 @@ export const kinds: Readonly<Record<string, Kind<object>>> = {
   }),
   "CircuitBreaker.shared": kind({
     draw: (chance) => ({ ...circuit(chance), ...Stores.drawSharing(chance, 2), storeTimeout: 50 }),
-    make: (options) => Stores.across(Stores.circuits, options, CircuitBreaker.shared(options)),
+    make: (options) => Stores.across(Stores.circuits, options, CircuitBreaker.shared),
     allows: ({ maxKeys }) => ({ keys: { CircuitBreaker: maxKeys + 1 }, tellsBehind: true }),
     lateBy: ({ storeTimeout }) => storeTimeout,
     takesTime: true
@@ -186,7 +186,7 @@ export const kinds: Readonly<Record<string, Kind<object>>> = {
             ? provider
             : Model.compose({ provider, policies: [Retry.transient(options.retry)] })
         ),
-        options
+        { midStream: options.midStream }
       ),
     others: ({ targets }) => targets,
     extra: ({ retry, targets }) => targets * (1 + (retry?.times ?? 0)),
@@ -240,7 +240,7 @@ export const kinds: Readonly<Record<string, Kind<object>>> = {
   }),
   "RateLimit.shared": kind({
     draw: (chance) => ({ ...Limits.draw(chance), ...Stores.drawSharing(chance, 20) }),
-    make: (options) => Stores.across(Stores.rateLimits, options, RateLimit.shared(Limits.optionsOf(options))),
+    make: (options) => Stores.across(Stores.rateLimits, options, (own) => RateLimit.shared(Limits.optionsOf(own))),
     allows: (options, place) => Limits.allowsShared(options, options, place),
     takesTime: true
   }),
@@ -258,7 +258,7 @@ export const kinds: Readonly<Record<string, Kind<object>>> = {
   }),
   "ResponseCache.shared": kind({
     draw: (chance) => ({ ...cache(chance), ...Stores.drawSharing(chance, 2), leaseFor: chance.oneOf([200, 10_000]) }),
-    make: (options) => Stores.across(Stores.answers, options, ResponseCache.shared(options)),
+    make: (options) => Stores.across(Stores.answers, options, ResponseCache.shared),
     allows: ({ capacity }) => ({ keys: { ResponseCache: capacity }, closesBehind: true }),
     shares: true,
     takesTime: true

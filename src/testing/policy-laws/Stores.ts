@@ -28,14 +28,19 @@ export const drawSharing = (chance: Chance, latency: number): Sharing => ({
   ...(chance.onceIn(5) ? { lies: chance.oneOf([1, 2, 5]) } : {})
 })
 
-/** Puts a policy around a provider as often as there are processes, all with one store. */
-export const across =
-  <Id, S>(store: Store<Id, S>, sharing: Sharing, policy: Policy<Id>): Policy =>
-  (next) =>
+/** Puts a policy, made of its own options, around a provider as often as there are processes, all with one store. */
+export const across = <Id, S, O extends Sharing>(
+  store: Store<Id, S>,
+  options: O,
+  make: (own: Omit<O, keyof Sharing>) => Policy<Id>
+): Policy => {
+  const { latency, lies, processes = 1, silent, ...own } = options
+  const sharing = { latency, lies, silent }
+  const policy = make(own)
+  return (next) =>
     Effect.gen(function* () {
       const context = yield* Layer.build(Layer.fresh(store.layer))
       const remote = store.through(Context.get(context, store.tag), travelling(sharing, store.lie))
-      const { processes = 1 } = sharing
       const made = yield* Effect.provideService(Effect.replicateEffect(policy(next), processes), store.tag, remote)
       let calls = 0
       const turn = () => made[calls++ % processes] ?? next
@@ -45,6 +50,7 @@ export const across =
         streamText: (request) => Stream.suspend(() => turn().streamText(request))
       }
     })
+}
 
 type Travel = <A, E, R>(answer: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 

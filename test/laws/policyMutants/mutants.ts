@@ -84,12 +84,12 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     replace: "const wait = atLeast + 0.5 * Math.min"
   },
   {
-    fault: "retries come before the time that the provider asked for",
+    fault: "a retry that waits does not go by what another attempt is told meanwhile",
     breaks: "neverTooEarly",
-    kinds: ["Retry"],
-    file: "policy/retry/Delay.ts",
-    search: "retryAfter === undefined ? 0 : Duration.toMillis(retryAfter)",
-    replace: "retryAfter === undefined ? 0 : Duration.toMillis(retryAfter) / 2"
+    kinds: ["Hedge.afterDelay", "Retry"],
+    file: "policy/Retry.ts",
+    search: "if (told === undefined && waits > 0) return",
+    replace: "if (waits > 0) return"
   },
   {
     fault: "what cannot succeed is tried again",
@@ -121,8 +121,8 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     breaks: "neverTooEarly",
     kinds: ["Retry", "Hedge.afterDelay"],
     file: "core/call/Refusals.ts",
-    search: "if (told.untilMillis === Infinity) return { error: told.error, forMillis: undefined }",
-    replace: "if (told.untilMillis === Infinity) return undefined"
+    search: "if (told === undefined || now >= told.untilMillis) return undefined",
+    replace: "if (told === undefined || now >= told.untilMillis || told.untilMillis === Infinity) return undefined"
   },
   {
     fault: "a rate limiter lets calls through after half of the time the provider asked for",

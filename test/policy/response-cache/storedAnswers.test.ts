@@ -12,7 +12,8 @@ import { ResponseCache } from "holdfast/policy"
 import * as RedisServer from "../redisServer.ts"
 import { scripted } from "../scripted.ts"
 
-const hour = { timeToLive: "1 hour", storeTimeout: "5 seconds" } as const
+const inMemory = { timeToLive: "1 hour" } as const
+const hour = { ...inMemory, storeTimeout: "5 seconds" } as const
 const quiet = Logger.layer([])
 
 const usage = { inputTokens: { total: 1 }, outputTokens: { total: 1 } }
@@ -209,7 +210,7 @@ describe("ResponseCache, of what a store holds,", () => {
           }),
         streamText: () => Stream.empty
       }
-      const cached = yield* ResponseCache.exact(hour)(provider)
+      const cached = yield* ResponseCache.exact(inMemory)(provider)
       const model = yield* LanguageModel.make(cached)
       const words: Array<string> = []
       for (const schema of [Answer, Exclaimed, Answer, Exclaimed]) {
@@ -240,7 +241,7 @@ describe("ResponseCache, of what a store holds,", () => {
           ]),
         streamText: () => Stream.empty
       }
-      const model = yield* LanguageModel.make(yield* ResponseCache.exact(hour)(provider))
+      const model = yield* LanguageModel.make(yield* ResponseCache.exact(inMemory)(provider))
       const ids: Array<unknown> = []
       for (const isStrict of [false, false, true, true]) {
         const { toolCalls } = yield* model.generateText({ prompt: "hello", toolkit: handled(isStrict) })

@@ -124,7 +124,7 @@ it.live("Azure is asked at its deployment, by api-version, with api-key and noth
       apiKey: "0123456789abcdef",
       model: "gpt-5-mini",
       proxy: false,
-      ...Dialects.ofHost("kelp.openai.azure.com"),
+      dialect: Dialects.ofHost("kelp.openai.azure.com")?.dialect,
       name: "azure"
     })
     yield* provider.generateText(yield* request("hi"))
