@@ -1,8 +1,8 @@
 /**
  * Stops calls when the tokens or the money of a window are spent.
  *
- * Each attempt is booked when it ends, by what its provider says it used. What was cancelled or cut off is billed too, as
- * far as anyone knows: it is booked by an estimate, and marked as one.
+ * Each attempt is booked when it ends, by what its provider says it used. Where that is not said, since it was cancelled,
+ * cut off or lost, it is booked by an estimate, and marked as one: its prompt and as much of the answer as had arrived.
  */
 import { Clock, type Duration, Effect, Exit, Predicate, Stream } from "effect"
 import type { LanguageModel } from "effect/ai"
@@ -14,7 +14,8 @@ import * as PolicyHealth from "../core/call/PolicyHealth.ts"
 import * as PolicyReason from "../core/call/PolicyReason.ts"
 import * as PolicyKind from "../core/call/PolicyKind.ts"
 import type { ModelProvider } from "../core/call/ModelProvider.ts"
-import { Ledger, Permit, type Price, type Spent } from "./spend-budget/Ledger.ts"
+import { Ledger, type Price, type Spent } from "./spend-budget/Ledger.ts"
+import { Permit } from "./spend-budget/Permit.ts"
 import { WindowTime } from "./spend-budget/WindowTime.ts"
 import * as TokenEstimate from "../core/call/TokenEstimate.ts"
 
@@ -48,7 +49,7 @@ export interface SpendBudget {
  * retryable.
  *
  * A call that begins within the budget is finished. Calls in flight count by an estimate of what they will spend, so that
- * many at once pass the limit by one call at most.
+ * many at once pass the limit by one call at most. The estimate goes when the call ends, and what it spent is booked.
  *
  * Each provider that it is put around has a budget for itself: several share one that was made with {@link make}.
  *
@@ -113,6 +114,12 @@ const priceOf = (next: ModelProvider, prices: Readonly<Record<string, Price>>, l
   return price ?? { input: 0, output: 0 }
 }
 
+/** The longest answer that the provider is asked for: what it may spend, and no more. */
+const maxOutputTokensOf = (settings: unknown): number => {
+  const most = Predicate.hasProperty(settings, "maxOutputTokens") ? settings.maxOutputTokens : undefined
+  return Predicate.isNumber(most) && most >= 0 ? most : Infinity
+}
+
 const bounded = (
   next: ModelProvider,
   ledger: Ledger,
@@ -124,6 +131,11 @@ const bounded = (
     const answers = new TokenEstimate.AnswerLength()
 
     const open = (request: LanguageModel.ProviderOptions) =>
+      next.settings === undefined
+        ? begin(request, Infinity)
+        : Effect.flatMap(next.settings, (settings) => begin(request, maxOutputTokensOf(settings)))
+
+    const begin = (request: LanguageModel.ProviderOptions, maxOutputTokens: number) =>
       Effect.acquireRelease(
         Effect.withFiber((fiber) => {
           const clock = fiber.getRef(Clock.Clock)
@@ -132,7 +144,8 @@ const bounded = (
           const key = keyFor(fiber.getRef(Caller.Current).tenant)
           const refusal = ledger.refusal(key, now)
           if (refusal !== undefined) return Effect.fail(PolicyReason.toAiError("SpendBudget", refusal))
-          const permit = new Permit(ledger, key, price, TokenEstimate.inputTokens(request), answers, now)
+          const inputTokens = TokenEstimate.inputTokens(request)
+          const permit = new Permit(ledger, { key, price, inputTokens, maxOutputTokens }, answers, now)
           const close = (exit: Exit.Exit<unknown, unknown>) => {
             const booked = permit.release(exit, time.now)
             if (booked !== undefined)

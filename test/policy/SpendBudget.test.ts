@@ -114,7 +114,7 @@ describe("SpendBudget", () => {
     }).pipe(ids)
   )
 
-  it.effect("books a cancelled call by an estimate, and says so", () =>
+  it.effect("books a cancelled call by its prompt while nothing had arrived, and says so", () =>
     Effect.gen(function* () {
       const { limited, options, spent } = yield* budgeted({ tokens: 10_000 }, { latency: { headers: "1 hour" } })
       const recorder = new CallTrail.Recorder()
@@ -124,8 +124,8 @@ describe("SpendBudget", () => {
       yield* TestClock.adjust("1 second")
       yield* Fiber.interrupt(fiber)
       const { estimatedTokens, tokens } = yield* spent()
-      assert.deepStrictEqual([tokens, estimatedTokens], [502, 502])
-      assert.deepInclude(recorder.trail.decisions[0]?.decision, { _tag: "SpendRecorded", tokens: 502, estimated: true })
+      assert.deepStrictEqual([tokens, estimatedTokens], [2, 2])
+      assert.deepInclude(recorder.trail.decisions[0]?.decision, { _tag: "SpendRecorded", tokens: 2, estimated: true })
     }).pipe(ids)
   )
 
@@ -183,6 +183,35 @@ describe("SpendBudget", () => {
       yield* Effect.flip(limited.generateText(options))
       yield* Effect.flip(Stream.runDrain(limited.streamText(options)))
       assert.strictEqual((yield* spent()).tokens, 0)
+    }).pipe(ids)
+  )
+
+  it.effect("books the prompt alone of failed calls that brought nothing, so that they do not lock a tenant out", () =>
+    Effect.gen(function* () {
+      const lost: FaultyModel.Behaviour = { fault: { is: "cut", at: "headers" } }
+      const page: FaultyModel.Behaviour = { fault: { is: "malformed", at: "content" } }
+      const { limited, options, seen, spent } = yield* budgeted({ tokens: 1_000 }, lost, page, {})
+      for (const _ of [1, 2]) yield* Effect.flip(limited.generateText(options)).pipe(Caller.as({ tenant: "acme" }))
+      assert.deepStrictEqual(yield* spent("acme"), { tokens: 2 * 2, money: (2 * 2) / 1e6, estimatedTokens: 2 * 2 })
+      yield* limited.generateText(options).pipe(Caller.as({ tenant: "acme" }))
+      assert.strictEqual(seen.calls, 3)
+    }).pipe(ids)
+  )
+
+  it.effect("expects no longer answer than the provider's settings ask for", () =>
+    Effect.gen(function* () {
+      const { provider, seen } = yield* FaultyModel.make({ script: [{ latency: { headers: "1 hour" } }] })
+      const budget = yield* SpendBudget.make({ tokens: 1_000 })
+      const settings = Effect.succeed({ maxOutputTokens: 98 })
+      const limited = yield* budget.policy({ ...provider, settings })
+      const options = yield* request
+      const calls = yield* Effect.forEach(Array.from({ length: 20 }), () =>
+        Effect.forkChild(Effect.ignore(limited.generateText(options)))
+      )
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(seen.calls, 10) // 2 + 98 tokens each
+      yield* Fiber.interruptAll(calls)
+      assert.strictEqual((yield* budget.spent()).tokens, 10 * 2)
     }).pipe(ids)
   )
 

@@ -2,7 +2,7 @@
  * Estimates the tokens of a prompt before it is sent, and of an answer that was cut off.
  */
 import { Predicate } from "effect"
-import type { LanguageModel, Prompt } from "effect/ai"
+import type { LanguageModel, Prompt, Response } from "effect/ai"
 
 /** Four characters of English are about one token: https://help.openai.com/en/articles/4936856 . */
 export const charactersPerToken = 4
@@ -18,6 +18,13 @@ export const inputTokens = ({ prompt }: Pick<LanguageModel.ProviderOptions, "pro
     else for (const part of content) characters += charactersOf(part)
   }
   return Math.ceil(characters / charactersPerToken)
+}
+
+/** Characters of a part that comes whole: a text, the parameters of a tool call, or a file, which counts as in a prompt. */
+export const charactersOfAnswer = (part: Response.PartEncoded | Response.StreamPartEncoded): number => {
+  if (part.type === "text" || part.type === "reasoning") return part.text.length
+  if (part.type === "file") return tokensPerFile * charactersPerToken
+  return part.type === "tool-call" ? lengthOf(part.params) : 0
 }
 
 const charactersOf = (part: Exclude<Prompt.Message["content"], string>[number]): number => {

@@ -1,16 +1,10 @@
 /**
  * Keeps what each key has spent in the present window, and what calls in flight are expected to spend.
  */
-import type { AiError, Response } from "effect/ai"
-import { Cause, Exit, Option } from "effect"
-import * as Content from "../../core/stream/Content.ts"
-import * as Failure from "../../core/call/Failure.ts"
 import * as Key from "../../core/call/Key.ts"
 import type * as PolicyHealth from "../../core/call/PolicyHealth.ts"
 import type * as PolicyReason from "../../core/call/PolicyReason.ts"
 import { KeptKeys } from "../../core/window/KeptKeys.ts"
-import * as Usage from "../../core/call/Usage.ts"
-import { type AnswerLength, charactersPerToken } from "../../core/call/TokenEstimate.ts"
 
 /** What a model costs, in any currency, for a million tokens. */
 export interface Price {
@@ -32,7 +26,7 @@ export interface Spent {
 export interface Charge {
   readonly tokens: number
   readonly money: number
-  /** Whether the attempt ended before it said what it used. */
+  /** Whether nobody said what the attempt used. */
   readonly estimated: boolean
 }
 
@@ -41,7 +35,7 @@ export interface Amount {
   readonly money: number
 }
 
-interface Account {
+export interface Account {
   /** What it is called, and where it is kept. */
   readonly key: string
   readonly place: string | undefined
@@ -153,100 +147,3 @@ export class Ledger {
 }
 
 const unspent = { tokens: 0, money: 0, estimatedTokens: 0 }
-
-/** One attempt, from its begin until it is booked. */
-export class Permit {
-  private usage: Usage.Usage | undefined
-  private isReleased = false
-  private characters = 0
-  private readonly ledger: Ledger
-  private readonly account: Account
-  private readonly price: Price
-  private readonly inputTokens: number
-  private readonly answers: AnswerLength
-  private readonly expected: Amount
-
-  constructor(ledger: Ledger, key: string, price: Price, inputTokens: number, answers: AnswerLength, now: number) {
-    this.ledger = ledger
-    this.price = price
-    this.inputTokens = inputTokens
-    this.answers = answers
-    this.expected = this.cost(usageOf(inputTokens, answers.tokens))
-    this.account = ledger.begin(key, now, this.expected)
-  }
-
-  see(parts: ReadonlyArray<Response.PartEncoded | Response.StreamPartEncoded>): void {
-    for (const part of parts) {
-      if (part.type === "finish") this.usage = Usage.fromParts([part])
-      else if ("text" in part) this.characters += part.text.length
-      else if ("delta" in part && Content.isContent(part)) this.characters += part.delta.length
-    }
-  }
-
-  /** Whether the answer has come to its end. */
-  get isFinished(): boolean {
-    return this.usage !== undefined
-  }
-
-  /** Books, once, what was used, or is likely to have been; nothing for what the provider refused. */
-  release(exit: Exit.Exit<unknown, unknown>, now: number): Charge | undefined {
-    if (this.isReleased) return undefined
-    this.isReleased = true
-    const used = this.usage ?? workBefore(exit)?.usage
-    const isReported = used !== undefined && used.inputTokens + used.outputTokens > 0
-    if (isReported && this.isFinished) this.answers.observe(used.outputTokens)
-    const usage = isReported ? used : this.likely(exit)
-    const booked = usage === undefined ? undefined : { ...this.cost(usage), estimated: !isReported }
-    this.ledger.end(this.account, now, this.expected, booked)
-    return booked
-  }
-
-  private likely(exit: Exit.Exit<unknown, unknown>): Usage.Usage | undefined {
-    if (this.characters > 0) return usageOf(this.inputTokens, Math.ceil(this.characters / charactersPerToken))
-    return wasRefused(exit) ? undefined : usageOf(this.inputTokens, this.answers.tokens)
-  }
-
-  private cost(usage: Usage.Usage): Amount {
-    const { cachedInput = this.price.input, input, output } = this.price
-    // A provider may tell how many it read from its cache, and not how many there were.
-    const fresh = Math.max(0, usage.inputTokens - usage.cachedInputTokens)
-    return {
-      tokens: usage.inputTokens + usage.outputTokens,
-      money: (fresh * input + usage.cachedInputTokens * cachedInput + usage.outputTokens * output) / 1_000_000
-    }
-  }
-}
-
-const usageOf = (inputTokens: number, outputTokens: number): Usage.Usage => ({
-  ...Usage.empty,
-  inputTokens,
-  outputTokens
-})
-
-/** Whether the provider said no before it worked on the request: what timed out or was lost it may have worked on. */
-const wasRefused = (exit: Exit.Exit<unknown, unknown>): boolean => {
-  const error = errorOf(exit)
-  return error !== undefined && Failure.workBefore(error) === undefined && isRefusal(error)
-}
-
-const workBefore = (exit: Exit.Exit<unknown, unknown>): Failure.Work | undefined => {
-  const error = errorOf(exit)
-  return error && Failure.workBefore(error)
-}
-
-const errorOf = (exit: Exit.Exit<unknown, unknown>): AiError.AiError | undefined =>
-  Exit.isSuccess(exit)
-    ? undefined
-    : // Providers fail with nothing else.
-      (Option.getOrUndefined(Cause.findErrorOption(exit.cause)) as AiError.AiError | undefined)
-
-const isRefusal = (error: AiError.AiError): boolean => {
-  switch (error.reason._tag) {
-    case "NetworkError":
-    case "InvalidResponseError":
-    case "InvalidOutputError":
-      return false
-    default:
-      return Failure.decided(error)?._tag !== "TimedOut"
-  }
-}

@@ -1,7 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Exit } from "effect"
-import { Ledger, Permit } from "../../../src/policy/spend-budget/Ledger.ts"
-import { AnswerLength } from "../../../src/core/call/TokenEstimate.ts"
+import { Ledger } from "../../../src/policy/spend-budget/Ledger.ts"
 
 const kept = 100_000
 const nothing = { tokens: 0, money: 0 }
@@ -14,16 +12,6 @@ const ledgerOf = (keys: number) => {
   for (let key = 0; key < keys; key++) spend(ledger, String(key))
   return ledger
 }
-
-describe("What an attempt cost", () => {
-  it("is nothing below zero for a provider that counts only what it read from its cache", () => {
-    const ledger = ledgerOf(0)
-    const permit = new Permit(ledger, "a", { input: 10, output: 1, cachedInput: 1 }, 0, new AnswerLength(), 0)
-    const usage = { inputTokens: { cacheRead: 500 }, outputTokens: { total: 1 } }
-    permit.see([{ type: "finish", reason: "stop", usage, response: undefined }])
-    assert.strictEqual(permit.release(Exit.void, 0)?.money, 501 / 1e6)
-  })
-})
 
 const isKnown = (ledger: Ledger, key: string | number) => ledger.spent(String(key), 0).tokens > 0
 
