@@ -57,7 +57,7 @@ export type StackToCheck =
   | Policies
   | { readonly draw: (seed: number) => Plan }
   | Builder
-  | { readonly policies: Fixed; readonly allows: Allows }
+  | { readonly policies: Fixed; readonly allows?: Allows | undefined }
 
 type Policies = ReadonlyArray<Policy<Scope.Scope>>
 type Builder = Stack.Stack["build"]
@@ -112,7 +112,7 @@ const stackOf = (given: StackToCheck, { stack }: Program): Stack.Stack => {
   if (stack !== undefined) return Stack.of(stack)
   if ("draw" in given)
     throw new RangeError("this program has no stack: replay it against the one that it was found with")
-  if ("policies" in given) return { ...fixed(given.policies), allows: given.allows }
+  if ("policies" in given) return { ...fixed(given.policies), allows: given.allows ?? {} }
   return fixed(given)
 }
 
@@ -187,7 +187,7 @@ const kitOf = (stack: StackToCheck) => {
   const endings: Record<string, number> = {}
   const policies: Record<string, number> = {}
   if ("draw" in stack) optionCheck.callback("draw", stack.draw)
-  if ("policies" in stack) checkAllows(stack.allows)
+  if ("policies" in stack && stack.allows !== undefined) checkAllows(stack.allows)
   return {
     name: "PolicyLaws",
     laws: allLaws,

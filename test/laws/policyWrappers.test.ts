@@ -109,6 +109,7 @@ const forms: Readonly<Record<string, (policy: Policy) => PolicyLaws.StackToCheck
   "a list in a pipeline": (policy) => [...Pipeline.standard({ timeout: "1 minute" }), policy],
   "a function": (policy) => policy,
   "a function that composes": (policy) => (provider) => Model.compose({ provider, policies: [policy] }),
+  "a stack that says nothing of what it allows": (policy) => ({ policies: [policy] }),
   "a stack and what it allows": (policy) => ({ policies: [policy], allows: {} })
 }
 
