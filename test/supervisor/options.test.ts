@@ -25,6 +25,13 @@ const tables: ReadonlyArray<Table> = [
     { reason: texts, by: texts }
   ],
   [
+    "Job.await",
+    "src/supervisor/operations/WaitOptions.ts",
+    "Options",
+    (option, value) => Effect.flatMap(Supervisor.submit(Effect.void), (job) => Job.await(job, given(option, value))),
+    { limit: waits }
+  ],
+  [
     "Job.promise",
     "src/supervisor/operations/PromiseWork.ts",
     "PromiseOptions",
