@@ -34,7 +34,10 @@ export interface Health {
   readonly policies: ReadonlyArray<PolicyHealth.PolicyHealth>
   /** The supervisor its calls run in. */
   readonly jobs: Supervisor.Health
-  /** From 100, all is well, to 0: the lowest score of any of them, for a call has to get past each. */
+  /**
+   * From 100, all is well, to 0: the lowest score of any of them. Where another provider answers for one that is limited or
+   * down (`fallback`, `race`, a pool) it is 0 while every call succeeds: it tells of trouble, not of calls that fail.
+   */
   readonly score: number
 }
 
