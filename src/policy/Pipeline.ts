@@ -29,8 +29,8 @@ export interface Options<R = never> extends Providers.Options<R> {
   readonly timeout?: Place<Duration.Input, "Timeout.overall", R> | undefined
   /** How many further attempts all calls together may make. Default: those of `RetryBudget`. */
   readonly retryBudget?: Place<RetryBudget.Options, "RetryBudget", R> | undefined
-  /** Answers that are given again, with the options of `ResponseCache.exact` or a cache you made. Default: none. */
-  readonly cache?: Place<ResponseCache.Options, "ResponseCache", R> | undefined
+  /** Answers that are given again, with the options of `ResponseCache.exact`, or a cache you made (`ResponseCache.make`). Default: none. */
+  readonly cache?: Place<ResponseCache.Options, "ResponseCache", R> | ResponseCache.ResponseCache | undefined
   /** Whether identical calls at the same time share one request. Default false. */
   readonly singleFlight?: Place<SingleFlight.Options, "SingleFlight", R> | undefined
   /** How often a model is asked again whose structured output cannot be read. Default: that of `Repair`. */
@@ -90,7 +90,9 @@ export const standard = <R = never>(options: Options<R> = {}): ReadonlyArray<Pol
     ),
     ...Places.policies<ResponseCache.Options, "ResponseCache", R>(
       { name: "cache", kinds: ["ResponseCache"] },
-      options.cache,
+      Places.unmade<Place<ResponseCache.Options, "ResponseCache", R>, ResponseCache.ResponseCache["policy"]>(
+        options.cache
+      ),
       false,
       ResponseCache.exact
     ),

@@ -145,6 +145,25 @@ describe("Pipeline.standard", () => {
     assert.lengthOf(Pipeline.standard({ attempt: Timeout.perAttempt({ idle: "1 second" }) }), 4)
   })
 
+  it.effect("takes a cache and a budget that were made, which can be looked at", () =>
+    Effect.gen(function* () {
+      const { provider, seen } = yield* FaultyModel.make()
+      const cache = yield* ResponseCache.make({ timeToLive: "1 hour" })
+      const spend = yield* SpendBudget.make({ tokens: 1_000 })
+      const answering = yield* Model.compose({ provider, policies: Pipeline.standard({ cache, spend }) })
+      const options = yield* request
+      for (const _ of [1, 2]) yield* answering.generateText(options)
+      assert.deepStrictEqual([seen.calls, (yield* cache.stats).hits, (yield* spend.spent()).tokens], [1, 1, 15])
+    }).pipe(ids)
+  )
+
+  it("takes nothing in a place that only looks as if it was made", () => {
+    // @ts-expect-error no policy
+    assert.throws(() => Pipeline.standard({ cache: { policy: "mine" } }), RangeError)
+    // @ts-expect-error no policy
+    assert.throws(() => Pipeline.standard({ spend: { policy: "mine" } })[6]?.(model), RangeError)
+  })
+
   it.effect("gets an answer past two failures, and a well-formed stream", () =>
     Effect.gen(function* () {
       const overloaded: FaultyModel.Behaviour = { fault: { is: "refuse", because: "overloaded" } }

@@ -1,6 +1,7 @@
 /**
  * Says what may stand in a place of the pipeline, and refuses the rest.
  */
+import { Predicate } from "effect"
 import * as OptionCheck from "../../core/OptionCheck.ts"
 import * as PolicyKind from "../../core/call/PolicyKind.ts"
 import type { Policy } from "../../core/call/ModelProvider.ts"
@@ -47,6 +48,15 @@ export const read = <Options, Kind extends string, R>(
   expect(name, options)
   return { is: "options", options }
 }
+
+/** What stands in a place that takes, besides, what was made with its policy in it: `SpendBudget.make`, `ResponseCache.make`. */
+export const unmade = <Given, Made extends Policy<never>>(
+  given: Given | { readonly policy: Made } | undefined
+): Given | Made | undefined => (isMade<Given, Made>(given) ? given.policy : given)
+
+const isMade = <Given, Made>(
+  given: Given | { readonly policy: Made } | undefined
+): given is { readonly policy: Made } => Predicate.hasProperty(given, "policy") && isPolicy(given.policy)
 
 /** The policy of a place, if there is one. */
 export const policies = <Options, Kind extends string, R>(

@@ -188,11 +188,11 @@ const shared = <Options, Kind extends string, R>(
 }
 
 const sharedSpend = <R>(given: Options<R>["spend"]): Effect.Effect<ReadonlyArray<Policy<R>>> =>
-  typeof given === "object" && given !== null && "policy" in given
-    ? Effect.succeed([given.policy])
-    : shared<SpendBudget.Options, "SpendBudget", R>({ name: "spend", kinds: ["SpendBudget"] }, given, (options) =>
-        Effect.map(SpendBudget.make(options), ({ policy }) => policy)
-      )
+  shared<SpendBudget.Options, "SpendBudget", R>(
+    { name: "spend", kinds: ["SpendBudget"] },
+    Places.unmade<Places.Place<SpendBudget.Options, "SpendBudget", R>, SpendBudget.SpendBudget["policy"]>(given),
+    (options) => Effect.map(SpendBudget.make(options), ({ policy }) => policy)
+  )
 
 /** Who is asked second, and the policies of the place when that one has its limits. */
 const hedgeOf = <R>(given: Options<R>["hedge"]) => {
