@@ -5,6 +5,7 @@ import { AiSdkError, RetryAfter } from "holdfast/provider"
 import * as BatchRequest from "../../src/cli/batch/input/BatchRequest.ts"
 import * as Lines from "../../src/cli/batch/input/Lines.ts"
 import * as ResultLine from "../../src/cli/batch/output/ResultLine.ts"
+import * as ContinuedStream from "../../src/policy/fallback/ContinuedStream.ts"
 import * as CacheEntry from "../../src/policy/response-cache/Entry.ts"
 import * as ErrorReason from "../../src/provider/errors/ErrorReason.ts"
 
@@ -32,6 +33,18 @@ export const growing: Readonly<Record<string, (size: number) => () => unknown>> 
   "a refusal full of keys that are none": (size) => () => refusal("sk-".repeat(size / 3)),
   "a message of a package": (size) => () =>
     AiSdkError.toAiError(new Error(`JSON parsing failed: Text: ${'"'.repeat(size)}`), { method: "generateText" }),
+  "a message of a package that quotes without an end": (size) => () =>
+    AiSdkError.toAiError(new Error("JSON parsing failed: Text: ".repeat(size / 27)), { method: "generateText" }),
+  "a message of a package that names types without an end": (size) => () =>
+    AiSdkError.toAiError(new Error("Type validation failed".repeat(size / 22)), { method: "generateText" }),
+  "a restart with many blocks of one id": (size) => () => {
+    const tracker = new ContinuedStream.Tracker(size)
+    const rename = ContinuedStream.renaming(tracker)
+    for (let at = 0; at < size / 16; at++) {
+      tracker.see(rename({ type: "text-start", id: "0" }))
+      tracker.see(rename({ type: "text-end", id: "0" }))
+    }
+  },
   "an answer that is cut in its quotes": (size) => () =>
     AiSdkError.toAiError(
       Object.assign(new Error("JSON parsing failed: Text: x.\nError message: y"), {

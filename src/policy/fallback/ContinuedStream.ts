@@ -27,6 +27,8 @@ export const isRestart = (part: { readonly type: string; readonly metadata?: obj
 export class Tracker {
   private readonly open = new Map<string, (typeof ends)[keyof typeof ends]>()
   private readonly taken = new Set<string>()
+  /** The number to try next for an id that was taken: counting from the start each time is quadratic. */
+  private readonly next = new Map<string, number>()
   /** All text that was passed on, since a restart if there was one; none of it where it is longer than what is kept. */
   text = ""
   /** Whether more text was passed on than is kept. */
@@ -89,9 +91,11 @@ export class Tracker {
 
   /** An id like this one that no block of the stream has yet. */
   freeId(id: string): string {
-    let free = id
-    for (let n = 2; this.taken.has(free); n++) free = `${id}-${n}`
-    return free
+    if (!this.taken.has(id)) return id
+    let n = this.next.get(id) ?? 2
+    while (this.taken.has(`${id}-${n}`)) n += 1
+    this.next.set(id, n)
+    return `${id}-${n}`
   }
 }
 

@@ -252,9 +252,19 @@ const nameOf = (cause: unknown): ReadonlyArray<string> =>
 /** The AI SDK writes the whole answer into the message of an answer that it cannot read. */
 const messageOf = (cause: unknown): ReadonlyArray<string> =>
   Predicate.isError(cause) && Predicate.isString(cause.message) && cause.message !== ""
-    ? [cause.message.replace(quotedAnswer, "$1: ").replaceAll(quotedJson, " what is not valid JSON")]
+    ? [withoutAnswer(cause.message).replaceAll(quotedJson, " what is not valid JSON")]
     : []
-const quotedAnswer = /(Type validation failed[^:]{0,200}|JSON parsing failed): (?:Value|Text): .*?\.\nError message: /s
+
+/** Takes out the answer that is quoted between two phrases of the AI SDK. Each phrase is looked for once, whatever the length. */
+const withoutAnswer = (message: string): string => {
+  const found = answerBegins.exec(message)
+  if (found === null) return message
+  const begin = found.index + found[0].length
+  const end = message.indexOf(answerEnds, begin)
+  return end < 0 ? message : `${message.slice(0, found.index)}${found[1]}: ${message.slice(end + answerEnds.length)}`
+}
+const answerBegins = /(Type validation failed[^:]{0,200}|JSON parsing failed): (?:Value|Text): /
+const answerEnds = ".\nError message: "
 /** V8 quotes what stands around the place where JSON ends to be JSON. */
 const quotedJson = /(?:^|\s)(?:\.{3})?"[^]{0,64}?"(?:\.{3})? is not valid JSON/g
 

@@ -2,6 +2,7 @@
  * Takes out of a text what it quotes of others: a server that refuses a call may say back what it was asked, and a message
  * about an answer that cannot be read may hold that answer.
  */
+import { randomInt } from "node:crypto"
 
 /** What stands where a quotation was. */
 const leftOut = "<left out>"
@@ -82,7 +83,8 @@ const windowsOf = (said: Letters): Map<number, Array<number>> => {
   return windows
 }
 
-const factor = 0x01000193
+/** Odd, and another in each process: nobody can write texts whose runs all share a hash, which would take long to compare. */
+const factor = randomInt(2 ** 24, 2 ** 31) * 2 + 1
 const outgoing = Array.from({ length: run }).reduce((power: number) => Math.imul(power, factor), 1)
 
 const eachRun = ({ codes, length }: Letters, see: (hash: number, at: number) => void): void => {
@@ -97,10 +99,15 @@ const eachRun = ({ codes, length }: Letters, see: (hash: number, at: number) => 
 const markRuns = (letters: Letters, said: Letters, windows: Map<number, Array<number>>, quoted: Uint8Array): void => {
   eachRun(letters, (hash, at) => {
     const places = windows.get(hash)
-    if (places?.[0] === undefined || !isSame(letters, at, said, places[0])) return
-    // Each is found once, however often it is quoted.
-    windows.delete(hash)
-    for (const place of places) quoted.fill(1, place, place + run)
+    if (places === undefined) return
+    // Runs that differ may share a hash, so each place is compared. A run is found once, however often it is quoted.
+    const others = places.filter((place) => {
+      const same = isSame(letters, at, said, place)
+      if (same) quoted.fill(1, place, place + run)
+      return !same
+    })
+    if (others.length === 0) windows.delete(hash)
+    else if (others.length < places.length) windows.set(hash, others)
   })
 }
 
