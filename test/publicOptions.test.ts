@@ -245,7 +245,7 @@ const data = [
   /^(AiSdkError|CallContext|CallTrail|ModelProvider)\./,
   /\.policy\(next\)$/,
   /^Fallback.to\(target\)$/,
-  /\((part|now|program|trace|again|law|plan|allows|subject)\)$/,
+  /\((part|now|program|trace|again|law|plan|allows|stack|subject)\)$/,
   /^SupervisorLaws\.(Handles|Law)\./
 ]
 

@@ -146,11 +146,11 @@ describe("an error of a call", () => {
   })
 })
 
-const busy = { classify: () => ({ blame: "fault" as const }), consecutive: 1 }
+const busy = { classify: () => ({ blame: "fault" as const }) }
 
 /** Effects that are ended by a policy, each with the tag that it is ended with. */
 const ended: Readonly<Record<string, Effect.Effect<Error, unknown>>> = {
-  CircuitOpen: Effect.flatMap(CircuitBreaker.make(busy), (breaker) => {
+  CircuitOpen: Effect.flatMap(CircuitBreaker.make({ ...busy, consecutive: 1 }), (breaker) => {
     const failing = Effect.flip(breaker("key")(Effect.fail(new Error("down"))))
     return Effect.andThen(failing, failing)
   }),

@@ -187,6 +187,7 @@ const kitOf = (stack: StackToCheck) => {
   const endings: Record<string, number> = {}
   const policies: Record<string, number> = {}
   if ("draw" in stack) optionCheck.callback("draw", stack.draw)
+  if ("policies" in stack) optionCheck.fields(stack, { policies: true, allows: true })
   if ("policies" in stack && stack.allows !== undefined) checkAllows(stack.allows)
   return {
     name: "PolicyLaws",

@@ -38,3 +38,8 @@ it.effect.each(Object.keys(allowed))("PolicyLaws refuses a %s that makes no sens
     }
   })
 )
+
+it("PolicyLaws refuses a stack with a name that it does not know", () => {
+  const stack = { policies: [], alows: {} }
+  assert.throws(() => PolicyLaws.check(stack), /PolicyLaws has no option alows: did you mean allows\?/)
+})
