@@ -104,6 +104,7 @@ export const compose = <R = never, E = never>(
       Effect.isEffect(options.provider) ? yield* options.provider : options.provider
     )
     for (const policy of (options.policies ?? []).toReversed()) {
+      if (Array.isArray(policy)) throw new RangeError(listInList)
       check.callback("policies", policy)
       provider = yield* check.effect("policies", policy(provider))
       if (!isProvider(provider)) check.reject("policies", "functions whose Effect gives a provider", provider)
@@ -125,6 +126,9 @@ const periodicJobs =
       Effect.catchTag("JobError", () => Effect.void),
       Effect.asVoid
     )
+
+const listInList =
+  "Model option policies must be a list of policies, got a list in it: Pipeline.standard gives a list already, so write policies: Pipeline.standard(…)"
 
 const isProvider = Predicate.hasProperty("generateText")
 

@@ -23,7 +23,7 @@ import * as OptionCheck from "../core/OptionCheck.ts"
 import * as Model from "../model/Model.ts"
 import type { Policy } from "../core/call/ModelProvider.ts"
 import { Chance } from "./seed/Chance.ts"
-import { type Allows, bounds, type Law } from "./policy-laws/Law.ts"
+import { type Allows, bounds, type Everywhere, type Law, type Rate } from "./policy-laws/Law.ts"
 import * as Search from "./laws/Search.ts"
 import { breachesOf, laws as allLaws } from "./policy-laws/AllLaws.ts"
 import { generate, modelCount, type Plan, type Program } from "./policy-laws/Program.ts"
@@ -140,6 +140,25 @@ const known: OptionCheck.Fields<Allows> = {
   keys: true
 }
 
+const checkRate = (name: string, rate: Rate): void => {
+  optionCheck.fields(rate, { burst: true, perMilli: true, ofAnswers: true, perTenant: true }, name)
+  optionCheck.number(`${name}.burst`, rate.burst, { atLeast: 0 })
+  optionCheck.number(`${name}.perMilli`, rate.perMilli, { atLeast: 0 })
+}
+
+const checkEverywhere = (everywhere: Everywhere): void => {
+  const known = { concurrency: true, attempt: true, perModel: true, perTenant: true, tokens: true } as const
+  optionCheck.fields(everywhere, known, "everywhere")
+  const { attempt, concurrency, perModel, perTenant, tokens } = everywhere
+  for (const [name, rate] of Object.entries({ perModel, perTenant })) {
+    if (rate !== undefined) checkRate(`everywhere.${name}`, rate)
+  }
+  if (concurrency !== undefined) optionCheck.whole("everywhere.concurrency", concurrency, 1)
+  for (const [name, most] of Object.entries({ attempt, tokens })) {
+    if (most !== undefined) optionCheck.number(`everywhere.${name}`, most, { atLeast: 0 })
+  }
+}
+
 /** What is misspelt, or no number, would be held against nobody. */
 const checkAllows = (allows: Allows): void => {
   optionCheck.record("allows", allows)
@@ -149,6 +168,8 @@ const checkAllows = (allows: Allows): void => {
   if (attempts !== undefined) optionCheck.whole("attempts", attempts, 1)
   if (tokensPerSecond !== undefined) optionCheck.number("tokensPerSecond", tokensPerSecond, { atLeast: 0 })
   if (rates !== undefined) optionCheck.list("rates", rates)
+  for (const [index, rate] of (rates ?? []).entries()) checkRate(`rates[${index}]`, rate)
+  if (everywhere !== undefined) checkEverywhere(everywhere)
   for (const [name, values] of Object.entries({ everywhere, keys, retries })) {
     if (values !== undefined) optionCheck.record(name, values)
   }

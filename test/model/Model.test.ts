@@ -4,7 +4,7 @@ import { AiError, LanguageModel, Tool, Toolkit } from "effect/ai"
 import { TestClock } from "effect/testing"
 import { CallTrail, PolicyReason } from "holdfast/core"
 import { Model } from "holdfast/model"
-import { Bulkhead, CircuitBreaker, Retry, RetryBudget, Timeout } from "holdfast/policy"
+import { Bulkhead, CircuitBreaker, Pipeline, Retry, RetryBudget, Timeout } from "holdfast/policy"
 import type { ModelProvider } from "holdfast/provider"
 import { Job, Supervisor } from "holdfast/supervisor"
 import { failure, scripted, text, type Answer } from "../policy/scripted.ts"
@@ -137,6 +137,14 @@ describe("Model", () => {
       const reason = PolicyReason.of(yield* Effect.flip(LanguageModel.generateText({ prompt: "hello" })))
       assert.strictEqual(Option.getOrUndefined(reason)?._tag, "NotAccepted")
     }).pipe(Effect.provide(model([{}]).layer))
+  )
+
+  it.effect("says of a list among its policies that it is one already", () =>
+    Effect.gen(function* () {
+      const policies = [Pipeline.standard({})] as never
+      const exit = yield* Effect.exit(Model.compose({ provider: scripted([]).provider, policies }))
+      assert.match(String(exit), /Pipeline\.standard gives a list already/)
+    }).pipe(Effect.scoped)
   )
 
   it.effect("applies policies outermost first, built once", () => {

@@ -1,5 +1,5 @@
 import { assert, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Cause, Effect, Exit, Option } from "effect"
 import { PolicyLaws } from "holdfast/testing"
 import { fieldsOf } from "../docs/pages.ts"
 import { endless, given, isRefused, senseless, wholes } from "../optionWalk.ts"
@@ -28,6 +28,20 @@ it("all that a stack may be said to allow is tried here", () =>
       .map(({ name }) => name)
       .sort()
   ))
+
+it.effect.each<[string, object]>([
+  ["everywhere has no option concurency: did you mean concurrency?", { everywhere: { concurency: 1 } }],
+  ["everywhere.tokens must be a finite number", { everywhere: { tokens: Number.NaN } }],
+  ["everywhere.perModel has no option burts: did you mean burst?", { everywhere: { perModel: { burts: 1 } } }],
+  ["rates[0] has no option perMili: did you mean perMilli?", { rates: [{ burst: 1, perMili: 1 }] }],
+  ["rates[0].burst must be a finite number", { rates: [{ burst: Number.NaN, perMilli: 1 }] }]
+])("PolicyLaws says of what is within: %s", ([said, allows]) =>
+  Effect.gen(function* () {
+    const tried = Effect.suspend(() => PolicyLaws.check({ policies: [], allows }))
+    const error = Cause.squash(Option.getOrThrow(Exit.getCause(yield* Effect.exit(tried))))
+    assert.include(String(error), `PolicyLaws option ${said}`)
+  })
+)
 
 it.effect.each(Object.keys(allowed))("PolicyLaws refuses a %s that makes no sense, by its name", (option) =>
   Effect.gen(function* () {
