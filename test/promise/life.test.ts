@@ -123,6 +123,20 @@ await sleep(5_000)
     assert.deepStrictEqual([stdout, signal], ["20\n300", "SIGTERM"])
   })
 
+  it("waits for its other clients when one of them cannot come to rest", async () => {
+    const { signal, stdout } = await run(`
+const closed = Client.make({ log: false })
+closed.closeOnSignals({ onDrained: async () => { await closed.close(); throw new Error("too late") } })
+const other = Client.make({ log: false })
+other.closeOnSignals({ onDrained: () => console.log("other") })
+void other.run(() => sleep(300))
+await sleep(1)
+process.kill(process.pid, "SIGTERM")
+await sleep(5_000)
+`)
+    assert.deepStrictEqual([stdout, signal], ["other", "SIGTERM"])
+  })
+
   it("leaves its end to a listener of the program's own, which hears the signal once", async () => {
     const { signal, stdout } = await run(`
 process.on("SIGTERM", () => console.log("own"))

@@ -27,13 +27,9 @@ export const listen = (options: SignalOptions, resting: Resting): (() => void) =
   check.list("signals", signals)
   for (const signal of signals) check.oneOf("signals", signal, ["SIGTERM", "SIGINT", "SIGHUP"])
   if (onDrained !== undefined) check.callback("onDrained", onDrained)
-  for (const name of ["deadline", "interruptLimit"] as const) {
-    if (limits[name] !== undefined) check.millis(name, limits[name], { atLeast: 0, endless: true })
-  }
-  const interruptMillis = check.millis("interruptLimit", limits.interruptLimit ?? defaults.interruptLimit, {
-    atLeast: 0,
-    endless: true
-  })
+  const endless = { atLeast: 0, endless: true }
+  if (limits.deadline !== undefined) check.millis("deadline", limits.deadline, endless)
+  const interruptMillis = check.millis("interruptLimit", limits.interruptLimit ?? defaults.interruptLimit, endless)
   const comeToRest = async () => {
     // Why it could not come to rest is said by the log.
     const report = await resting.drain(limits).catch(() => undefined)
@@ -78,7 +74,8 @@ const onSignal = (signal: Signal): void => {
     for (const client of clients) all.delete(client)
     if (all.size === 0) stopListening(each)
   }
-  void Promise.all(clients.map((comeToRest) => comeToRest())).finally(() => {
+  // One that cannot come to rest, as it was closed meanwhile, ends none of the others' time.
+  void Promise.allSettled(clients.map((comeToRest) => comeToRest())).finally(() => {
     // Somebody else who listens has heard it already, and says when the process ends.
     if (process.listenerCount(signal) === 0) process.kill(process.pid, signal)
   })
