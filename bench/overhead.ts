@@ -231,7 +231,7 @@ export const run = async (): Promise<ReadonlyArray<Row>> => {
       "beyond bare": isOurs ? call - base.call : "",
       "µs a chunk": chunk,
       "beyond bare, a chunk": isOurs && chunk !== "" ? chunk - base.chunk : "",
-      target: name === "holdfast, standard pipeline" ? "≤ 60 and ≤ 3 beyond bare" : ""
+      target: name === "holdfast, standard pipeline" ? "≤ 30 and ≤ 1.2 beyond bare" : ""
     }
   })
   const open: Array<Row> = []

@@ -135,7 +135,9 @@ const settle = <A, R>(
     )
     void settled.then((exit) => resume(Effect.andThen(waits.interrupt, exit)))
     return Effect.suspend(() => {
-      controller.abort(new DOMException(whyAborted(job), "AbortError"))
+      const reason = new DOMException(whyAborted(job), "AbortError")
+      // Listeners run where the signal is aborted, which is where whoever cancels is.
+      AsyncContext.run(context, () => controller.abort(reason))
       waits.interruptUnsafe()
       return Effect.flatMap(
         Effect.promise(() => settled),

@@ -58,6 +58,21 @@ describe("an async function sees the AsyncLocalStorage of whoever submitted its 
     )
   })
 
+  it("in the listener of its signal, whoever cancels it", async () => {
+    const request = (see: () => void) => {
+      const work = Job.promise(({ signal }) => {
+        signal.addEventListener("abort", see)
+        return new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()))
+      })
+      return Effect.gen(function* () {
+        const job = yield* Supervisor.submit(work)
+        yield* Effect.promise(later)
+        yield* Effect.promise(() => tenant.run("the one who cancels", () => Effect.runPromise(Job.cancel(job))))
+      })
+    }
+    assert.deepStrictEqual(await requests({ concurrency: 5 }, request), own)
+  })
+
   it("in jobs of Effects that submit, and in rounds", async () => {
     const request = (see: () => void) => {
       const work = Job.promise(async () => see())
