@@ -21,11 +21,12 @@ export const keyOf = (
   request: LanguageModel.ProviderOptions
 ): Effect.Effect<string | undefined> => {
   const { settings } = provider
-  return settings === undefined
-    ? Effect.withFiber((fiber) => Effect.succeed(write(provider, request, fiber.getRef(Caller.Current), undefined)))
-    : Effect.flatMap(settings, (now) =>
-        Effect.withFiber((fiber) => Effect.succeed(write(provider, request, fiber.getRef(Caller.Current), now)))
-      )
+  return Effect.withFiber((fiber) => {
+    const caller = fiber.getRef(Caller.Current)
+    return settings === undefined
+      ? Effect.succeed(write(provider, request, caller, undefined))
+      : Effect.map(settings, (now) => write(provider, request, caller, now))
+  })
 }
 
 const write = (

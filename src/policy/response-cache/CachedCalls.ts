@@ -1,7 +1,7 @@
 /**
  * Answers the calls of a provider from a cache, keeps what they bring, and fetches anew what has become stale.
  */
-import { Cause, Clock, Context, Effect, type Scope, Stream } from "effect"
+import { Cause, Clock, Context, Effect, type Fiber, type Scope, Stream } from "effect"
 import type { AiError, IdGenerator, LanguageModel, Response } from "effect/ai"
 import * as Monotonic from "../../core/Monotonic.ts"
 import * as CallContext from "../../core/call/CallContext.ts"
@@ -56,10 +56,12 @@ export class CachedCalls {
         this.keyed(next, request, false, (call) =>
           call === undefined
             ? next.generateText(request)
-            : Effect.scoped(
-                Effect.flatMap(this.find(call), (hit) =>
-                  hit === undefined ? this.generate(call) : Effect.succeed(CacheEntry.partsOf(hit.entry, hit.found))
-                )
+            : Effect.flatMap(this.recall(call), (known) =>
+                known === undefined
+                  ? Effect.scoped(
+                      Effect.flatMap(this.find(call), (hit) => (hit === undefined ? this.generate(call) : whole(hit)))
+                    )
+                  : whole(known)
               )
         ),
       streamText: (request) =>
@@ -67,8 +69,12 @@ export class CachedCalls {
           this.keyed(next, request, true, (call) =>
             call === undefined
               ? Effect.succeed(next.streamText(request))
-              : Effect.flatMap(this.find(call), (hit) =>
-                  hit === undefined ? this.stream(call) : Effect.succeed(replay(hit))
+              : Effect.flatMap(this.recall(call), (known) =>
+                  known === undefined
+                    ? Effect.flatMap(this.find(call), (hit) =>
+                        hit === undefined ? this.stream(call) : Effect.succeed(replay(hit))
+                      )
+                    : Effect.succeed(replay(known))
                 )
           )
         )
@@ -91,32 +97,43 @@ export class CachedCalls {
     })
   }
 
-  /** Finds the answer to a call; without one, the call is to be made while the scope is open. */
-  private find(call: Call): Effect.Effect<Hit | undefined, never, IdGenerator.IdGenerator | Scope.Scope> {
+  /** Finds the answer to a call in memory. */
+  private recall(call: Call): Effect.Effect<Hit | undefined, never, IdGenerator.IdGenerator> {
     return Effect.withFiber((fiber) => {
-      const clock = fiber.getRef(Clock.Clock)
-      const recorder = fiber.getRef(CallTrail.Current)
-      const note = (hit: Hit | undefined): Effect.Effect<Hit | undefined, never, IdGenerator.IdGenerator> => {
-        const date = clock.currentTimeMillisUnsafe()
-        if (hit === undefined) {
-          this.misses++
-          recorder?.decide(date, { _tag: "CacheMissed" })
-          if (this.tiers.store?.available === false) recorder?.decide(date, { _tag: "CacheUnavailable" })
-          return Effect.undefined
-        }
-        this.hits++
-        recorder?.decide(date, { _tag: "CacheHit", ...hit.found })
-        if (!hit.found.stale) return Effect.succeed(hit)
-        this.staleHits++
-        // A call that keeps nothing would ask the model for nothing.
-        return call.look.stores
-          ? Effect.as(this.refresh(call, Monotonic.millisUnsafe(clock)), hit)
-          : Effect.succeed(hit)
-      }
-      const { key, look } = call
-      const hit = look.reads ? this.tiers.inMemory(key, look, Monotonic.millisUnsafe(clock)) : undefined
-      return hit === undefined ? Effect.flatMap(this.tiers.findOrClaim(key, look), note) : note(hit)
+      if (!call.look.reads) return Effect.undefined
+      const now = Monotonic.millisUnsafe(fiber.getRef(Clock.Clock))
+      const hit = this.tiers.inMemory(call.key, call.look, now)
+      return hit === undefined ? Effect.undefined : this.noted(fiber, call, hit)
     })
+  }
+
+  /** Finds the answer to a call in the shared store; without one, the call is to be made while the scope is open. */
+  private find(call: Call): Effect.Effect<Hit | undefined, never, IdGenerator.IdGenerator | Scope.Scope> {
+    return Effect.flatMap(this.tiers.findOrClaim(call.key, call.look), (hit) =>
+      Effect.withFiber((fiber) => this.noted(fiber, call, hit))
+    )
+  }
+
+  private noted(
+    fiber: Fiber.Fiber<unknown, unknown>,
+    call: Call,
+    hit: Hit | undefined
+  ): Effect.Effect<Hit | undefined, never, IdGenerator.IdGenerator> {
+    const clock = fiber.getRef(Clock.Clock)
+    const recorder = fiber.getRef(CallTrail.Current)
+    const date = clock.currentTimeMillisUnsafe()
+    if (hit === undefined) {
+      this.misses++
+      recorder?.decide(date, { _tag: "CacheMissed" })
+      if (this.tiers.store?.available === false) recorder?.decide(date, { _tag: "CacheUnavailable" })
+      return Effect.undefined
+    }
+    this.hits++
+    recorder?.decide(date, { _tag: "CacheHit", ...hit.found })
+    if (!hit.found.stale) return Effect.succeed(hit)
+    this.staleHits++
+    // A call that keeps nothing would ask the model for nothing.
+    return call.look.stores ? Effect.as(this.refresh(call, Monotonic.millisUnsafe(clock)), hit) : Effect.succeed(hit)
   }
 
   private generate(call: Call): Sending<Array<Response.PartEncoded>> {
@@ -232,6 +249,8 @@ const substitutesIn = (recorder: CallTrail.Recorder, { model, name }: ModelProvi
   }
   return count
 }
+
+const whole = ({ entry, found }: Hit) => Effect.succeed(CacheEntry.partsOf(entry, found))
 
 /** Gives a stream again, piece by piece as its reader asks. */
 const replay = ({ entry, found }: Hit): PartStream =>
