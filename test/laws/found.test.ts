@@ -114,6 +114,52 @@ const found: ReadonlyArray<{ readonly name: string; readonly program: Supervisor
       ],
       rest: 8
     }
+  },
+  {
+    name: "jobs that nobody saw begin, once the wall clock was set",
+    program: {
+      order: { seed: 39445823 },
+      limits: { concurrency: 2, maxPending: 2, aging: 0.1, retain: 0, stuckAfter: 1, eventHistory: 500 },
+      hook: "note",
+      clients: [
+        [
+          { do: "submit", job: { name: "b", work: [], end: "succeed" } },
+          { do: "set clock", by: -3_600_000 }
+        ],
+        [
+          {
+            do: "submit",
+            job: {
+              name: "c",
+              work: [
+                {
+                  do: "submit",
+                  job: {
+                    name: "d",
+                    work: [
+                      {
+                        do: "fan out",
+                        jobs: [
+                          { name: "e", work: [], end: "succeed", priority: -10, whenFull: 2 },
+                          { name: "f", work: [], end: "fail once", timeout: 4, whenFull: "wait" }
+                        ]
+                      }
+                    ],
+                    end: "succeed",
+                    whenFull: 2
+                  }
+                },
+                { do: "block", millis: 2 }
+              ],
+              end: "succeed",
+              retry: 1,
+              owner: "supervisor"
+            }
+          }
+        ]
+      ],
+      rest: 8
+    }
   }
 ]
 

@@ -4,7 +4,7 @@
  * Pure functions of plain data. Nothing here knows how a supervisor works.
  */
 import type { JobEvent, JobState } from "../../core/JobEvent.ts"
-import { type Job, jobsOf, planned } from "./Program.ts"
+import { type Job, jobsOf, planned, setsClock } from "./Program.ts"
 import type { Ending } from "../laws/Ending.ts"
 import type { Note, Trace } from "./Trace.ts"
 
@@ -278,12 +278,15 @@ const waits = new Set<Note["_tag"]>([
 const isWithin = (job: JobHistory | undefined, owner: JobHistory): boolean =>
   job !== undefined && (job === owner || isWithin(job.parent, owner))
 
-/** When what an event tells happened, whatever the wall clock said: its own date only where nobody saw it happen. */
-export const timeOf = ({ jobsById }: History, { _tag, atMillis, jobId }: JobEvent): number => {
+/**
+ * When what an event tells happened, whatever the wall clock said: its own date only where nobody saw it happen. Unknown when
+ * the wall clock was set as well.
+ */
+export const timeOf = (history: History, { _tag, atMillis, jobId }: JobEvent): number | undefined => {
   const state = _tag === "JobSubmitted" ? "pending" : _tag === "JobStarted" ? "running" : undefined
-  const changes = jobsById.get(jobId)?.changes ?? []
+  const changes = history.jobsById.get(jobId)?.changes ?? []
   const change = changes.find((each) => (state === undefined ? isTerminal(each.state) : each.state === state))
-  return change?.at ?? atMillis
+  return change?.at ?? (setsClock(history.trace.program) ? undefined : atMillis)
 }
 
 export const isTerminal = (state: JobState): boolean => state !== "pending" && state !== "running"

@@ -24,10 +24,13 @@ export const theLatestAreKept: Law = {
     // Periodic jobs are not counted, so it is not known how many have ended.
     if (jobsOf(trace.program).some(({ kind }) => kind === "periodic")) return []
     const { retain, retainFor, retainResults = retain, retainResultsFor = retainFor } = trace.program.limits
-    const ends = events.flatMap((event): ReadonlyArray<Ended> => {
+    const all = events.filter(({ _tag }) => tags.has(_tag))
+    const ends = all.flatMap((event): ReadonlyArray<Ended> => {
       const { jobId, kind } = event
-      return tags.has(event._tag) ? [{ jobId, kind, at: timeOf(history, event) }] : []
+      const at = timeOf(history, event)
+      return at === undefined ? [] : [{ jobId, kind, at }]
     })
+    if (ends.length < all.length) return []
     let pruned = { from: 0, to: 0 }
     return trace.notes.flatMap((note) => {
       if (note._tag === "PruneCalled") pruned = { ...pruned, to: Infinity }

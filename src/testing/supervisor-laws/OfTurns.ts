@@ -36,35 +36,40 @@ export const whoeverIsDueGoesNext: Law = {
   breaches: (history) => {
     const { events, trace } = history
     const { aging = 60_000, concurrency, keyConcurrency = concurrency } = trace.program.limits
+    const times = events.map((event) => timeOf(history, event))
     // While slots are lent, only the supervisor knows how many of a key run; and a key's turn may pass while its jobs are held.
-    const isKnownWhoRuns = !trace.notes.some(({ _tag }) => _tag === "WaitBegan") && !hasPauses(trace.program)
+    const isKnownWhoRuns =
+      !trace.notes.some(({ _tag }) => _tag === "WaitBegan") && !hasPauses(trace.program) && !times.includes(undefined)
     const line = new Line(keyConcurrency, aging)
     const known = new Map<string, Standing>()
     const plans = new Map(jobsOf(trace.program).map((job) => [job.name, job]))
-    return events.flatMap((event) => {
+    return events.flatMap((event, index) => {
+      const at = times[index]
       if (event._tag === "JobSubmitted") {
+        if (at === undefined) return []
         const owner = event.parentId === undefined ? undefined : known.get(event.parentId)
         const standing = standingOf(
           event,
-          timeOf(history, event),
+          at,
           plans.get(planned(event.jobName === sharedKey ? event.jobId : event.jobName)),
           owner,
           aging,
           known.size
         )
         known.set(event.jobId, standing)
-        if (event.kind === "job") line.push(standing, timeOf(history, event))
+        if (event.kind === "job") line.push(standing, at)
         return []
       }
       const job = known.get(event.jobId)
       if (job === undefined || event.kind !== "job") return []
-      if (event._tag === "JobStarted") {
+      if (at === undefined) line.hold(job)
+      else if (event._tag === "JobStarted") {
         const breaches = [...line.sooner(job), ...(isKnownWhoRuns ? line.soonerOfOthers(job) : [])]
-        line.take(job, timeOf(history, event))
+        line.take(job, at)
         return breaches.map((other) => `${job.name} started, although ${other.name} was due`)
       }
       if (event._tag === "JobPaused") line.hold(job)
-      if (event._tag === "JobResumed") line.push(job, timeOf(history, event))
+      if (event._tag === "JobResumed" && at !== undefined) line.push(job, at)
       if (ends.has(event._tag)) line.leave(job)
       return []
     })

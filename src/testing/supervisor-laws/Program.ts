@@ -129,6 +129,9 @@ export const submittedName = ({ name, plan }: { readonly name: string; readonly 
 export const hasPauses = ({ clients }: Program): boolean =>
   clients.flat().some((step) => step.do === "pause" || step.do === "pause name")
 
+/** Whether the wall clock is set in a program: then dates do not tell times. */
+export const setsClock = ({ clients }: Program): boolean => clients.flat().some((step) => step.do === "set clock")
+
 /** The name of a job that was submitted in these attempts of its owner, its owner's owner and so on: `b`, or `b'1.2`. */
 export const nameIn = (name: string, attempts: string): string =>
   /^1(\.1)*$/.test(attempts) ? name : `${name}'${attempts}`
