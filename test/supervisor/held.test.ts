@@ -256,6 +256,69 @@ describe("a supervisor that has closed", () => {
   )
 })
 
+describe("the events of a supervisor that has closed", () => {
+  it.live("carry no cause any more, so that a handle which is kept holds no failure of others", () =>
+    Effect.gen(function* () {
+      const { held, made, make } = watch()
+      const program = Effect.gen(function* () {
+        const job = yield* Supervisor.submit(Effect.void)
+        yield* Effect.exit(Supervisor.run(failure(make), { retry: Schedule.recurs(2) }))
+        yield* Effect.exit(Supervisor.run(failure(make), { kind: "call" }))
+        return job
+      })
+      const job = yield* Effect.provide(program, Supervisor.layer())
+      assert.lengthOf(made, 4)
+      assert.strictEqual(yield* held, 0)
+      assert.strictEqual((yield* Job.status(job)).state, "completed")
+    }).pipe(Effect.provide(quiet))
+  )
+
+  it.live("carry none either when the failure hook fails for the job that closed it", () =>
+    Effect.gen(function* () {
+      const { held, made, make } = watch()
+      const scope = yield* Scope.make()
+      const gate = yield* Deferred.make<void>()
+      const onFailure = () => Effect.andThen(Deferred.await(gate), failure(make))
+      const supervisor = yield* Scope.provide(Supervisor.make({ onFailure }), scope)
+      const job = yield* supervisor.submit(
+        Effect.uninterruptible(Effect.andThen(Scope.close(scope, Exit.void), Effect.die("wrong")))
+      )
+      yield* Job.await(job)
+      yield* Effect.yieldNow
+      yield* Deferred.succeed(gate, undefined)
+      for (let n = 0; n < 50 && made.length === 0; n++) yield* Effect.sleep(1)
+      assert.lengthOf(made, 1)
+      assert.strictEqual(yield* held, 0)
+      assert.include((yield* Job.status(job)).error, "wrong")
+    }).pipe(Effect.provide(quiet))
+  )
+
+  it.live("carry what they did for a reader that is slow, until it has read them", () =>
+    Effect.gen(function* () {
+      const { held, make } = watch()
+      const read: Array<string> = []
+      const gate = yield* Deferred.make<void>()
+      const scope = yield* Scope.make()
+      const { events, submit } = yield* Scope.provide(Supervisor.make({ onFailure: () => failure(make) }), scope)
+      const reader = yield* events({ after: 0 }).pipe(
+        Stream.tap(() => Deferred.await(gate)),
+        Stream.runForEach((event) => Effect.sync(() => void ("error" in event && read.push(event.error)))),
+        Effect.forkChild
+      )
+      yield* Effect.replicateEffect(submit(Effect.onInterrupt(Effect.never, () => Effect.die("wrong"))), 2)
+      yield* Effect.sleep(1)
+      yield* Scope.close(scope, Exit.void)
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(reader)
+      assert.deepStrictEqual(
+        read.map((error) => error.includes("xxx")),
+        [true, true]
+      )
+      assert.strictEqual(yield* held, 0)
+    }).pipe(Effect.provide(quiet))
+  )
+})
+
 describe("a supervisor that was drained", () => {
   it.live("holds of a job what its report says, and neither its metadata nor its progress", () =>
     Effect.gen(function* () {

@@ -59,6 +59,8 @@ export class EventLog {
   private readonly toEpoch: (millis: number) => number
   private readonly schedule: (task: () => void) => void
   private closed = false
+  // How many read now, at whatever pace.
+  private readers = 0
   private lastSequence = 0
   // Where the next event goes.
   private nextAt = 0
@@ -108,6 +110,8 @@ export class EventLog {
     if (weight > 0 || this.weights[at] !== 0) this.weigh(at, weight)
     if (this.wakers.size > 0) this.wake(this.wakers)
     if (this.jobWakers.size > 0) this.wakeReadersOf(subject.number)
+    // As when a hook fails for a job that closed its own supervisor.
+    if (this.closed) this.letGo()
     if (this.bytes > this.maxBytes && !this.isStripping) {
       this.isStripping = true
       this.schedule(this.stripHeavy)
@@ -158,17 +162,28 @@ export class EventLog {
     this.weights[at] = weight
   }
 
-  /** Ends the streams of all readers, each after the last event. */
+  /** Ends the streams of all readers, each after the last event. When all have left, nothing is kept that events carried. */
   close(): void {
     this.closed = true
     this.wake(this.wakers)
     for (const number of Array.from(this.jobWakers.keys())) this.wakeReadersOf(number)
+    this.letGo()
+  }
+
+  private readonly leave = (): void => {
+    this.readers--
+    this.letGo()
+  }
+
+  private letGo(): void {
+    if (this.closed && this.readers === 0) this.strip(Infinity, () => false)
   }
 
   /** Follows the events after number `after`; by default those that are still to come. */
   follow<E>(waiting: Waiting<E>, after?: number | undefined): Stream.Stream<JobEvent | EventsMissed, E> {
     if (after !== undefined) OptionCheck.of("Supervisor.events").whole("after", after, 0)
     return pulling(() => {
+      this.readers++
       let position = after ?? this.lastSequence
       return {
         read: () => {
@@ -185,7 +200,7 @@ export class EventLog {
           )
         )
       }
-    })
+    }, this.leave)
   }
 
   /** Follows the events of one job after its own number `after`; by default those still to come. Ends when the job has. */
@@ -196,6 +211,7 @@ export class EventLog {
   ): Stream.Stream<JobEvent | EventsMissed, E> {
     if (after !== undefined) OptionCheck.of("Job.events").whole("after", after, 0)
     return pulling(() => {
+      this.readers++
       let position = after ?? job.eventCount
       const isOver = () => this.closed || job.endedAtMillis !== undefined
       return {
@@ -213,7 +229,7 @@ export class EventLog {
           )
         )
       }
-    })
+    }, this.leave)
   }
 
   /** Waits until something happens. */

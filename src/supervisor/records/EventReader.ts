@@ -17,17 +17,20 @@ export interface Reading<E> {
 export const notOfHere = (last: number, jobId?: string): ReadonlyArray<EventsMissed> =>
   last === 0 ? [] : [{ _tag: "EventsMissed", ...(jobId === undefined ? {} : { jobId }), from: 1, to: last }]
 
-export const pulling = <E>(begin: () => Reading<E>): Stream.Stream<JobEvent | EventsMissed, E> =>
-  Stream.fromPull(
-    Effect.sync(() => {
-      const { isOver, news, read } = begin()
-      const pull: Effect.Effect<Arr.NonEmptyReadonlyArray<JobEvent | EventsMissed>, E | Cause.Done> = Effect.suspend(
-        () => {
-          const events = read()
-          if (Arr.isReadonlyArrayNonEmpty(events)) return Effect.succeed(events)
-          return isOver() ? Cause.done() : Effect.andThen(news, pull)
-        }
-      )
-      return pull
-    })
+/** Reads from when somebody first asks; `leave` is called once for each time that reading began, when it is over or given up. */
+export const pulling = <E>(begin: () => Reading<E>, leave: () => void): Stream.Stream<JobEvent | EventsMissed, E> =>
+  Stream.unwrap(
+    Effect.map(
+      Effect.acquireRelease(Effect.sync(begin), () => Effect.sync(leave)),
+      ({ isOver, news, read }) => {
+        const pull: Effect.Effect<Arr.NonEmptyReadonlyArray<JobEvent | EventsMissed>, E | Cause.Done> = Effect.suspend(
+          () => {
+            const events = read()
+            if (Arr.isReadonlyArrayNonEmpty(events)) return Effect.succeed(events)
+            return isOver() ? Cause.done() : Effect.andThen(news, pull)
+          }
+        )
+        return Stream.fromPull(Effect.succeed(pull))
+      }
+    )
   )

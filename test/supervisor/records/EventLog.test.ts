@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Fiber, identity, Schema, Stream } from "effect"
+import type { JobEvent } from "holdfast/core"
 import { JobError } from "holdfast/supervisor"
 import { EventLog, type Followed } from "../../../src/supervisor/records/EventLog.ts"
 
@@ -27,6 +28,14 @@ const places = (stream: ReturnType<typeof EventLog.prototype.follow<never>>) =>
   Effect.map(Stream.runCollect(stream), (events) =>
     events.map((event) => (event._tag === "EventsMissed" ? [event.from, event.to] : event.sequence))
   )
+
+/** All that is kept. A reader that comes after the end is given the events without what they carried. */
+const whole = (log: EventLog) =>
+  Effect.gen(function* () {
+    const reading = yield* Effect.forkChild(Stream.runCollect(log.follow(identity, 0)), { startImmediately: true })
+    log.close()
+    return yield* Fiber.join(reading)
+  })
 
 /** The numbers of one job's events, with those it was told it missed. */
 const ofJob = (stream: ReturnType<typeof EventLog.prototype.followJob<never>>) =>
@@ -188,12 +197,38 @@ describe("EventLog", () => {
         log.append(job, { _tag: "JobFailed", cause: Cause.fail(number) }, 0)
       }
       log.strip(-1, (_, number) => number === 2)
-      log.close()
-      const events = yield* Stream.runCollect(log.follow(identity, 0))
+      const events = yield* whole(log)
       assert.deepStrictEqual(
         events.map((event) => ("metadata" in event ? event.metadata : "cause" in event && Cause.squash(event.cause))),
         [{}, new JobError.JobError({ id: "again", reason: new JobError.Expired() }), { number: 2 }, 2]
       )
+    })
+  )
+
+  it.effect("lets go of what events carry when it has closed and its last reader has left", () =>
+    Effect.gen(function* () {
+      const log = logOf(8)
+      const job = subject(1)
+      log.append(job, { _tag: "JobSubmitted", metadata: { number: 1 }, parentId: undefined }, 0)
+      log.append(job, { _tag: "JobFailed", cause: Cause.fail("no") }, 0)
+      const contents = (event: JobEvent.JobEvent | JobEvent.EventsMissed) =>
+        "metadata" in event ? event.metadata : "cause" in event && Cause.hasFails(event.cause) && event.error
+      const follow = (reader: Stream.Stream<JobEvent.JobEvent | JobEvent.EventsMissed>) =>
+        Effect.forkChild(
+          Stream.runCollect(
+            Stream.map(
+              Stream.tap(reader, () => Effect.yieldNow),
+              contents
+            )
+          )
+        )
+      const readers = yield* Effect.forEach([log.follow(identity, 0), log.followJob(job, identity, 0)], follow)
+      yield* Fiber.interrupt(yield* follow(log.follow(identity, 0)))
+      yield* Effect.yieldNow
+      log.close()
+      for (const reader of readers) assert.deepStrictEqual(yield* Fiber.join(reader), [{ number: 1 }, "no"])
+      const late = yield* Stream.runCollect(Stream.map(log.follow(identity, 0), contents))
+      assert.deepStrictEqual(late, [{}, "JobError: Job job-1 has ended and its record is no longer kept"])
     })
   )
 
@@ -211,8 +246,7 @@ describe("EventLog", () => {
           log.append(job, { _tag: "JobRetrying", attempt: 1, cause: Cause.fail("x".repeat(length)) }, 0)
           yield* Effect.yieldNow
         }
-        log.close()
-        const events = yield* Stream.runCollect(log.follow(identity, 0))
+        const events = yield* whole(log)
         const kept = events.flatMap((event) => {
           if (event._tag === "EventsMissed") return []
           const error = "cause" in event ? Cause.squash(event.cause) : undefined
