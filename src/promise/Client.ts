@@ -36,6 +36,7 @@ import { Jobs } from "./client/Jobs.ts"
 import * as Making from "./client/Making.ts"
 import { Models } from "./client/Models.ts"
 import { Runner } from "./client/Runner.ts"
+import { Shown } from "./client/Shown.ts"
 import * as Signals from "./client/Signals.ts"
 
 /**
@@ -157,13 +158,15 @@ export const Client = {
 } as const
 
 /** A client. Its functions need no `this`, so that each can be handed on by itself. */
-class Made implements Client {
+class Made extends Shown implements Client {
+  protected readonly shownAs = "Client"
   private readonly runner: Runner
   private readonly calls: Calls
   private readonly work: Jobs
   private readonly onSignals = new Set<() => void>()
 
   constructor(options: ClientOptions) {
+    super()
     const { layer, settings } = Making.read(options)
     this.runner = new Runner(ManagedRuntime.make(layer))
     this.calls = new Calls(this.runner, settings)

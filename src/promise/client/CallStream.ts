@@ -5,6 +5,7 @@ import { Effect, Exit } from "effect"
 import type { Answer, Part, TextStream, Usage } from "../Call.ts"
 import * as Failures from "./Failures.ts"
 import { handled, now, type Runner, type Services } from "./Runner.ts"
+import { Shown } from "./Shown.ts"
 
 /** How many parts are read ahead of the reader who is furthest. */
 const readAhead = 16
@@ -123,7 +124,8 @@ export class Arrival {
 }
 
 /** What one caller has of an arrival: its own signal, and where it was called. */
-export class CallStream implements TextStream {
+export class CallStream extends Shown implements TextStream {
+  protected readonly shownAs = "TextStream"
   private readonly arrival: Arrival
   private readonly signal: AbortSignal | undefined
   private readonly frames: Failures.Frames
@@ -131,6 +133,7 @@ export class CallStream implements TextStream {
   private whole: Promise<Answer> | undefined = undefined
 
   constructor(arrival: Arrival, signal: AbortSignal | undefined, frames: Failures.Frames) {
+    super()
     this.arrival = arrival
     this.signal = signal
     this.frames = frames

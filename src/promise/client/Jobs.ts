@@ -25,6 +25,7 @@ import * as Failures from "./Failures.ts"
 import * as JobViews from "./JobViews.ts"
 import * as RepeatOptions from "./RepeatOptions.ts"
 import { handled, type Runner } from "./Runner.ts"
+import { Shown } from "./Shown.ts"
 import * as StandardSchemas from "./StandardSchemas.ts"
 
 type WithSignal = { readonly signal?: AbortSignal | undefined }
@@ -156,7 +157,8 @@ export class Jobs {
   }
 }
 
-class Handle<A> implements ClientJob<A> {
+class Handle<A> extends Shown implements ClientJob<A> {
+  protected readonly shownAs = "Job"
   readonly id: string
   readonly status: () => Promise<JobStatus>
   readonly result: (options?: WaitOptions) => Promise<A>
@@ -165,6 +167,7 @@ class Handle<A> implements ClientJob<A> {
   private readonly reports: () => AsyncIterable<NonNullable<JobStatus["progress"]>>
 
   constructor(job: Job.Job<unknown, unknown>, runner: Runner) {
+    super()
     this.id = job.id
     this.status = () => runner.run(Effect.map(Job.status(job), JobViews.status), at(this.status))
     this.cancel = (reason) =>
@@ -188,6 +191,10 @@ class Handle<A> implements ClientJob<A> {
 
   get progress(): AsyncIterable<NonNullable<JobStatus["progress"]>> {
     return this.reports()
+  }
+
+  override toJSON(): object {
+    return { id: this.id }
   }
 }
 
