@@ -40,6 +40,20 @@ describe("retention", () => {
     }).pipe(Effect.provide(Supervisor.layer({ retainResults: 1 })))
   )
 
+  it.effect("takes nothing from who holds the handles of more jobs than are kept", () =>
+    Effect.gen(function* () {
+      const numbers = Array.from({ length: 20 }, (_, n) => n)
+      const jobs = yield* Effect.forEach(numbers, (n) => Supervisor.submit(n < 10 ? Effect.succeed(n) : Effect.fail(n)))
+      yield* Supervisor.awaitAll()
+      assert.lengthOf(yield* Supervisor.list(), 2)
+      assert.deepStrictEqual(yield* Effect.forEach(jobs.slice(0, 10), Job.join), numbers.slice(0, 10))
+      assert.deepStrictEqual(
+        yield* Effect.forEach(jobs.slice(10), (job) => Effect.flip(Job.join(job))),
+        numbers.slice(10)
+      )
+    }).pipe(Effect.provide(Supervisor.layer({ retain: 2, retainBytes: 0 })), Effect.provide(quiet))
+  )
+
   it.live.each([
     ["jobs", { kind: "job", idempotencyKey: "job" }],
     ["calls", { kind: "call" }]
