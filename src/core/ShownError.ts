@@ -66,7 +66,8 @@ function inspected(
   const data = dataOf(this)
   if (inspect === undefined) return data
   const title = Error.prototype.toString.call(this)
-  const frames = /\n\s+at .*/s.exec(this.stack ?? "")?.[0] ?? ""
+  // Space of one line only: a message of many empty lines would be looked through from each of them.
+  const frames = /\n[^\S\n]+at .*/s.exec(this.stack ?? "")?.[0] ?? ""
   return depth < 0 ? `[${title}]` : `${title}${frames} ${inspect(data, options)}`
 }
 

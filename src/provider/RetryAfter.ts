@@ -88,7 +88,7 @@ const httpDate =
   /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{2} (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) \d{4} \d{2}:\d{2}:\d{2} GMT$/
 
 const asked =
-  /(?:^|\b(?:try again|retry) (?:in|after) )((?:\d+(?:\.\d+)?\s*(?:ms|milliseconds?|seconds?|minutes?|hours?|[smh])(?![a-z])\s*)+)/i
+  /(?:^|\b(?:try again|retry) (?:in|after) )((?:\d+(?:\.\d+)?\s*(?:ms|milliseconds?|seconds?|minutes?|hours?|[smh])(?![a-z])\s*){1,8})/i
 const amountAndUnit = /(\d+(?:\.\d+)?)\s*([a-z]+)/gi
 
 const millisPer = (unit: string): number =>

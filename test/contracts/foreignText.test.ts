@@ -3,7 +3,7 @@ import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Chance } from "../../src/testing/seed/Chance.ts"
 import { through } from "./foreignCalls.ts"
 import { plain, type Reader } from "./foreignText.ts"
-import { growing } from "./growingText.ts"
+import { growing, long } from "./growingText.ts"
 
 const unhandled: Array<unknown> = []
 const hear = (error: unknown) => void unhandled.push(error)
@@ -31,6 +31,8 @@ describe("reads or refuses whatever comes", () => {
     }
   )
 })
+
+it.each(Object.entries(long))("runs out of no stack: %s", (_, read) => void read())
 
 describe("costs as much as it is long", () => {
   const spent = (run: () => unknown): number => {

@@ -1,5 +1,7 @@
 /** Texts that grow, for the readers that are plain functions: shapes that have cost more than their size somewhere. */
+import { inspect } from "node:util"
 import { Effect, Stream } from "effect"
+import { AiError, Prompt } from "effect/ai"
 import { RateLimit } from "holdfast/policy"
 import { AiSdkError, RetryAfter } from "holdfast/provider"
 import * as BatchRequest from "../../src/cli/batch/input/BatchRequest.ts"
@@ -7,7 +9,12 @@ import * as Lines from "../../src/cli/batch/input/Lines.ts"
 import * as ResultLine from "../../src/cli/batch/output/ResultLine.ts"
 import * as ContinuedStream from "../../src/policy/fallback/ContinuedStream.ts"
 import * as CacheEntry from "../../src/policy/response-cache/Entry.ts"
+import * as CallError from "../../src/core/call/CallError.ts"
+import * as AiSdkPrompt from "../../src/provider/ai-sdk/Prompt.ts"
 import * as ErrorReason from "../../src/provider/errors/ErrorReason.ts"
+import * as FinishWord from "../../src/provider/errors/FinishWord.ts"
+import * as Quotations from "../../src/provider/errors/Quotations.ts"
+import { runWithOneHash } from "../provider/errors/oneHash.ts"
 
 export const growing: Readonly<Record<string, (size: number) => () => unknown>> = {
   "a limit of many digits": (size) => () =>
@@ -37,6 +44,18 @@ export const growing: Readonly<Record<string, (size: number) => () => unknown>> 
     AiSdkError.toAiError(new Error("JSON parsing failed: Text: ".repeat(size / 27)), { method: "generateText" }),
   "a message of a package that names types without an end": (size) => () =>
     AiSdkError.toAiError(new Error("Type validation failed".repeat(size / 22)), { method: "generateText" }),
+  "a word for the end of an answer, with much space in it": (size) => () =>
+    FinishWord.isFailure(`a${" ".repeat(size)}b:`),
+  "an error of empty lines, printed": (size) => {
+    const reason = new AiError.InternalProviderError({ description: "\n ".repeat(size / 2) })
+    const error = CallError.make({ module: "kelp", method: "generateText", reason })
+    return () => inspect(error)
+  },
+  "a text of runs that share a hash with those of another": (size) => {
+    const text = runWithOneHash(0).repeat(size / 1_280)
+    const other = Array.from({ length: size / 20 }, (_, at) => runWithOneHash(1 + (at % 7))).join("")
+    return () => Quotations.without(text, [other])
+  },
   "a restart with many blocks of one id": (size) => () => {
     const tracker = new ContinuedStream.Tracker(size)
     const rename = ContinuedStream.renaming(tracker)
@@ -81,3 +100,24 @@ const decoded = (entry: object) => CacheEntry.decode(entry, 2 ** 24)
 const refusal = (responseBody: string) => ErrorReason.of({ statusCode: 400, responseHeaders: {}, responseBody })
 const batch = (text: string) =>
   BatchRequest.parse({ number: 1, bytes: Buffer.from(text), end: 9, terminated: true }, { model: "m" })
+
+/** Texts that are long and hard to take apart: a pattern that repeats a group runs out of stack at some millions of characters. */
+export const long: Readonly<Record<string, () => unknown>> = {
+  "a refusal behind comments": () => refusal(`${":\n".repeat(2 ** 22)}{}`),
+  "a message with a key": () =>
+    AiSdkError.toAiError(new Error(`sk-${"a".repeat(2 ** 24)}`), { method: "generateText" }),
+  "a wait of many parts": () => RetryAfter.fromText(`try again in ${"1s ".repeat(2 ** 22)}`),
+  "a reset of many parts": () =>
+    RateLimit.fromHeaders({ "ratelimit-limit": "1", "ratelimit-reset": "1s".repeat(2 ** 22) }, 0),
+  "a file that escapes all its bytes": () =>
+    AiSdkPrompt.toPrompt(
+      Prompt.make([
+        {
+          role: "user",
+          content: [
+            Prompt.makePart("file", { mediaType: "text/plain", data: `data:text/plain,${"%41".repeat(2 ** 23)}` })
+          ]
+        }
+      ])
+    )
+}

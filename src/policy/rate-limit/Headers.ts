@@ -188,7 +188,7 @@ const untilDate = (text: string, now: () => number): number => {
   return at === undefined ? 0 : at - now()
 }
 
-const goDuration = /^(?:\d+(?:\.\d+)?(?:h|ms|us|µs|ns|m|s))+$/
+const goDuration = /^(?:\d+(?:\.\d+)?(?:h|ms|us|µs|ns|m|s)){1,8}$/
 const amountAndUnit = /(\d+(?:\.\d+)?)(h|ms|us|µs|ns|m|s)/g
 const millisPer: Readonly<Record<string, number>> = {
   h: hour,

@@ -136,7 +136,7 @@ const fromDataUrl = (text: string): string | Uint8Array => {
 
 /** Percent signs that escape nothing stand for themselves. */
 const unescape = (text: string): string =>
-  text.replace(/(%[0-9a-f]{2})+/gi, (escaped) => {
+  text.replace(/(?:%[0-9a-f]{2})+/gi, (escaped) => {
     try {
       return decodeURIComponent(escaped)
     } catch {

@@ -59,7 +59,7 @@ export class AnswerReader {
   private head: AnswerHead.AnswerHead | undefined
   private readonly blocks: TextBlocks
   private word: string | undefined
-  private usage: Fields | undefined
+  private usage: Finish.Counted | undefined
   private isRefusal = false
   private hasFile = false
   /** Whether the content had a part that nobody here can read. */
@@ -126,7 +126,7 @@ export class AnswerReader {
 
   /** Keeps what the answer cost. It may be said in several places, and some of it in each. */
   private count(usage: unknown): void {
-    if (Predicate.isObject(usage)) this.usage = Finish.merged(this.usage, usage)
+    if (Predicate.isObject(usage)) Finish.add((this.usage ??= {}), usage)
   }
 
   /** Adds text to a block, which is begun unless it is open. */
@@ -238,9 +238,9 @@ export class AnswerReader {
   /** What a message says that did not come in deltas: some servers end a stream with the whole message. */
   private unread(message: unknown): unknown {
     if (!Predicate.isObject(message) || this.begun.size === 0) return message
-    const read = this.begun.has("reasoning") || this.begun.has("reasoning_content") ? reasoningFields : []
-    const names = new Set([...this.begun, ...read])
-    return Object.fromEntries(Object.entries(message).filter(([name]) => !names.has(name)))
+    const isReasoned = reasoningFields.some((name) => this.begun.has(name))
+    const isRead = (name: string) => this.begun.has(name) || (isReasoned && reasoningFields.includes(name))
+    return Object.fromEntries(Object.entries(message).filter(([name]) => !isRead(name)))
   }
 
   private textIn(message: Fields, field: TextField, out: Array<Part>): boolean {

@@ -63,7 +63,7 @@ export class Extras {
 
   private check(name: string, value: unknown): void {
     if (Limits.isWithin(value, this.limits.maxDepth)) return
-    const because = `the field ${JSON.stringify(name)} is nested too deeply`
+    const because = `${Faults.named("field", name)} is nested too deeply`
     throw new Faults.BeyondLimit({ limit: "maxDepth", allowed: this.limits.maxDepth, because })
   }
 }

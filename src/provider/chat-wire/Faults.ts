@@ -34,3 +34,9 @@ export class ConnectionFailed extends Data.TaggedError("ConnectionFailed")<{
   readonly url: string
   readonly code?: string
 }> {}
+
+/** What a server named so. A name that is longer than names are may be anything, and is not said. */
+export const named = (kind: string, name: string): string =>
+  name.length <= longestName ? `the ${kind} ${JSON.stringify(name)}` : `a ${kind}`
+
+const longestName = 64

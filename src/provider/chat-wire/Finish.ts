@@ -16,30 +16,31 @@ export const reasonOf = (word: string, calledTools: boolean): Response.FinishRea
   return reason === "stop" || reason === "tool-calls" ? (calledTools ? "tool-calls" : "stop") : reason
 }
 
+/** Counts by their names, and what some of them are made of. Nobody else has these objects. */
+export type Counted = Record<string, unknown>
+
 /**
  * Adds a later usage to an earlier one, field by field: the later count is the one of more of the answer, but one that is left
- * out, and a zero, take nothing back.
+ * out, and a zero, take nothing back. What is there already is not looked through: an answer may say its usage in each chunk.
  */
-export const merged = (before: Fields | undefined, later: Fields): Fields => {
-  const all: Record<string, unknown> = { ...before }
+export const add = (all: Counted, later: Fields): void => {
   for (const name in later) {
     const value = later[name]
     const known = Object.hasOwn(all, name) ? all[name] : undefined
     if (name === "__proto__" || !Predicate.isNotNullish(value) || (value === 0 && Predicate.isNumber(known))) continue
-    all[name] = Predicate.isObject(known) && Predicate.isObject(value) ? details(known, value) : value
+    if (!Predicate.isObject(value)) all[name] = value
+    else if (Predicate.isObject(known)) addDetails(known, value)
+    else all[name] = { ...value }
   }
-  return all
 }
 
 /** What counts are made of has no parts of its own. */
-const details = (before: object, later: Fields): Fields => {
-  const all: Record<string, unknown> = { ...before }
+const addDetails = (all: Counted, later: Fields): void => {
   for (const name in later) {
     const value = later[name]
     if (name === "__proto__" || !Predicate.isNotNullish(value) || (value === 0 && Object.hasOwn(all, name))) continue
     all[name] = value
   }
-  return all
 }
 
 /** Reads the counts that are whole numbers. Others would make Effect refuse the whole answer. */

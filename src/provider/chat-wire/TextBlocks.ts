@@ -57,7 +57,7 @@ export class TextBlocks {
     if (before !== undefined && ThinkingPart.isAnother(before, frame)) this.close(out)
     const { open } = this
     if (open?.frame === undefined) this.begin("thinking", out, frame)
-    else Object.assign(open.frame, { ...frame, ...ThinkingPart.emptyFrame({ ...open.frame }) })
+    else Object.assign(open.frame, frame, ThinkingPart.emptyFrame(open.frame))
   }
 
   /** Ends the block that is open, if any. */

@@ -117,7 +117,7 @@ export class ToolCalls {
       const { given, id, more, name, params } = call
       // Some servers end with a call that says nothing at all.
       if (name === "" && params.isEmpty && isAny) continue
-      if (name === "") throw new Faults.Unreadable({ because: `the tool call ${JSON.stringify(given)} names no tool` })
+      if (name === "") throw new Faults.Unreadable({ because: `${Faults.named("tool call", given)} names no tool` })
       if (!call.isOpen) open(call, out)
       // Some servers write that there are no parameters as "null".
       const value = this.tools.readParams(name, params.said()) ?? {}

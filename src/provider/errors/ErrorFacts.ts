@@ -108,8 +108,7 @@ export const fromUnknown = (error: unknown, { isKept, mask, prompt }: Shown.Show
       ...strings(waitKeys).map(RetryAfter.fromText),
       RetryAfter.fromText(message)
     ]),
-    shouldRetry:
-      headers?.["x-should-retry"] === undefined ? undefined : /^true(, ?true)*$/.test(headers["x-should-retry"]),
+    shouldRetry: headers?.["x-should-retry"]?.split(",").every((value) => value.trim() === "true"),
     url: withoutKeys(first((cause) => string(property(cause, "url")))?.split("?")[0] ?? "") || undefined,
     headers,
     body:
@@ -252,8 +251,11 @@ const nameOf = (cause: unknown): ReadonlyArray<string> =>
 /** The AI SDK writes the whole answer into the message of an answer that it cannot read. */
 const messageOf = (cause: unknown): ReadonlyArray<string> =>
   Predicate.isError(cause) && Predicate.isString(cause.message) && cause.message !== ""
-    ? [withoutAnswer(cause.message).replaceAll(quotedJson, " what is not valid JSON")]
+    ? [withoutAnswer(cause.message).slice(0, mostMessage).replaceAll(quotedJson, " what is not valid JSON")]
     : []
+
+/** More than shows of a message: what is masked in it may be longer than what stands for that. */
+const mostMessage = 4_096
 
 /** Takes out the answer that is quoted between two phrases of the AI SDK. Each phrase is looked for once, whatever the length. */
 const withoutAnswer = (message: string): string => {

@@ -51,21 +51,21 @@ export const failures: Readonly<Record<string, string>> = {
 
 /** The code of the error that a word is, if it is one. */
 const codeOf = (word: string): string | undefined => {
-  const said = word.toLowerCase()
-  const known = leading(said)
-  return Object.hasOwn(failures, known) ? failures[known] : slips.test(word) ? said : undefined
+  const known = leading(word.toLowerCase())
+  return Object.hasOwn(failures, known) ? failures[known] : slips.exec(word)?.[0].toLowerCase()
 }
 
 /** Gateways write one word in front of another: `content_filter: PROHIBITED_CONTENT`. */
-const leading = (word: string): string => (word.includes(":") ? (word.split(/\s*:/, 1)[0] ?? "") : word)
+const leading = (word: string): string => (word.includes(":") ? word.slice(0, word.indexOf(":")).trimEnd() : word)
 
 /** Google's words for a call of a tool that the model got wrong; gateways write something in front of them. */
 const slips = /malformed_function_call|malformed_response|unexpected_tool_call/i
 
 /** Says of an answer that ended with such a word, in the form of an error body, why it is none. `more`: other words. */
 export const failureOf = (word: string, more?: unknown): unknown => {
-  const message = `the answer ended with finish_reason ${JSON.stringify(word.slice(0, 64))}`
-  return { error: { type: "server_error", code: codeOf(word) ?? word.toLowerCase(), message, reason: more } }
+  // A longer one may be anything, and half of it is no word.
+  const message = `the answer ended with finish_reason ${word.length <= 64 ? JSON.stringify(word) : "that says more"}`
+  return { error: { type: "server_error", code: codeOf(word) ?? word, message, reason: more } }
 }
 
 /** What the words of servers for the end of an answer mean. Those that are not here mean something else. */

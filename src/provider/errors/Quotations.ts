@@ -2,7 +2,6 @@
  * Takes out of a text what it quotes of others: a server that refuses a call may say back what it was asked, and a message
  * about an answer that cannot be read may hold that answer.
  */
-import { randomInt } from "node:crypto"
 
 /** What stands where a quotation was. */
 const leftOut = "<left out>"
@@ -20,14 +19,14 @@ const most = 2 ** 20
 export const without = (text: string, quotable: Iterable<string>): string => {
   const said = lettersOf(text)
   const quoted = new Uint8Array(said.length)
-  const windows = windowsOf(said)
   const whole = textOf(said)
+  const runs = runsOf(said, whole)
   let left = most
   for (const other of quotable) {
     if (left <= 0) break
     const letters = lettersOf(other.slice(0, left))
     left -= other.length
-    if (letters.length >= run) markRuns(letters, said, windows, quoted)
+    if (letters.length >= run) markRuns(letters, runs, quoted)
     else if (letters.length >= shortest) markWhole(letters, whole, quoted)
   }
   return replaced(text, said, quoted)
@@ -72,21 +71,29 @@ const backslash = 0x5c
 const isLetter = (code: number): boolean =>
   (code >= 0x30 && code <= 0x39) || (code >= 0x41 && code <= 0x5a) || (code >= 0x61 && code <= 0x7a) || code >= 0x80
 
-/** Where each run of letters stands, by a hash of it that is made from that of the run before. */
-const windowsOf = (said: Letters): Map<number, Array<number>> => {
-  const windows = new Map<number, Array<number>>()
-  eachRun(said, (hash, at) => {
-    const places = windows.get(hash)
-    if (places === undefined) windows.set(hash, [at])
-    else places.push(at)
-  })
-  return windows
+/** The runs of a text: their hashes, and where each stands, by its letters. */
+interface Runs {
+  readonly hashes: ReadonlySet<number>
+  readonly places: Map<string, Array<number>>
 }
 
-/** Odd, and another in each process: nobody can write texts whose runs all share a hash, which would take long to compare. */
-const factor = randomInt(2 ** 24, 2 ** 31) * 2 + 1
+const runsOf = (said: Letters, text: string): Runs => {
+  const hashes = new Set<number>()
+  const places = new Map<string, Array<number>>()
+  eachRun(said, (hash, at) => {
+    hashes.add(hash)
+    const letters = text.slice(at, at + run)
+    const known = places.get(letters)
+    if (known === undefined) places.set(letters, [at])
+    else known.push(at)
+  })
+  return { hashes, places }
+}
+
+const factor = 0x01000193
 const outgoing = Array.from({ length: run }).reduce((power: number) => Math.imul(power, factor), 1)
 
+/** Sees each run with a hash that is made from that of the run before. */
 const eachRun = ({ codes, length }: Letters, see: (hash: number, at: number) => void): void => {
   let hash = 0
   for (let at = 0; at < length; at++) {
@@ -96,24 +103,20 @@ const eachRun = ({ codes, length }: Letters, see: (hash: number, at: number) => 
   }
 }
 
-const markRuns = (letters: Letters, said: Letters, windows: Map<number, Array<number>>, quoted: Uint8Array): void => {
+/**
+ * Marks the runs that both texts have. The hash passes over most that only one has; whoever likes can write any number of runs
+ * that share a hash, so what it lets through is looked up by its letters.
+ */
+const markRuns = (letters: Letters, { hashes, places }: Runs, quoted: Uint8Array): void => {
+  let text: string | undefined
   eachRun(letters, (hash, at) => {
-    const places = windows.get(hash)
-    if (places === undefined) return
-    // Runs that differ may share a hash, so each place is compared. A run is found once, however often it is quoted.
-    const others = places.filter((place) => {
-      const same = isSame(letters, at, said, place)
-      if (same) quoted.fill(1, place, place + run)
-      return !same
-    })
-    if (others.length === 0) windows.delete(hash)
-    else if (others.length < places.length) windows.set(hash, others)
+    if (!hashes.has(hash)) return
+    text ??= textOf(letters)
+    const found = text.slice(at, at + run)
+    for (const place of places.get(found) ?? []) quoted.fill(1, place, place + run)
+    // Each is found once, however often it is quoted.
+    places.delete(found)
   })
-}
-
-const isSame = (one: Letters, at: number, other: Letters, from: number): boolean => {
-  for (let each = 0; each < run; each++) if (one.codes[at + each] !== other.codes[from + each]) return false
-  return true
 }
 
 const markWhole = (letters: Letters, said: string, quoted: Uint8Array): void => {

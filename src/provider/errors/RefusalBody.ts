@@ -3,12 +3,13 @@
  * stream, from servers that refuse a stream in the form of one.
  */
 import { Option, Predicate } from "effect"
+import { Preamble } from "../http/Preamble.ts"
 import { Parser } from "../http/Sse.ts"
 
 /** What the body says; the body itself when that cannot be told. */
 export const contentOf = (body: unknown): unknown => {
   if (!Predicate.isString(body)) return body
-  const text = body.replace(/^\uFEFF?(?:\s*:[^\r\n]*)*\s*/, "")
+  const text = new Preamble().drop(Buffer.from(body)).toString("utf8")
   if (/^(?:data|event|id|retry|error):/.test(text)) return firstEventOf(text) ?? body
   return /^[[{]/.test(text) ? (parsed(text) ?? body) : body
 }

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Chance } from "../../../src/testing/seed/Chance.ts"
+import { read } from "./answers.ts"
 import { growing, held, input, outcome } from "./fuzzing.ts"
 
 it("reads or refuses whatever a server sends, for ten seconds", { timeout: 60_000 }, () => {
@@ -19,6 +20,27 @@ it.each(["delta", "message"])("refuses parameters that are given as JSON and nes
   const calls = `[{"index":0,"id":"x","function":{"name":"T","arguments":${deep}}}]`
   const answer = `{"choices":[{"index":0,"${where}":{"tool_calls":${calls}},"finish_reason":"tool_calls"}]}`
   assert.strictEqual(outcome([Buffer.from(where === "delta" ? `data: ${answer}\n\n` : answer)]), "refused")
+})
+
+it.each([
+  ["field", (name: string) => `{"choices":[],"${name}":${"[".repeat(99)}${"]".repeat(99)}}`],
+  [
+    "tool call",
+    (id: string) =>
+      `{"choices":[{"message":{"tool_calls":[{"id":"${id}","function":{}}]},"finish_reason":"tool_calls"}]}`
+  ]
+])("says the name of a %s only when it is as long as names are", (kind, answer) => {
+  const messageOf = (name: string) => {
+    try {
+      read([Buffer.from(answer(name))])
+    } catch (error) {
+      return String(error)
+    }
+    return "read"
+  }
+  assert.include(messageOf("kelp"), `the ${kind} "kelp" `)
+  assert.include(messageOf("x".repeat(2 ** 20)), ` a ${kind} `)
+  assert.isBelow(messageOf("x".repeat(2 ** 20)).length, 100)
 })
 
 describe("what a server sends costs as much as it is long", () => {

@@ -200,9 +200,34 @@ export const growing: Readonly<Record<string, (size: number) => ReadonlyArray<Bu
     const piece = `data: {"choices":[{"delta":{"thinking_blocks":[{"type":"thinking","thinking":"xx"}]}}]}\n\n`
     return cutEvenly(piece.repeat(size / piece.length) + lastEvents, 65_536)
   },
+  "usage that counts something else in each chunk": (size) =>
+    cutEvenly(
+      repeated(size, (at) => `data: {"choices":[],"usage":{"a":{"f${at}":1},"f${at}":1}}\n\n`),
+      65_536
+    ),
+  "usage of many fields, and chunks that say some of it again": (size) => {
+    const usage = Object.fromEntries(Array.from({ length: size / 32 }, (_, at) => [`f${at}`, 1]))
+    const again = 'data: {"choices":[],"usage":{"f1":2}}\n\n'.repeat(size / 80)
+    return cutEvenly(`data: ${JSON.stringify({ choices: [], usage })}\n\n${again}`, 65_536)
+  },
+  "a part of thinking that says more in each piece": (size) => {
+    const piece = (at: number) =>
+      `data: {"choices":[{"delta":{"content":[{"type":"thinking","thinking":"x","f${at}":1}]}}]}\n\n`
+    return cutEvenly(repeated(size, piece) + lastEvents, 65_536)
+  },
+  "a message of many fields, and another in each chunk": (size) => {
+    const delta = Object.fromEntries(Array.from({ length: size / 32 }, (_, at) => [`f${at}`, 1]))
+    const again = 'data: {"choices":[{"message":{"content":"x"}}]}\n\n'.repeat(size / 96)
+    return cutEvenly(`data: ${JSON.stringify({ choices: [{ delta }] })}\n\n${again}`, 65_536)
+  },
+  "a word for the end with much space in it": (size) =>
+    cutEvenly(`{"choices":[{"message":{},"finish_reason":"a${" ".repeat(size)}b:"}]}`, 65_536),
   "a field that grows": (size) =>
     cutEvenly('data: {"choices":[{"delta":{"other":"xxxx"}}]}\n\n'.repeat(size / 48), 65_536)
 }
+
+const repeated = (size: number, piece: (at: number) => string): string =>
+  Array.from({ length: size / piece(1_000).length }, (_, at) => piece(at)).join("")
 
 const cutEvenly = (text: string, every: number): ReadonlyArray<Buffer> => {
   const all = Buffer.from(text)

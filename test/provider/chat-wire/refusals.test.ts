@@ -72,6 +72,34 @@ describe("a refusal", () => {
       })
   )
 
+  it.live("is read as far as maxErrorBytes, and its connection is closed, whatever comes behind", () =>
+    Effect.gen(function* () {
+      const { promise: closed, resolve } = Promise.withResolvers<void>()
+      const server = createServer((asked, response) =>
+        asked.resume().on("end", () => {
+          response.on("close", resolve).writeHead(503)
+          response.write(`${" ".repeat(200)}{"error":{"code":"insufficient_quota"}}`)
+        })
+      )
+      const seen: Array<ChatWire.LogEntry> = []
+      const provider = ChatWire.provider({
+        baseUrl: `http://127.0.0.1:${yield* listening(server)}/v1`,
+        model: "m",
+        limits: { maxErrorBytes: 100 },
+        log: (entry) => seen.push(entry)
+      })
+      const { reason } = yield* Effect.flip(provider.generateText(yield* request("hi")))
+      assert.strictEqual(reason._tag, "InternalProviderError")
+      const last = seen.at(-1)
+      assert(last?.event === "ended")
+      assert.strictEqual(last.body, " ".repeat(100))
+      yield* Effect.timeout(
+        Effect.promise(() => closed),
+        "5 seconds"
+      )
+    }).pipe(withIds)
+  )
+
   it.live("that names a wait twice asks for the longer one, and not to retry although it says so twice", () =>
     Effect.gen(function* () {
       const server = createServer((asked, response) =>

@@ -186,6 +186,10 @@ describe("a secret that a limit cuts shows no half", () => {
       void response.end(
         `{"choices":[],"${"x".repeat(90)}${key}${"x".repeat(300)}":${"[".repeat(99)}${"]".repeat(99)}}`
       ),
+    "of a word for the end": (response) =>
+      void response.end(
+        JSON.stringify({ choices: [{ message: {}, finish_reason: `malformed_response: ${"x".repeat(30)}${key}` }] })
+      ),
     "of a coding": (response) =>
       void response.writeHead(200, { "content-encoding": `${"x".repeat(50)}${key.toLowerCase()}` }).end("x")
   }

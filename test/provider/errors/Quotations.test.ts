@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { runWithOneHash } from "./oneHash.ts"
 import { without } from "../../../src/provider/errors/Quotations.ts"
 
 const prompt = 'Say to Émile:\n"the kelp grows thirty metres in a year", at C:\\new\\tab.'
@@ -30,6 +31,12 @@ describe("what a text quotes", () => {
       "rate limit reached for gpt-5"
     )
     assert.strictEqual(without("", [prompt]), "")
+  })
+
+  it("is found behind another run that has the same hash", () => {
+    const [one, other] = [runWithOneHash(1), runWithOneHash(2)]
+    assert.strictEqual(without(`${one} and ${other}`, [other]), `${one} and <left out>`)
+    assert.strictEqual(without(`${other} and ${one}`, [other]), `<left out> and ${one}`)
   })
 
   it("is found in work that grows with the texts", () => {
