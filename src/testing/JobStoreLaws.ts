@@ -16,7 +16,7 @@
  * report.runs // => 50
  * ```
  */
-import { Context, Effect, Layer } from "effect"
+import { type Arbitrary, Context, Effect, Layer, Predicate } from "effect"
 import { JobStore, type Options as StoreOptions } from "../durable/JobStore.ts"
 import { breachesOf, laws as allLaws } from "./job-store-laws/AllLaws.ts"
 import { generate } from "./job-store-laws/Generate.ts"
@@ -67,11 +67,18 @@ export const fromLayer =
 /**
  * Holds the laws against a store of your own, in generated programs: the same ones each time, unless the options have another
  * seed. Fails with {@link LawBroken} at the first breach, its program made small.
+ * Given a program it tries that one, and gives `true`: it is a property.
  *
  * Time is the stage's: the store has to read it from `Clock`. A store that sleeps does so really.
  */
-export const check = (make: Make, options?: Options): Effect.Effect<Report, Search.LawBroken> =>
-  Search.check(kitOf(make), options)
+export function check(make: Make, options?: Options): Effect.Effect<Report, Search.LawBroken>
+export function check(make: Make, program: Program): Effect.Effect<true, Search.LawBroken>
+export function check(make: Make, given: Options | Program = {}) {
+  return isProgram(given) ? Search.keeps(kitOf(make), given) : Search.check(kitOf(make), given)
+}
+
+/** Programs for property tests, to be given to {@link check} one by one. */
+export const programs: Arbitrary.Arbitrary<Program> = Search.drawn(generate)
 
 /** Tries programs that nobody has tried before, and tells what broke, each program made small; ends when ten have. */
 export const explore = (make: Make, options?: Options): Effect.Effect<Search.Explored<Report>> =>
@@ -87,6 +94,9 @@ export const replay = (
 
 /** Runs after which the smallest program found so far is given. */
 const effort = 1_000
+
+// What every program has, and options have not.
+const isProgram = (given: Options | Program): given is Program => Predicate.hasProperty(given, "commands")
 
 const kitOf = (make: Make) => {
   let claims = 0

@@ -18,7 +18,7 @@
  * report.runs // => 100
  * ```
  */
-import { Effect, Predicate, type Scope } from "effect"
+import { type Arbitrary, Effect, Predicate, type Scope } from "effect"
 import * as OptionCheck from "../core/OptionCheck.ts"
 import * as Model from "../model/Model.ts"
 import type { Policy } from "../core/call/ModelProvider.ts"
@@ -90,11 +90,18 @@ interface Counts {
 /**
  * Holds the laws against a stack of your own, in generated programs: the same ones each time, unless the options have another
  * seed. Fails with {@link LawBroken} at the first breach, its program made small.
+ * Given a program it tries that one, and gives `true`: it is a property.
  *
  * A run takes no real time, and about a millisecond. The stack is built anew for each.
  */
-export const check = (stack: StackToCheck, options?: Options): Effect.Effect<Report, Search.LawBroken> =>
-  Search.check(kitOf(stack), options)
+export function check(stack: StackToCheck, options?: Options): Effect.Effect<Report, Search.LawBroken>
+export function check(stack: StackToCheck, program: Program): Effect.Effect<true, Search.LawBroken>
+export function check(stack: StackToCheck, given: Options | Program = {}) {
+  return isProgram(given) ? Search.keeps(kitOf(stack), given) : Search.check(kitOf(stack), given)
+}
+
+/** Programs for property tests, to be given to {@link check} one by one. */
+export const programs: Arbitrary.Arbitrary<Program> = Search.drawn(generate)
 
 /** Tries programs that nobody has tried before, and tells what broke, each program made small; ends when ten have. */
 export const explore = (stack: StackToCheck, options?: Options): Effect.Effect<Search.Explored<Report>> =>
@@ -202,6 +209,9 @@ const checkAllows = (allows: Allows): void => {
 
 /** In how many orders to look for a breach in what was made smaller; and how many runs in all. */
 const effort = { orders: 8, runs: 4_000 }
+
+// What every program has, and options have not.
+const isProgram = (given: Options | Program): given is Program => Predicate.hasProperty(given, "clients")
 
 const kitOf = (stack: StackToCheck) => {
   const count = { calls: 0, attempts: 0 }

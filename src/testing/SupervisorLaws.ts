@@ -17,7 +17,7 @@
  * report.runs // => 100
  * ```
  */
-import { Effect } from "effect"
+import { type Arbitrary, Effect, Predicate } from "effect"
 import * as OptionCheck from "../core/OptionCheck.ts"
 import type { Law } from "./supervisor-laws/Law.ts"
 import * as Search from "./laws/Search.ts"
@@ -58,11 +58,18 @@ export interface Report extends Search.Report {
 /**
  * Holds the laws against a supervisor of your own, in generated programs: the same ones each time, unless the options have
  * another seed. Fails with {@link LawBroken} at the first breach, its program made small.
+ * Given a program it tries that one, and gives `true`: it is a property.
  *
  * Sleeps only in virtual time. A run takes some milliseconds.
  */
-export const check = (make: Make, options?: Options): Effect.Effect<Report, Search.LawBroken> =>
-  Search.check(kitOf(make), options)
+export function check(make: Make, options?: Options): Effect.Effect<Report, Search.LawBroken>
+export function check(make: Make, program: Program): Effect.Effect<true, Search.LawBroken>
+export function check(make: Make, given: Options | Program = {}) {
+  return isProgram(given) ? Search.keeps(kitOf(make), given) : Search.check(kitOf(make), given)
+}
+
+/** Programs for property tests, to be given to {@link check} one by one. */
+export const programs: Arbitrary.Arbitrary<Program> = Search.drawn(generate)
 
 /** Tries programs that nobody has tried before, and tells what broke, each program made small; ends when ten have. */
 export const explore = (make: Make, options?: Options): Effect.Effect<Search.Explored<Report>> =>
@@ -108,6 +115,9 @@ const effort = { orders: 100, runs: 5_000 }
 
 /** How often a run is made twice, for the law that it is the same: once in so many. */
 const repeatEvery = 50
+
+// What every program has, and options have not.
+const isProgram = (given: Options | Program): given is Program => Predicate.hasProperty(given, "clients")
 
 const kitOf = (make: Make) => {
   let runs = 0

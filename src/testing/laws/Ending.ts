@@ -2,6 +2,7 @@
  * Says in a word how a run, or a part of it, ended.
  */
 import { Cause, Exit, Predicate } from "effect"
+import * as SafeText from "../../core/SafeText.ts"
 import { JobError } from "../../supervisor/JobError.ts"
 import * as SeededScheduler from "../SeededScheduler.ts"
 
@@ -21,4 +22,10 @@ export const endingOf = (exit: Exit.Exit<unknown, unknown>): Ending => {
   if (error instanceof JobError) return error.reason._tag
   if (error instanceof SeededScheduler.Deadlock || error instanceof SeededScheduler.Endless) return error._tag
   return Predicate.isString(error) ? error : "error"
+}
+
+/** How a whole run ended; of one that died, what with. */
+export const endingOfRun = (exit: Exit.Exit<unknown, unknown>): Ending => {
+  const ending = endingOf(exit)
+  return ending === "die" && Exit.isFailure(exit) ? `die: ${SafeText.inLine(SafeText.ofCause(exit.cause))}` : ending
 }

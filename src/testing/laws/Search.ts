@@ -4,7 +4,7 @@
  * Each kit has the same verbs. `laws` lists what is promised; `check` holds something of your own against them and fails at
  * the first breach; `explore` tries fresh programs and tells all that broke; `replay` runs one program again.
  */
-import { Effect, Random, Schema } from "effect"
+import { Arbitrary, Effect, Random, Schema } from "effect"
 import * as OptionCheck from "../../core/OptionCheck.ts"
 import * as ShownError from "../../core/ShownError.ts"
 
@@ -87,6 +87,20 @@ export const check = <Program, Seen extends { readonly steps: number }, Law exte
     ({ broken: [first], ...report }) =>
       first === undefined ? Effect.succeed({ ...kit.tally.counts(), ...report }) : Effect.fail(first)
   )
+
+/** Tries one program: a property of programs, which holds or fails with {@link LawBroken}. */
+export const keeps = <Program, Seen extends { readonly steps: number }, Law extends { readonly name: string }>(
+  kit: Kit<Program, Seen, Law, unknown>,
+  program: Program
+): Effect.Effect<true, LawBroken> => Effect.as(check(kit, {}, [program]), true)
+
+/** Programs for property tests. Whoever checks one makes it small: to draw another is not to draw a smaller one. */
+export const drawn = <Program>(generate: (seed: number) => Program): Arbitrary.Arbitrary<Program> =>
+  Arbitrary.map(seeds, generate)
+
+const seeds = Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 ** 31 })), {
+  shrink: () => []
+})
 
 /** Tries programs that nobody has tried before, and tells what broke. */
 export const explore = <

@@ -17,7 +17,7 @@ import type { Stack } from "./Stack.ts"
 import type { AttemptSeen, CallSeen, Ending, Left, Part, Trace } from "./Trace.ts"
 import { SeededClock } from "../seed/Clock.ts"
 import * as SeededScheduler from "../SeededScheduler.ts"
-import { endingOf } from "../laws/Ending.ts"
+import { endingOfRun } from "../laws/Ending.ts"
 
 /** How long nothing may happen before whoever still waits is taken to wait for ever, in milliseconds: longer than any wait. */
 const patience = 70_000
@@ -51,7 +51,7 @@ interface Calling extends Open<CallSeen> {
 export const rehearse = (stack: Stack, program: Program): Trace => {
   const stage = new Stage(stack, program)
   const run = SeededScheduler.run(stage.play, { seed: program.order, maxSteps })
-  return stage.trace(endingOf(run.exit), run)
+  return stage.trace(endingOfRun(run.exit), run)
 }
 
 class FiberCounter implements Metric.FiberRuntimeMetricsService {

@@ -11,7 +11,7 @@ import { Acts } from "./Acts.ts"
 import type { Stage as StageOfCalls } from "./Calls.ts"
 import { type Make, type Tested, testedOf } from "./Handles.ts"
 import { alert, hasPauses, jobsOf, planned, sharedKey, type Program } from "./Program.ts"
-import { endingOf } from "../laws/Ending.ts"
+import { endingOf, endingOfRun } from "../laws/Ending.ts"
 import { type Actor, hookLimit, type Note, type Trace, type Unplaced } from "./Trace.ts"
 
 /** How long clients may wait before the supervisor is closed, in milliseconds. */
@@ -36,7 +36,7 @@ const traceOf = (stage: Stage, program: Program, run: SeededScheduler.Run<void, 
   program,
   seed: run.seed,
   notes: stage.notes,
-  ending: endingOf(run.exit),
+  ending: endingOfRun(run.exit),
   defect: Exit.isFailure(run.exit) ? defectOf(run.exit.cause) : undefined,
   isLate: run.isLate,
   left: { fibers: stage.fibers, sleepers: run.asleep },
