@@ -14,7 +14,7 @@ import * as CancelOptions from "./operations/CancelOptions.ts"
 import * as Report from "./operations/Report.ts"
 import * as WaitOptions from "./operations/WaitOptions.ts"
 import * as Waiting from "./operations/Waiting.ts"
-import { CurrentJob, recordOf, type Job, type JobRecord, whyForeign } from "./records/JobRecord.ts"
+import { CurrentJob, recordOf, runningFirst, type Job, type JobRecord, whyForeign } from "./records/JobRecord.ts"
 import type { JobStatus } from "./records/JobStatus.ts"
 import type { ReportedProgress } from "./records/ReportedProgress.ts"
 
@@ -118,7 +118,7 @@ export const cancelAll = (
   const limit = options?.limit === undefined ? undefined : WaitOptions.limitOf("Job.cancelAll", options.limit)
   return Effect.flatMap(CurrentJob, (current) => {
     const records = Array.from(new Set(jobs), recordOf)
-    for (const record of records) stop(record, read, current)
+    for (const record of runningFirst(records)) stop(record, read, current)
     const wait = Waiting.forAllOthers(records)
     return Effect.map(limit === undefined ? wait : Effect.timeoutOption(wait, limit), () =>
       Report.make(records, (record) => current?.isWithin(record) === true)

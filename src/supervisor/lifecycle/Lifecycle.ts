@@ -19,7 +19,14 @@ import * as FailureLog from "./FailureLog.ts"
 import { DuplicateId, JobError, NotAccepting, QueueFull } from "../JobError.ts"
 import * as JobFiber from "./JobFiber.ts"
 import * as JobId from "../records/JobId.ts"
-import { isPartOfWork, JobRecord, type Submission, type Supervision, type Work } from "../records/JobRecord.ts"
+import {
+  isPartOfWork,
+  JobRecord,
+  runningFirst,
+  type Submission,
+  type Supervision,
+  type Work
+} from "../records/JobRecord.ts"
 import { JobScheduler } from "./JobScheduler.ts"
 import { Pauses } from "./Pauses.ts"
 import * as RandomId from "../../core/RandomId.ts"
@@ -98,7 +105,6 @@ export class Lifecycle implements Supervision {
    */
   refuse(because: NotAccepting["because"]): void {
     if (this.refusal !== "closed") this.refusal = because
-    // Owners before what they own: one that learnt first that its child was cancelled would fail by that.
     if (because === "closed") this.stopAll("supervisor closed")
     for (const record of Array.from(this.table.liveRecords)) {
       const mayStart = because === "draining" && isPartOfWork(record.parent)
@@ -117,7 +123,7 @@ export class Lifecycle implements Supervision {
 
   /** Asks jobs to end: all of them, or all but some. */
   stopAll(reason: string, leftOut?: ReadonlySet<JobRecord>): void {
-    for (const record of Array.from(this.table.liveRecords)) {
+    for (const record of runningFirst(this.table.liveRecords)) {
       if (leftOut?.has(record) !== true) this.stop(record, { _tag: "Cancel", reason })
     }
   }
@@ -224,7 +230,7 @@ export class Lifecycle implements Supervision {
   finish(record: JobRecord, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined {
     const result = (record.result = Outcome.make(record, record.stop, exit))
     if (Exit.isSuccess(exit) && record.children === undefined) return undefined
-    const children = Array.from(record.children ?? [])
+    const children = runningFirst(record.children ?? [])
     for (const child of children) this.stop(child, { _tag: "Cancel", reason: "parent ended" })
     return Effect.andThen(Effect.forEach(children, JobNews.end, { discard: true }), FailureLog.end(record, result))
   }

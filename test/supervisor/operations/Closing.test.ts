@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Deferred, Effect, Exit, Fiber, Layer, Logger, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Job, Supervisor } from "holdfast/supervisor"
+import { Job, type JobError, Supervisor } from "holdfast/supervisor"
 import { SeededScheduler } from "holdfast/testing"
 import { settle } from "../settle.ts"
 
@@ -25,6 +25,8 @@ const ways: ReadonlyArray<
   ["makes a call", (by, close) => by.run(close, { kind: "call" })],
   ["runs as a round", (by, close) => Effect.flatMap(by.every(close, { name: "round", schedule: "1 hour" }), Job.await)]
 ]
+
+type Work = Effect.Effect<void, JobError.JobError, Supervisor.Supervisor>
 
 describe("a closed supervisor", () => {
   it.effect.each([
@@ -50,6 +52,27 @@ describe("a closed supervisor", () => {
         states.map(({ state }) => state),
         ["cancelled", "cancelled", "cancelled"]
       )
+      assert.deepStrictEqual(hooked, [])
+    })
+  )
+
+  it.effect.each([
+    ["closing", (work: Work) => Effect.andThen(work, settle)],
+    ["cancelling all", (work: Work) => Effect.andThen(Effect.andThen(work, settle), Supervisor.cancelAll())],
+    ["the end of their owner", (work: Work) => Supervisor.run(Effect.andThen(work, settle), { name: "owner" })]
+  ] as const)("%s cancels a job together with an older one that it joined, and fails neither", ([, end]) =>
+    Effect.gen(function* () {
+      const hooked: Array<string> = []
+      const layer = Supervisor.layer({ onFailure: ({ job }) => Effect.sync(() => hooked.push(job.name)) })
+      const jobs: Array<Job.Job<unknown, unknown>> = []
+      const work = Effect.gen(function* () {
+        yield* Supervisor.pauseName("held")
+        const held = yield* Supervisor.submit(Effect.never, { name: "held" })
+        jobs.push(held, yield* Supervisor.submit(Job.join(held), { name: "waits" }))
+      })
+      yield* Effect.provide(end(work), layer)
+      const states = yield* Effect.forEach(jobs, (job) => Effect.map(Job.status(job), ({ state }) => state))
+      assert.deepStrictEqual(states, ["cancelled", "cancelled"])
       assert.deepStrictEqual(hooked, [])
     })
   )
