@@ -89,6 +89,19 @@ describe("submit", () => {
       }).pipe(Effect.provide(Supervisor.layer({ concurrency: 10, keyConcurrency: 1, maxPending })))
   )
 
+  it.effect("lets a job into a free slot also while more wait than may, for a running job submitted them", () =>
+    Effect.gen(function* () {
+      const waits = Supervisor.submit(Effect.never, { key: "busy" })
+      yield* waits
+      yield* Supervisor.submit(Effect.andThen(Effect.andThen(waits, waits), Effect.never))
+      yield* settle
+      assert.strictEqual((yield* Supervisor.health).waiting, 2)
+      yield* Supervisor.submit(Effect.never, { key: "free" })
+      assert.strictEqual((yield* Effect.flip(waits)).reason._tag, "QueueFull")
+      assert.strictEqual((yield* Effect.flip(Supervisor.submit(Effect.never))).reason._tag, "QueueFull")
+    }).pipe(Effect.provide(Supervisor.layer({ concurrency: 3, keyConcurrency: 1, maxPending: 1 })))
+  )
+
   it.effect("runs the work in the caller's context, in a scope of its own", () =>
     Effect.gen(function* () {
       const released = yield* Ref.make(false)

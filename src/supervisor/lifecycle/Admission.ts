@@ -50,14 +50,14 @@ export class Admission {
     return this.taken
   }
 
-  /** True when as many wait as may, one more of this key among them: those for whom a slot is free do not count. */
+  /** True when one more of this key would have to wait, and there is no room for it. */
   isFull(key: string): boolean {
-    return this.waitingWith(this.line.mayStart(key) ? 1 : 0) > this.room
+    return this.isFullOfWaiting && !(this.hasSlotLeft && this.line.mayStart(key))
   }
 
-  /** True when there is no room for one more that has to wait, whatever slots are free. */
+  /** True when there is no room for one more that has to wait: those for whom a slot is free do not count. */
   get isFullOfWaiting(): boolean {
-    return this.waitingWith(0) > this.room
+    return this.line.size - Math.min(this.freeSlots, this.line.startable) >= this.room
   }
 
   /** True when there is no room for one more that is held: it cannot take a slot that is free. */
@@ -76,11 +76,6 @@ export class Admission {
 
   private get freeSlots(): number {
     return Math.max(0, this.limits.concurrency - this.taken)
-  }
-
-  // How many would wait in the line for want of a slot with one more in it, which adds so many to those that their keys let run.
-  private waitingWith(startable: number): number {
-    return this.line.size + 1 - Math.min(this.freeSlots, this.line.startable + startable)
   }
 
   /** True when a slot is free and somebody may want it. */
