@@ -8,8 +8,18 @@ import { Supervisor } from "../../supervisor/Supervisor.ts"
 import * as SeededScheduler from "../SeededScheduler.ts"
 import type { Tested } from "./Handles.ts"
 import * as Program from "./Program.ts"
-import { callOf, currentId, dying, type Failure, finalizers, optionsOf, roundsOf, Unspeakable } from "./Submission.ts"
-import { givingUp, waiting } from "./Waiting.ts"
+import {
+  callOf,
+  currentId,
+  dying,
+  errorOf,
+  type Failure,
+  finalizers,
+  optionsOf,
+  roundsOf,
+  Unspeakable
+} from "./Submission.ts"
+import { givingUp, type Waited, waiting } from "./Waiting.ts"
 import { endingOf } from "../laws/Ending.ts"
 import { Calls, type Handle, type Stage } from "./Calls.ts"
 import type { Actor } from "./Trace.ts"
@@ -32,6 +42,9 @@ const endOf = ({ end }: Program.Job, attempt: number): Effect.Effect<void, Failu
   if (end === "never") return Effect.never
   return end === "interrupt" ? Effect.interrupt : Effect.void
 }
+
+/** Whoever cancels goes on at once, as does whoever gives up. */
+const atOnce: Waited = { isGivenUp: true }
 
 export class Acts {
   private readonly tested: Tested
@@ -128,8 +141,8 @@ export class Acts {
     })
   }
 
-  /** Submits and waits, and says whether it gave up waiting for room. */
-  private run(job: Program.Job, by: Actor, attempts = "1", tools?: Job.PromiseTools): Effect.Effect<boolean> {
+  /** Submits and waits, and says what it came to: given up when it gave up waiting for room. */
+  private run(job: Program.Job, by: Actor, attempts = "1", tools?: Job.PromiseTools): Effect.Effect<Waited> {
     const options = optionsOf(job, attempts)
     const name = Program.nameIn(job.name, attempts)
     return Effect.suspend(() => {
@@ -140,7 +153,7 @@ export class Acts {
       return Effect.map(Effect.exit(run), (exit) => {
         const how = endingOf(exit)
         this.stage.note({ _tag: "RunReturned", job: name, by, how })
-        return how === "QueueFull" && typeof job.whenFull === "number"
+        return { isGivenUp: how === "QueueFull" && typeof job.whenFull === "number", error: errorOf(exit) }
       })
     })
   }
@@ -180,7 +193,10 @@ export class Acts {
 
   private perform(job: Program.Job, name: string, attempts: string, attempt: number): Effect.Effect<void, Failure> {
     return Effect.gen({ self: this }, function* () {
-      for (const piece of job.work) yield* this.work(piece, name, attempts)
+      for (const piece of job.work) {
+        const waited = yield* this.work(piece, name, attempts)
+        if (waited?.error !== undefined && job.passesOn === true) return yield* Effect.fail(waited.error)
+      }
       yield* endOf(job, attempt)
     })
   }
@@ -206,7 +222,9 @@ export class Acts {
           try {
             for (const piece of job.work) {
               signal.throwIfAborted()
-              await does(this.work(piece, name, attempts, tools), piece.do === "block" ? {} : { signal })
+              const work = this.work(piece, name, attempts, tools)
+              const waited = await does(work, piece.do === "block" ? {} : { signal })
+              if (waited?.error !== undefined && job.passesOn === true) throw waited.error
             }
             await does(endOf(job, attempt), { signal })
             stage.note({ _tag: "Worked", job: name, how: "success" })
@@ -224,7 +242,12 @@ export class Acts {
     })
   }
 
-  private work(piece: Program.Work, by: string, attempts: string, tools?: Job.PromiseTools): Effect.Effect<void> {
+  private work(
+    piece: Program.Work,
+    by: string,
+    attempts: string,
+    tools?: Job.PromiseTools
+  ): Effect.Effect<Waited | void> {
     const { stage } = this
     switch (piece.do) {
       case "sleep":
@@ -241,7 +264,7 @@ export class Acts {
         const submit = this.submit(piece.job, by, attempts, tools)
         const isLimited = typeof piece.job.whenFull === "number"
         if (piece.job.whenFull === undefined) return submit
-        return waiting(stage, Effect.as(submit, isLimited), by, callOf(piece.job, attempts))
+        return waiting(stage, Effect.as(submit, { isGivenUp: isLimited }), by, callOf(piece.job, attempts))
       }
       case "run": {
         const run = this.run(piece.job, by, attempts, tools)
@@ -259,16 +282,19 @@ export class Acts {
         )
       }
       case "drain":
-        return waiting(stage, Effect.as(this.calls.drain(piece.deadline, by), true), by, undefined)
+        return waiting(stage, Effect.as(this.calls.drain(piece.deadline, by), atOnce), by, undefined)
       case "cancel all":
-        return waiting(stage, Effect.as(this.calls.cancelAll(by), true), by, undefined)
+        return waiting(stage, Effect.as(this.calls.cancelAll(by), atOnce), by, undefined)
       case "fan out": {
         const all = Effect.forEach(piece.jobs, (job) => this.run(job, by, attempts, tools), {
           concurrency: "unbounded"
         })
         return waiting(
           stage,
-          Effect.map(all, (givenUp) => givenUp.includes(true)),
+          Effect.map(all, (waits) => ({
+            isGivenUp: waits.some(({ isGivenUp }) => isGivenUp),
+            error: waits.find(({ error }) => error !== undefined)?.error
+          })),
           by,
           piece.jobs.map((job) => callOf(job, attempts)).find((call) => call !== undefined)
         )
@@ -278,8 +304,7 @@ export class Acts {
         if (job === undefined) return Effect.void
         const takesNone = this.plans.get(Program.planned(this.stage.label(job.name, job.id)))?.kind !== undefined
         const call = takesNone ? this.stage.label(job.name, job.id) : undefined
-        // Whoever cancels goes on at once, as does whoever gives up.
-        if (piece.do === "cancel") return waiting(stage, Effect.as(this.calls.cancel(job, by), true), by, call)
+        if (piece.do === "cancel") return waiting(stage, Effect.as(this.calls.cancel(job, by), atOnce), by, call)
         if (piece.do === "await") return waiting(stage, this.calls.wait(job, by, piece.limit), by, call)
         if (piece.do !== "give up") return waiting(stage, this.calls.wait(job, by, undefined), by, call)
         const label = this.stage.label(job.name, job.id)

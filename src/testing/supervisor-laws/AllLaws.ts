@@ -6,6 +6,7 @@ import type { Law } from "./Law.ts"
 import { historyOf } from "./History.ts"
 import { closingEndsEverything, oneTerminalState, stopsWaitForTheWork, waitingTouchesNothing } from "./OfJobs.ts"
 import { retriesAreAsAsked } from "./OfAttempts.ts"
+import { endingAllFailsNobody } from "./OfClosing.ts"
 import { oneJobPerKey } from "./OfKeys.ts"
 import {
   childrenEndWithTheirParent,
@@ -15,13 +16,13 @@ import {
   sameSeedSameRun
 } from "./OfRecords.ts"
 import { healthSaysWhatIs, theLatestAreKept } from "./OfStock.ts"
-import { neverMoreThanTheLimit } from "./OfSlots.ts"
-import { whoeverWaitsForRoomGoesFirst } from "./OfRoom.ts"
+import { neverMoreThanTheLimit, noSlotStaysFree } from "./OfSlots.ts"
+import { asManyWaitAsMay, whoeverWaitsForRoomGoesFirst } from "./OfRoom.ts"
 import { pausedJobsWait } from "./OfPauses.ts"
 import { whoeverIsDueGoesNext } from "./OfTurns.ts"
 import type { Trace } from "./Trace.ts"
 
-/** All laws: the twelve promises, in their order, then who goes next, what is kept, and health. */
+/** All laws: the twelve promises, in their order, then who goes next, who waits, what is kept, and health. */
 export const laws: ReadonlyArray<Law> = [
   oneTerminalState,
   closingEndsEverything,
@@ -35,11 +36,14 @@ export const laws: ReadonlyArray<Law> = [
   sameSeedSameRun,
   whoeverIsDueGoesNext,
   whoeverWaitsForRoomGoesFirst,
+  asManyWaitAsMay,
+  noSlotStaysFree,
   pausedJobsWait,
   theLatestAreKept,
   healthSaysWhatIs,
   retriesAreAsAsked,
-  oneJobPerKey
+  oneJobPerKey,
+  endingAllFailsNobody
 ]
 
 /** The breaches of a run, each with the law that is broken. */

@@ -7,8 +7,9 @@ import type { Supervisor } from "../../supervisor/Supervisor.ts"
 import { endingOf } from "../laws/Ending.ts"
 import type { Tested } from "./Handles.ts"
 import type * as Program from "./Program.ts"
-import type { Failure } from "./Submission.ts"
+import { errorOf, type Failure } from "./Submission.ts"
 import { type Actor, interruptLimit, type Unplaced } from "./Trace.ts"
+import type { Waited } from "./Waiting.ts"
 
 export type Handle = Job.Job<unknown, Failure>
 
@@ -125,22 +126,24 @@ export class Calls {
     }
   }
 
-  /** Waits, and says whether it gave up: also when the end had come by its limit, and no slot to go on with. */
+  /** Waits, and says what it came to: given up also when the end had come by its limit, and no slot to go on with. */
   wait(
     handle: Handle,
     by: Actor,
     limit: number | undefined,
     givenUpAfter: number | undefined = limit
-  ): Effect.Effect<boolean> {
+  ): Effect.Effect<Waited> {
     const { stage } = this
     const job = stage.label(handle.name, handle.id)
     return Effect.gen({ self: this }, function* () {
       const called = stage.note({ _tag: "WaitCalled", job, by, limit: givenUpAfter })
       const exit = yield* Effect.exit(this.tested.handles.await(handle, { limit }))
-      const how = endingOf(Exit.isSuccess(exit) ? exit.value : exit)
+      const result = Exit.isSuccess(exit) ? exit.value : exit
+      const how = endingOf(result)
       const isOver = how === "StillRunning"
       const answered = stage.note(isOver ? { _tag: "GaveUp", job, by } : { _tag: "WaitReturned", job, by, how })
-      return isOver || (limit !== undefined && answered - called >= limit)
+      const isGivenUp = isOver || (limit !== undefined && answered - called >= limit)
+      return { isGivenUp, error: errorOf(result) }
     })
   }
 

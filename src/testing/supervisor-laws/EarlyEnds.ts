@@ -6,17 +6,19 @@
 import type { JobState } from "../../core/JobEvent.ts"
 import { isRound, type JobHistory, type Moment, type Run, type Stop } from "./History.ts"
 
-/** The reasons a job had to end early, up to a moment. */
+/** The reasons a job had to end early, up to a moment; of all, or of those that count. */
 export const stopsBefore = (
   job: JobHistory,
   moment: Moment,
-  asked: ReadonlyArray<JobHistory> = []
+  asked: ReadonlyArray<JobHistory> = [],
+  counts: (stop: Stop) => boolean = () => true
 ): ReadonlyArray<Stop["kind"]> => {
   // A job may run one that waits for it.
   if (asked.includes(job)) return []
   const now = [...asked, job]
   const own = job.stops.filter(
     (stop) =>
+      counts(stop) &&
       stop.index < moment.index &&
       stop.at <= moment.at &&
       (stop.onlyWhileWaiting !== true || !job.changes.some(({ state }) => state === "running"))
@@ -27,9 +29,10 @@ export const stopsBefore = (
     parentId !== undefined &&
     (parent === undefined ||
       parent.ended.some(({ index }) => index < moment.index) ||
-      stopsBefore(parent, moment, now).length > 0)
+      stopsBefore(parent, moment, now, counts).length > 0)
   const fromNextRound = isRound(job) && job.plan.every?.overlap === "cancel previous"
-  const isStopped = fromParent || fromNextRound || isLeftBefore(job, moment, now) || isWithdrawn(job, moment, now)
+  const isGone = isLeftBefore(job, moment, now, counts) || isWithdrawn(job, moment, now, counts)
+  const isStopped = fromParent || fromNextRound || isGone
   return [...own.map(({ kind }) => kind), ...(isStopped ? ["cancelled" as const] : [])]
 }
 
@@ -37,24 +40,26 @@ export const stopsBefore = (
 const isWithdrawn = (
   { handed, plan, submitter }: JobHistory,
   moment: Moment,
-  asked: ReadonlyArray<JobHistory>
+  asked: ReadonlyArray<JobHistory>,
+  counts: (stop: Stop) => boolean
 ): boolean =>
   plan.whenFull !== undefined &&
   plan.idempotencyKey === undefined &&
   (handed === undefined || handed.index >= moment.index) &&
   submitter !== undefined &&
-  stopsBefore(submitter, moment, asked).length > 0
+  stopsBefore(submitter, moment, asked, counts).length > 0
 
 /** Whether all who run a job may have left it, up to a moment: none is sure to have been there first, and to have stayed. */
 const isLeftBefore = (
   { parent, runs, submitted }: JobHistory,
   moment: Moment,
-  asked: ReadonlyArray<JobHistory>
+  asked: ReadonlyArray<JobHistory>,
+  counts: (stop: Stop) => boolean
 ): boolean => {
   const gone = runs.flatMap((run) => {
     if (run.left !== undefined && run.left.index < moment.index) return [run.left]
     const { caller } = run
-    const mayBeGone = caller !== undefined && caller !== parent && stopsBefore(caller, moment, asked).length > 0
+    const mayBeGone = caller !== undefined && caller !== parent && stopsBefore(caller, moment, asked, counts).length > 0
     return mayBeGone || (caller === undefined && !run.by.startsWith("client ")) ? [run.called] : []
   })
   const first = Math.min(...gone.map(({ index }) => index))

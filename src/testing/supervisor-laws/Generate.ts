@@ -131,7 +131,8 @@ class Generator {
       ...(chance.onceIn(4) ? { whenFull: chance.onceIn(2) ? "wait" : 2 } : {}),
       ...(chance.onceIn(6) ? { retry: 1 + chance.below(2) } : {}),
       ...(chance.onceIn(12) ? { idempotencyKey: sharedKey } : {}),
-      ...(chance.onceIn(8) ? { owner: "supervisor" } : {})
+      ...(chance.onceIn(8) ? { owner: "supervisor" } : {}),
+      ...(work.some(({ do: what }) => passing.has(what)) && chance.onceIn(3) ? { passesOn: true } : {})
     }
   }
 
@@ -220,6 +221,9 @@ class Generator {
     return nameOf(this.chance.below(this.names + 2))
   }
 }
+
+/** What brings an error that a job may pass on. */
+const passing = new Set<Work["do"]>(["run", "fan out", "join", "await"])
 
 const ends = [
   "succeed",

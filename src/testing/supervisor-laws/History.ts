@@ -33,6 +33,8 @@ export interface Stop extends Moment {
   readonly onlyWhileWaiting?: boolean
   /** Who drains, if that is why: the jobs it is made in, and those that wait for them, are not interrupted for it. */
   readonly drainedBy?: string
+  /** True when it ends all jobs at once, those that wait together with what they wait for. */
+  readonly isOfAll?: true
 }
 
 /** Somebody who runs a job and waits. */
@@ -234,11 +236,12 @@ const timeoutOf = ({ changes, plan: { timeout } }: JobHistory, moments: Readonly
 const passed = ["pending", "running"] as const
 
 const stopsForAll = (note: Note, moment: Moment): ReadonlyArray<Stop> => {
-  if (note._tag === "CloseCalled" || note._tag === "CancelAllCalled") return [{ ...moment, kind: "cancelled" }]
+  if (note._tag === "CloseCalled") return [{ ...moment, kind: "cancelled", isOfAll: true }]
+  if (note._tag === "CancelAllCalled") return [{ ...moment, kind: "cancelled" }]
   if (note._tag !== "DrainCalled") return []
   return [
     { ...moment, kind: "cancelled", onlyWhileWaiting: true },
-    { ...moment, at: moment.at + note.deadline, kind: "cancelled", drainedBy: note.by }
+    { ...moment, at: moment.at + note.deadline, kind: "cancelled", drainedBy: note.by, isOfAll: true }
   ]
 }
 

@@ -28,4 +28,7 @@ const wrongAttempts = (job: JobHistory): ReadonlyArray<string> => {
   ]
 }
 
-const isError = (how: string): boolean => how === "fail" || how === "error"
+// Nor is work tried again that failed because a job it waited for was cancelled.
+const isError = (how: string): boolean => !ends.has(how)
+
+const ends: ReadonlySet<string> = new Set(["success", "interrupt", "die", "Cancelled"])

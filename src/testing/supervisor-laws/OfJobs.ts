@@ -160,7 +160,9 @@ const tooEarlyOrLate =
       ...(!trace.isLate && delay !== undefined && working > timeout + delay
         ? [`${name} went on for ${working} ms with a timeout of ${timeout} ms`]
         : []),
-      ...(end.why === "TimedOut" && took < timeout ? [`${name} timed out after ${took} of ${timeout}`] : []),
+      ...(end.why === "TimedOut" && worked.at(-1)?.how !== "TimedOut" && took < timeout
+        ? [`${name} timed out after ${took} of ${timeout}`]
+        : []),
       ...(!trace.isLate && took > timeout + graceMillis ? [`${name} took ${took} with a timeout of ${timeout}`] : [])
     ]
   }

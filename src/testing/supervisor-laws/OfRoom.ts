@@ -1,13 +1,14 @@
 /**
- * The promise about room: whoever waits for it in a full queue is let in before those who come later.
+ * The promises about room in the queue: as many wait as may, and whoever waits for room is let in before those who come later.
  */
 import { stopsBefore } from "./EarlyEnds.ts"
-import { type History, type Moment } from "./History.ts"
-import type { Law } from "./Law.ts"
+import { type History, type JobHistory, type Moment, stateAt } from "./History.ts"
+import { count, type Law } from "./Law.ts"
 import { type Job, jobsOf, planned, sharedKey } from "./Program.ts"
+import type { Note } from "./Trace.ts"
 
 /** A submit that asks for room in the queue. */
-interface Call {
+export interface Call {
   readonly name: string
   readonly by: string
   readonly plan: Job
@@ -17,8 +18,8 @@ interface Call {
 }
 
 /**
- * Whoever waits for room goes before newcomers, and before those who began to wait later; where keys have a limit, before those
- * of its own key, for a slot that its key may not take is there for others.
+ * Whoever waits for room goes before newcomers, and before those who began to wait later; where its key is at its limit, before
+ * those of its own key, for a slot that its key may not take is there for others.
  */
 export const whoeverWaitsForRoomGoesFirst: Law = {
   name: "whoeverWaitsForRoomGoesFirst",
@@ -27,7 +28,6 @@ export const whoeverWaitsForRoomGoesFirst: Law = {
     // On a busy machine nobody knows when a call is heard.
     if (trace.isLate) return []
     const calls = callsOf(history)
-    const isLimited = trace.program.limits.keyConcurrency !== undefined
     // Whose name is paused may stand aside.
     const paused = new Set(trace.notes.flatMap((note) => (note._tag === "NamePauseCalled" ? [note.name] : [])))
     const waiting = new Map(Array.from(calls).filter(([name, { plan }]) => mayWait(plan) && !paused.has(name)))
@@ -39,7 +39,7 @@ export const whoeverWaitsForRoomGoesFirst: Law = {
       const [accepted] = jobs.get(name)?.changes ?? []
       if (newcomer === undefined || accepted === undefined || !asksForRoom(history, newcomer)) return []
       return Array.from(waiting.values()).flatMap((other) =>
-        (!isLimited || other.plan.key === newcomer.plan.key) &&
+        (other.plan.key === newcomer.plan.key || mayStart(history, other.plan.key, accepted)) &&
         hasWaited(history, other, newcomer.called) &&
         waitsOn(history, other, accepted)
           ? [`${name} was accepted although ${other.name} had waited for room before it came`]
@@ -49,8 +49,82 @@ export const whoeverWaitsForRoomGoesFirst: Law = {
   }
 }
 
+/** Whether a key lets one more run for sure, beside all of it that run or wait, or did so when it was last looked. */
+const mayStart = ({ jobs, trace }: History, key: string | undefined, { look }: Moment): boolean => {
+  const { keyConcurrency } = trace.program.limits
+  if (key === undefined || keyConcurrency === undefined) return true
+  const known = Array.from(jobs.values()).filter(({ changes, end, plan }) => {
+    const [accepted] = changes
+    const hasEnded = end !== undefined && end.look < look
+    return plan.key === key && plan.kind === undefined && accepted !== undefined && accepted.look <= look && !hasEnded
+  })
+  return known.length < keyConcurrency
+}
+
+/**
+ * No more jobs wait than `maxPending` says, but for those that a running job submits without `whenFull`; and nobody is refused
+ * while fewer do.
+ */
+export const asManyWaitAsMay: Law = {
+  name: "asManyWaitAsMay",
+  breaches: (history) => {
+    const { jobs, trace } = history
+    const { maxPending, retain } = trace.program.limits
+    if (trace.isLate) return []
+    const all = Array.from(jobs.values()).filter(({ plan }) => plan.kind === undefined)
+    const calls = callsOf(history)
+    return trace.notes.flatMap((note, index) => {
+      if (note._tag === "TimePassed") {
+        const waiting = all.filter((job) => stateAt(job, index) === "pending" && !isPartOfWork(job))
+        const since = Math.min(...waiting.map(({ changes }) => changes[0]?.index ?? 0))
+        // A slot was free for one of them, until a job took back the one that it had lent.
+        const returned = all.filter((job) => stateAt(job, index) === "running" && hasReturned(job, since, index))
+        return waiting.length > maxPending + returned.length
+          ? [`${count(waiting.length, "job")} waited, ${maxPending} may`]
+          : []
+      }
+      // What came and went within one turn, with no record kept, has waited as well.
+      if (!isRefusal(note) || jobs.has(note.job) || retain < 10) return []
+      const waits = Array.from(calls.values()).some(
+        (call) => call.plan.whenFull !== undefined && !hasRoomBefore(history, call, index)
+      )
+      const called = calls.get(note.job)?.called
+      const refused = history.moments[index]
+      const most = all.filter((job) => mayHaveWaited(job, called, refused))
+      return waits || most.length >= maxPending
+        ? []
+        : [
+            `${note.job} was refused for want of room while ${count(most.length, "job")} waited, of ${maxPending} that may`
+          ]
+    })
+  }
+}
+
+const isPartOfWork = ({ parentId, plan }: JobHistory): boolean => parentId !== undefined && plan.whenFull === undefined
+
+const isRefusal = (note: Note): note is Extract<Note, { readonly _tag: "Refused" | "RunReturned" }> =>
+  (note._tag === "Refused" && note.why === "QueueFull") || (note._tag === "RunReturned" && note.how === "QueueFull")
+
+/** Whether a call had found room, or was none yet, before a note; or was answered otherwise. */
+export const hasRoomBefore = ({ jobs }: History, { answered, called, name }: Call, index: number): boolean => {
+  const accepted = jobs.get(name)?.changes[0]
+  return [answered, accepted].some((moment) => moment !== undefined && moment.index < index) || called.index >= index
+}
+
+/** Whether a job goes on after a wait that ended between two notes. */
+const hasReturned = ({ waits }: JobHistory, since: number, index: number): boolean =>
+  waits.some(({ to }) => to >= since && to < index)
+
+/** Whether a job may have waited at some time between a call and its answer. */
+const mayHaveWaited = ({ changes }: JobHistory, from: Moment | undefined, to: Moment | undefined): boolean => {
+  const [accepted] = changes
+  const left = changes.find(({ state }) => state !== "pending")
+  if (from === undefined || to === undefined) return true
+  return accepted !== undefined && accepted.look <= to.look && (left === undefined || left.look >= from.look)
+}
+
 /** The submits of a run, by the names of their jobs; not those that were made more than once. */
-const callsOf = ({ moments, trace }: History): ReadonlyMap<string, Call> => {
+export const callsOf = ({ moments, trace }: History): ReadonlyMap<string, Call> => {
   const plans = new Map(jobsOf(trace.program).map((job) => [job.name, job]))
   const calls = new Map<string, Call>()
   const repeated = new Set<string>()
@@ -72,7 +146,7 @@ const callsOf = ({ moments, trace }: History): ReadonlyMap<string, Call> => {
 const answers = new Set(["Submitted", "Joined", "Refused", "RunReturned", "LeaveCalled", "Left"])
 
 /** Whether a job may wait for room. With an idempotency key it may join another instead. */
-const mayWait = ({ idempotencyKey, kind, whenFull }: Job): boolean =>
+export const mayWait = ({ idempotencyKey, kind, whenFull }: Job): boolean =>
   kind === undefined && whenFull !== undefined && idempotencyKey === undefined
 
 /** Part of a job that runs, and not made to wait, it needs no room. */
@@ -84,7 +158,7 @@ const hasWaited = ({ trace }: History, { called }: Call, moment: Moment): boolea
   trace.notes.some(({ _tag }, index) => _tag === "TimePassed" && index > called.index && index < moment.index)
 
 /** Whether a submit waits on at a moment: it has neither had an answer, nor run out of time, nor lost its caller. */
-const waitsOn = ({ jobs }: History, { answered, by, called, plan }: Call, moment: Moment): boolean => {
+export const waitsOn = ({ jobs }: History, { answered, by, called, plan }: Call, moment: Moment): boolean => {
   if (answered !== undefined && answered.index <= moment.index) return false
   if (typeof plan.whenFull === "number" && called.at + plan.whenFull <= moment.at) return false
   const caller = jobs.get(by)

@@ -3,7 +3,8 @@
  */
 import { type Law, some } from "./Law.ts"
 import { isLendingAt, stopsBefore } from "./EarlyEnds.ts"
-import { type History, isHeldAt, isWaitingAt, isWorkingAt, type JobHistory, stateAt } from "./History.ts"
+import { type History, isHeldAt, isWaitingAt, isWorkingAt, type JobHistory, type Moment, stateAt } from "./History.ts"
+import { callsOf, hasRoomBefore, mayWait, waitsOn } from "./OfRoom.ts"
 
 /**
  * Running never exceeds the limit, globally and per key, not even for one scheduler step; and of the rounds of a periodic
@@ -70,18 +71,69 @@ const holdsSlot = ({ moments }: History, job: JobHistory, index: number): boolea
   return moment === undefined || !hasWaited || stopsBefore(job, moment).length === 0
 }
 
+/**
+ * No slot stays free while somebody waits who may take it: not who waits for room in a full queue, nor who lent its slot and has
+ * what it waited for.
+ */
+export const noSlotStaysFree: Law = {
+  name: "noSlotStaysFree",
+  breaches: (history) => {
+    const { trace } = history
+    if (trace.isLate) return []
+    const paused = new Set(trace.notes.flatMap((note) => (note._tag === "NamePauseCalled" ? [note.name] : [])))
+    const calls = Array.from(callsOf(history).values()).filter(({ name, plan }) => mayWait(plan) && !paused.has(name))
+    return trace.notes.flatMap((note, index) => {
+      const moment = history.moments[index]
+      if (note._tag !== "TimePassed" || moment === undefined) return []
+      const busy = busyAt(history, moment)
+      return [
+        ...calls
+          .filter((call) => !hasRoomBefore(history, call, index) && waitsOn(history, call, moment))
+          .filter(({ plan }) => mayTake(history, busy, plan))
+          .map(({ name }) => `${name} waited for room although a slot was free`),
+        ...Array.from(history.jobs.values())
+          .filter((job) => hasWhatItWaitedFor(history, job, moment) && mayTake(history, busy, job.plan))
+          .map(({ name }) => `${name} had what it waited for, and did not go on although a slot was free`)
+      ]
+    })
+  }
+}
+
+/** Whether all for which a job waits has ended. */
+const hasWhatItWaitedFor = ({ jobs, trace: { notes } }: History, job: JobHistory, moment: Moment): boolean => {
+  const { index } = moment
+  const wait = job.waits.find(({ from, to }) => from < index && index <= to)
+  if (wait === undefined || stopsBefore(job, moment).length > 0) return false
+  const called = notes.slice(wait.from, index).flatMap((note) => {
+    if ((note._tag !== "RunCalled" && note._tag !== "WaitCalled") || note.by !== job.name) return []
+    return [jobs.get(note.job)?.end]
+  })
+  return called.length > 0 && called.every((end) => end !== undefined && end.index < index)
+}
+
+/** The jobs that take a slot, at most. */
+const busyAt = (history: History, moment: Moment): ReadonlyArray<JobHistory> =>
+  Array.from(history.jobs.values()).filter(
+    (job) => job.plan.kind === undefined && stateAt(job, moment.index) === "running" && !isLendingAt(job, moment)
+  )
+
+/** Whether a slot is free that a job with this key may take. */
+const mayTake = ({ trace }: History, busy: ReadonlyArray<JobHistory>, { key }: JobHistory["plan"]): boolean => {
+  const { concurrency, keyConcurrency = concurrency } = trace.program.limits
+  if (busy.length >= concurrency) return false
+  return key === undefined || busy.filter(({ plan }) => plan.key === key).length < keyConcurrency
+}
+
 /** The jobs that waited when time passed although a slot was free for them. */
 export const idleSlots = (history: History, index: number): ReadonlyArray<string> => {
-  const { concurrency, keyConcurrency = concurrency } = history.trace.program.limits
   const moment = history.moments[index]
   if (moment === undefined) return []
-  const jobs = Array.from(history.jobs.values()).filter(({ plan }) => plan.kind === undefined)
-  const busy = jobs.filter((job) => stateAt(job, index) === "running" && !isLendingAt(job, moment))
-  if (busy.length >= concurrency) return []
-  return jobs.flatMap((job) =>
+  const busy = busyAt(history, moment)
+  return Array.from(history.jobs.values()).flatMap((job) =>
+    job.plan.kind === undefined &&
     stateAt(job, index) === "pending" &&
     !isHeldAt(job, index) &&
-    (job.plan.key === undefined || busy.filter(({ plan }) => plan.key === job.plan.key).length < keyConcurrency)
+    mayTake(history, busy, job.plan)
       ? [`${job.name} waited although a slot was free: was a permit never given back?`]
       : []
   )

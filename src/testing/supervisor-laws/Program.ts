@@ -63,6 +63,8 @@ export interface Job {
   readonly by?: "promise" | undefined
   readonly work: ReadonlyArray<Work>
   readonly end: "succeed" | "fail" | "fail badly" | "fail once" | "die" | "never" | "interrupt"
+  /** Whether it fails with the error of a job that it waits for. Default: that is nothing to it. */
+  readonly passesOn?: true | undefined
   /** What it still does when its work has ended, by itself or not. */
   readonly finalizer?: "slow" | "die" | undefined
   /** A periodic job repeats its work, each time as a job of the same name. */

@@ -56,7 +56,17 @@ function* smallerJob(job: Job): Iterable<Job> {
   if (job.end !== "succeed") yield { ...job, end: "succeed" }
 }
 
-const options = ["finalizer", "timeout", "key", "priority", "whenFull", "retry", "idempotencyKey", "owner"] as const
+const options = [
+  "finalizer",
+  "timeout",
+  "key",
+  "priority",
+  "whenFull",
+  "retry",
+  "idempotencyKey",
+  "owner",
+  "passesOn"
+] as const
 
 function* smallerWork(work: Work): Iterable<Work> {
   if (work.do === "submit" || work.do === "run") for (const job of smallerJob(work.job)) yield { ...work, job }

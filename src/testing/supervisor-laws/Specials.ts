@@ -94,6 +94,20 @@ const waitedForByDrained: Unordered = {
   rest: 8
 }
 
+// `w` waits for `d`, which drains, and has given up and ended when the drain gives its report, for `x` does not end in time.
+const gaveUpOnDrained: Unordered = {
+  limits: { concurrency: 3, maxPending: 20, retain: 50, eventHistory: 500 },
+  hook: "note",
+  clients: [
+    [
+      { do: "submit", job: job("d", { do: "sleep", millis: 1 }, { do: "drain", deadline: 3 }) },
+      { do: "submit", job: job("w", { do: "sleep", millis: 2 }, { do: "give up", job: "d", limit: 3 }) },
+      { do: "submit", job: job("x", { do: "block", millis: 12 }) }
+    ]
+  ],
+  rest: 8
+}
+
 // While `w` waits for room, `r` ends and makes some, and `n` comes before it is given away.
 const room: Unordered = {
   limits: { concurrency: 1, maxPending: 1, retain: 50, eventHistory: 500 },
@@ -112,9 +126,29 @@ const room: Unordered = {
   ]
 }
 
-// `p` is paused by itself, `q` by its name; both are resumed while the slot is free.
+// While `w` waits for room, `s` ends and leaves a slot that the key of `w` may take, and that of `p` may not; `n` comes then.
+const roomOfKeys: Unordered = {
+  limits: { concurrency: 2, keyConcurrency: 1, maxPending: 1, retain: 50, eventHistory: 500 },
+  hook: "note",
+  clients: [
+    [
+      { do: "submit", job: { ...job("r", { do: "sleep", millis: 6 }), key: "red" } },
+      { do: "submit", job: { ...job("s", { do: "sleep", millis: 2 }), key: "green" } },
+      { do: "submit", job: { ...job("p"), key: "red" } },
+      { do: "submit", job: { ...job("w", { do: "sleep", millis: 1 }), key: "blue", whenFull: "wait" } }
+    ],
+    [
+      { do: "sleep", millis: 1 },
+      { do: "sleep", millis: 1 },
+      { do: "submit", job: { ...job("n"), key: "grey" } }
+    ]
+  ],
+  rest: 8
+}
+
+// `p` is paused by itself, `q` by its name; both are resumed while the slot is free. There is no room for `n` beside them.
 const resumed: Unordered = {
-  limits: { concurrency: 1, maxPending: 20, retain: 50, eventHistory: 500 },
+  limits: { concurrency: 1, maxPending: 2, retain: 50, eventHistory: 500 },
   hook: "note",
   clients: [
     [
@@ -123,6 +157,7 @@ const resumed: Unordered = {
       { do: "pause", job: "p" },
       { do: "pause name", name: "q" },
       { do: "submit", job: job("q") },
+      { do: "submit", job: job("n") },
       { do: "sleep", millis: 3 },
       { do: "resume", job: "p" },
       { do: "sleep", millis: 1 },
@@ -146,6 +181,46 @@ const aged = (own: Partial<Job>, other: Partial<Job>): Unordered => ({
   ],
   rest: 8
 })
+
+// `j` and `k` wait for jobs that are held, one older than who waits for it, when all are ended.
+const waitsForHeld: Unordered = {
+  limits: { concurrency: 2, maxPending: 20, retain: 50, eventHistory: 500 },
+  hook: "note",
+  clients: [
+    [
+      { do: "pause name", name: "x" },
+      { do: "pause name", name: "y" },
+      { do: "submit", job: { ...job("j", { do: "run", job: job("x") }), passesOn: true } },
+      { do: "submit", job: job("y") },
+      { do: "submit", job: { ...job("k", { do: "join", job: "y" }), passesOn: true } },
+      { do: "sleep", millis: 2 },
+      { do: "close" }
+    ]
+  ]
+}
+
+// What `j` runs is cancelled: it is not tried again for that.
+const cancelledChild: Unordered = {
+  limits: { concurrency: 2, maxPending: 20, retain: 50, eventHistory: 500 },
+  hook: "note",
+  clients: [
+    [
+      {
+        do: "submit",
+        job: { ...job("j", { do: "run", job: { ...job("x"), end: "never" } }), passesOn: true, retry: 1 }
+      },
+      { do: "sleep", millis: 1 },
+      { do: "cancel all" }
+    ],
+    [
+      { do: "submit", job: { ...job("y"), end: "never" } },
+      { do: "submit", job: { ...job("k", { do: "join", job: "y" }), passesOn: true, retry: 1 } },
+      { do: "sleep", millis: 1 },
+      { do: "cancel", job: "y" }
+    ]
+  ],
+  rest: 8
+}
 
 // What `j` reports last is all that it has to say, and it ends at once.
 const reported: Unordered = {
@@ -237,10 +312,14 @@ export const specials: readonly [Unordered, ...ReadonlyArray<Unordered>] = [
   queuedRound,
   monitors,
   waitedForByDrained,
+  gaveUpOnDrained,
   room,
+  roomOfKeys,
   resumed,
   aged({}, { priority: 2 }),
   aged({ key: "red" }, { key: "blue" }),
+  waitsForHeld,
+  cancelledChild,
   reported,
   joinedByCall,
   shared,

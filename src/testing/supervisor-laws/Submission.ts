@@ -1,11 +1,12 @@
 /**
  * Says in the supervisor's own words what a job of a program is submitted with, and what its work is made of.
  */
-import { Effect, References, Schedule } from "effect"
+import { Cause, Effect, Exit, References, Schedule } from "effect"
+import type { JobError } from "../../supervisor/JobError.ts"
 import * as Program from "./Program.ts"
 
 /** What work fails with. */
-export type Failure = string | Unspeakable
+export type Failure = string | Unspeakable | JobError
 
 // Which job somebody joins by a key, and of what kind it is, is not known: so neither is whether that lends the slot.
 export const callOf = ({ idempotencyKey, kind, name }: Program.Job, attempts: string): string | undefined =>
@@ -25,6 +26,10 @@ export class Unspeakable {
     throw new Error("this error cannot be printed")
   }
 }
+
+/** The error that an exit has, if it has one. */
+export const errorOf = (exit: Exit.Exit<unknown, unknown>): Failure | undefined =>
+  Exit.isFailure(exit) ? (exit.cause.reasons.find(Cause.isFailReason)?.error as Failure | undefined) : undefined
 
 /** What a finalizer dies of. */
 export const dying = "finalizer"

@@ -138,8 +138,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     fault: "the failure of a job that owns others is not reported",
     breaks: "noFailureIsSilent",
     file: "lifecycle/Lifecycle.ts",
-    search: "    const children = Array.from(record.children ?? [])\n",
-    replace: "    const children = Array.from(record.children ?? [])\n    if (children.length > 0) return undefined\n"
+    search: "    const children = runningFirst(record.children ?? [])\n",
+    replace: "    const children = runningFirst(record.children ?? [])\n    if (children.length > 0) return undefined\n"
   },
   {
     fault: "the failure of the failure hook is swallowed",
@@ -488,5 +488,88 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: "lifecycle/SlotLending.ts",
     search: 'if (Exit.hasInterrupts(exit) || resuming === "at once") {',
     replace: "if (Exit.hasInterrupts(exit)) {"
+  },
+  {
+    fault: "closing ends jobs in the order in which they were submitted",
+    breaks: "endingAllFailsNobody",
+    file: "lifecycle/Lifecycle.ts",
+    search: "of runningFirst(this.table.liveRecords)",
+    replace: "of Array.from(this.table.liveRecords)"
+  },
+  {
+    fault: "closing ends what waits, and then who runs",
+    breaks: "endingAllFailsNobody",
+    file: "lifecycle/Lifecycle.ts",
+    search: '    if (because === "closed") this.stopAll("supervisor closed")\n',
+    replace: '    if (because === "closed") this.turns.soon(() => this.stopAll("supervisor closed"))\n'
+  },
+  {
+    fault: "work is tried again although somebody cancelled what it waited for",
+    breaks: "retriesAreAsAsked",
+    file: "lifecycle/JobFiber.ts",
+    search: "Schedule.while(schedule, ({ input }) => !isCancelled(input))",
+    replace: "schedule"
+  },
+  {
+    fault: "where one more would have to wait, nobody is let into a free slot while more wait than may",
+    breaks: "noSlotStaysFree",
+    file: "lifecycle/Admission.ts",
+    search: "return this.isFullOfWaiting && !(this.hasSlotLeft && this.line.mayStart(key))",
+    replace:
+      "const more = this.line.startable + (this.line.mayStart(key) ? 1 : 0)\n    return this.line.size + 1 - Math.min(this.freeSlots, more) > this.room"
+  },
+  {
+    fault: "whoever waits for room waits until one more may wait, although its key may take a slot that is free",
+    breaks: "noSlotStaysFree",
+    file: "lifecycle/RoomQueue.ts",
+    search: "return admission.hasSlotLeft ? this.line.firstWhere((key) => !admission.isFull(key)) : undefined",
+    replace: "return undefined"
+  },
+  {
+    fault: "who wants its slot back is not looked at before something else happens",
+    breaks: "noSlotStaysFree",
+    file: "lifecycle/SlotLending.ts",
+    search: "      this.settleSoon()\n      return Effect.sync(withdraw)",
+    replace: "      return Effect.sync(withdraw)"
+  },
+  {
+    fault: "a slot that is left over goes to a newcomer of another key than those who wait for room",
+    breaks: "whoeverWaitsForRoomGoesFirst",
+    file: "lifecycle/RoomQueue.ts",
+    search: "(this.line.has(key) || this.nextFree !== undefined)",
+    replace: "(this.line.has(key) || (this.nextFree !== undefined && !this.admission.hasSlotLeft))"
+  },
+  {
+    fault: "one more waits than may",
+    breaks: "asManyWaitAsMay",
+    file: "lifecycle/Admission.ts",
+    search: "return Math.max(0, this.limits.maxPending - this.pauses.waiting)",
+    replace: "return Math.max(0, this.limits.maxPending - this.pauses.waiting) + 1"
+  },
+  {
+    fault: "jobs that are paused take up no room",
+    breaks: "asManyWaitAsMay",
+    file: "lifecycle/Admission.ts",
+    search: "return Math.max(0, this.limits.maxPending - this.pauses.waiting)",
+    replace: "return this.limits.maxPending"
+  },
+  {
+    fault: "one fewer waits than may",
+    breaks: "asManyWaitAsMay",
+    file: "lifecycle/Admission.ts",
+    search: "return Math.max(0, this.limits.maxPending - this.pauses.waiting)",
+    replace: "return Math.max(0, this.limits.maxPending - this.pauses.waiting - 1)"
+  },
+  {
+    fault: "a drain names as caller who had ended since it looked",
+    breaks: "drainAccountsForAll",
+    file: "operations/Drain.ts",
+    search: "  const report = Effect.sync(() => Report.make(inOrder(watched), (record) => callers.has(record)))\n",
+    replace: `  const report = Effect.sync(() => {
+    const made = Report.make(inOrder(watched), (record) => callers.has(record))
+    const ids = new Set(Array.from(callers, ({ id }) => id))
+    return { ...made, jobs: made.jobs.map((job) => (ids.has(job.id) ? { ...job, outcome: "caller" as const } : job)) }
+  })
+`
   }
 ]
