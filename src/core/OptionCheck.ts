@@ -32,8 +32,10 @@ export interface OptionCheck {
    * `within`: the option whose own options they are.
    */
   readonly fields: (given: object, known: Readonly<Record<string, true>>, within?: string) => void
-  /** Says what an option must be, and throws. */
+  /** Says what an option must be and what was given, and throws. Of what may hold a secret it says the kind only. */
   readonly reject: (name: string, wanted: string, got: unknown) => never
+  /** As {@link reject}, for what is said in words of our own. */
+  readonly refuse: (name: string, wanted: string, got: string) => never
   readonly whole: (name: string, value: number, atLeast: number, atMost?: number) => number
   readonly number: (name: string, value: number, range: Range) => number
   /** The milliseconds of a duration. */
@@ -65,17 +67,18 @@ export const of = (owner: string): OptionCheck => {
   const refuse = (name: string, wanted: string, got: string): never => {
     throw new RangeError(`${owner} option ${name} must be ${wanted}, got ${got}`)
   }
-  const reject = (name: string, wanted: string, got: unknown): never => refuse(name, wanted, quoted(got))
+  const reject = (name: string, wanted: string, got: unknown): never =>
+    refuse(name, wanted, isSecret(name) ? unshown(got) : quoted(got))
   const short = (name: string, value: string, longest = Infinity): string =>
     value.length <= longest ? value : refuse(name, `at most ${longest} characters long`, `${value.length}`)
   return {
     reject,
+    refuse,
     fields: (given, known, within) => {
       const whose = within === undefined ? owner : `${owner} option ${within}`
       if (!isPlain(given) && !(isRecord(given) && Object.keys(known).some((name) => name in given))) {
-        throw new RangeError(
-          `${whose}${within === undefined ? " options" : ""} must be an object, got ${kindOf(given)}`
-        )
+        const got = typeof given === "string" || isSecret(within ?? "") ? unshown(given) : kindOf(given)
+        throw new RangeError(`${whose}${within === undefined ? " options" : ""} must be an object, got ${got}`)
       }
       for (const name in given) {
         if (Object.hasOwn(known, name)) continue
@@ -131,7 +134,7 @@ export const of = (owner: string): OptionCheck => {
     oneOf: (name, value, allowed) =>
       allowed.includes(value) ? value : reject(name, `one of ${allowed.join(", ")}`, value),
     record: (name, value) => {
-      if (!isRecord(value)) refuse(name, "an object", kindOf(value))
+      if (!isRecord(value)) refuse(name, "an object", isSecret(name) ? unshown(value) : kindOf(value))
     },
     list: (name, value) => {
       if (!Array.isArray(value)) reject(name, "a list", value)
@@ -173,6 +176,16 @@ const kindOf = (value: unknown): string =>
 
 // A text in quotes: "5" and 5 look the same without.
 const quoted = (value: unknown): string => (typeof value === "string" ? `"${SafeText.of(value)}"` : SafeText.of(value))
+
+/** Whether an option may hold a key or a password, by its name. */
+const isSecret = (name: string): boolean => /(?:^|\.)(?:apiKey|baseUrl|headers|proxy|query|secrets)\b/.test(name)
+
+/** What kind of value something is, and nothing of it. */
+export const unshown = (value: unknown): string => {
+  if (typeof value === "string") return "a text"
+  if (Array.isArray(value)) return "a list"
+  return typeof value === "object" && value !== null && isRecord(value) ? "an object" : kindOf(value)
+}
 
 /** The milliseconds of what is a duration; `NaN` for everything else, which is within no range. */
 const millisOf = (input: Duration.Input): number => {

@@ -65,8 +65,9 @@ export const make = (options: Options = {}): typeof globalThis.fetch => {
   const maxBytes = check.whole("maxBytes", options.maxBytes ?? defaults.maxBytes, 1)
   const { proxy } = options
   if (proxy !== undefined && proxy !== false) {
-    const fault = proxy instanceof URL ? HttpUrl.faultOf(proxy) : proxy
-    if (fault !== undefined) check.reject("proxy", "an http or https URL or false", fault)
+    if (!(proxy instanceof URL)) check.reject("proxy", "an http or https URL or false", proxy)
+    const fault = HttpUrl.faultOf(proxy)
+    if (fault !== undefined) check.refuse("proxy", "an http or https URL or false", fault)
   }
   return (input, init) => {
     const request = new Request(input, init)

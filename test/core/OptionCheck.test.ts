@@ -54,6 +54,29 @@ describe("OptionCheck", () => {
     assert.strictEqual(said(make), message)
   })
 
+  it.each(["apiKey", "baseUrl", "headers", "headers.x-key", "settings.headers", "proxy", "query", "secrets"])(
+    "says of %s, which may hold a secret, only what kind of value it is",
+    (name) => {
+      const wanted = `Thing option ${name} must be right, got`
+      assert.strictEqual(
+        said(() => check.reject(name, "right", "CANARY")),
+        `${wanted} a text`
+      )
+      assert.strictEqual(
+        said(() => check.reject(name, "right", ["CANARY"])),
+        `${wanted} a list`
+      )
+      assert.strictEqual(
+        said(() => check.reject(name, "right", { a: "CANARY" })),
+        `${wanted} an object`
+      )
+      assert.notInclude(
+        said(() => check.record(name, "CANARY")),
+        "CANARY"
+      )
+    }
+  )
+
   it("takes what is a time, and nothing else, as a duration", () => {
     const times = [
       5,

@@ -88,6 +88,8 @@ describe("generate", () => {
     assert.include(await refused({ priority: "soon" }), "priority")
     assert.include((await rejection(client.generate(7 as never))).message, "the prompt must be a text or a list")
     assert.include((await rejection(client.generate([{ role: "x" }] as never))).message, "the prompt must be a text")
+    const alone = await rejection(client.generate({ role: "user", content: "CANARY" } as never))
+    assert.include(alone.message, "list of messages, got an object")
   })
 })
 

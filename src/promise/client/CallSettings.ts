@@ -86,7 +86,7 @@ export const millisOf = (name: string, time: Time, check: OptionCheck.OptionChec
 
 const promptOf = (asked: Asked, system: string | undefined): Prompt.Prompt => {
   if (typeof asked !== "string" && !Array.isArray(asked)) {
-    throw new RangeError(`the prompt must be a text or a list of messages, got ${SafeText.of(asked)}`)
+    throw new RangeError(`the prompt must be a text or a list of messages, got ${OptionCheck.unshown(asked)}`)
   }
   let prompt: Prompt.Prompt
   try {

@@ -175,11 +175,11 @@ const headerOf = (name: string, value: string, check: OptionCheck.OptionCheck): 
     ? check.reject(name, "a text", value)
     : /^[\t\x20-\x7e\x80-\xff]*$/.test(value)
       ? value
-      : check.reject(name, "a text that HTTP allows in a header", "one with other characters")
+      : check.refuse(name, "a text that HTTP allows in a header", "one with other characters")
 
 const urlOf = (name: string, value: string | URL, check: OptionCheck.OptionCheck): URL => {
   const fault = HttpUrl.faultOf(value)
-  return fault === undefined ? new URL(String(value)) : check.reject(name, "an http or https URL", fault)
+  return fault === undefined ? new URL(String(value)) : check.refuse(name, "an http or https URL", fault)
 }
 
 /** Versions are told to anybody; other parameters may be keys. */

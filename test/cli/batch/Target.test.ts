@@ -105,6 +105,6 @@ it.live("--proxy goes to the server through the proxy, whatever the environment 
     assert.deepStrictEqual([lines("out.jsonl").length, asked.length], [2, 2])
     assert.deepStrictEqual([...new Set(joined)], ["kelp.test:80"])
     const { code, message } = yield* run("socks5://user:CANARY@127.0.0.1:1")
-    assert.deepStrictEqual([code, message], [2, 'proxy must be an http or https URL, got "one of socks5:"'])
+    assert.deepStrictEqual([code, message], [2, "proxy must be an http or https URL, got one of socks5:"])
   })
 )

@@ -1,9 +1,12 @@
 /** Whatever goes wrong, no secret of the provider shows: not in errors, logs, spans, parts or the wire log. */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import type { Socket } from "node:net"
+import { inspect } from "node:util"
+import { createOpenAICompatible } from "@ai-sdk/openai-compatible"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Logger, Redacted, Stream, Tracer } from "effect"
-import { ChatWire } from "holdfast/provider"
+import { Client } from "holdfast/promise"
+import { AiSdk, ChatWire, Fetch } from "holdfast/provider"
 import { request, withIds } from "../../../src/testing/provider-contract/Stage.ts"
 import { listening } from "../../sockets/listening.ts"
 
@@ -174,6 +177,35 @@ describe("credentials that only their receiver sees", () => {
       assert.strictEqual(second?.headers["authorization"], "<masked>")
     }).pipe(withIds)
   )
+})
+
+describe("an option that makes no sense does not show what was given, where that may be a secret", () => {
+  const baseUrl = "http://kelp.test/v1"
+  const model = "m"
+  const vendor = createOpenAICompatible({ name: "m", baseURL: baseUrl })("m")
+  const made: Readonly<Record<string, () => unknown>> = {
+    "options that are a key": () => ChatWire.provider("CANARY" as never),
+    "a key in an object": () => ChatWire.provider({ baseUrl, model, apiKey: { key: "CANARY" } as never }),
+    "a key of other characters": () => ChatWire.provider({ baseUrl, model, apiKey: "CANARY\n" }),
+    "headers in a list": () => ChatWire.provider({ baseUrl, model, headers: [["x-key", "CANARY"]] as never }),
+    "a header of several values": () =>
+      ChatWire.provider({ baseUrl, model, headers: { "x-key": ["CANARY"] as never } }),
+    "a query as a text": () => ChatWire.raw({ baseUrl, query: "key=CANARY" as never }),
+    "the address of another kind": () => ChatWire.raw({ baseUrl: "ftp://user:CANARY@kelp.test" }),
+    "a proxy as a text, for a fetch": () => Fetch.make({ proxy: "http://user:CANARY@kelp.test" as never }),
+    "secrets that are one": () => AiSdk.provider(vendor, { secrets: "CANARY" as never }),
+    "headers of settings": () => AiSdk.provider(vendor, { settings: { headers: "CANARY" as never } }),
+    "an address for a client": () => Client.make({ model: "m", baseUrl: "user:CANARY@kelp.test" })
+  }
+  it.each(Object.entries(made))("%s", (_, make) => {
+    try {
+      make()
+    } catch (error) {
+      assert.instanceOf(error, RangeError)
+      return assert.notInclude(inspect(error), "CANARY")
+    }
+    assert.fail("taken")
+  })
 })
 
 describe("a secret that a limit cuts shows no half", () => {

@@ -96,7 +96,7 @@ describe("a proxy that cannot be gone through is refused, and not gone around", 
     const socks = new URL("socks5://user:CANARY@proxy.test:1080")
     assert.throws(
       () => Fetch.make({ proxy: socks }),
-      /^Fetch option proxy must be an http or https URL or false, got "one of socks5:"/
+      /^Fetch option proxy must be an http or https URL or false, got one of socks5:/
     )
     assert.throws(() => ChatWire.provider({ baseUrl: "http://a.test", model: "m", proxy: socks }), /one of socks5:/)
   })
