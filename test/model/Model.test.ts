@@ -311,6 +311,25 @@ describe("A call's trail", () => {
     }).pipe(Effect.provide(model([{ error: overloaded }, {}], retried).layer))
   )
 
+  it.effect("is a copy for each who reads the event: none writes into what the others read", () =>
+    Effect.gen(function* () {
+      yield* Effect.forkChild(LanguageModel.generateText({ prompt: "hello" }))
+      yield* aWhile
+      const ended = Effect.map(
+        Supervisor.events({ after: 0 }).pipe(Stream.take(3), Stream.runCollect),
+        ([, , event]) => event
+      )
+      const before = JSON.stringify(yield* ended)
+      const first = yield* ended
+      assert(first?._tag === "JobCompleted" && first.trail !== undefined && first.usage !== undefined)
+      for (const part of [first.usage, first.trail, first.trail.attempts[0], first.trail.decisions[0]?.decision]) {
+        assert.isObject(part)
+        for (const key of Object.keys(part ?? {})) Object.assign(part ?? {}, { [key]: "a reader wrote this" })
+      }
+      assert.strictEqual(JSON.stringify(yield* ended), before)
+    }).pipe(Effect.provide(model([{ error: overloaded }, {}], retried).layer))
+  )
+
   it.effect("is in the event of a call that failed, and of one that was cancelled", () =>
     Effect.gen(function* () {
       yield* Effect.ignore(LanguageModel.generateText({ prompt: "hello" }))

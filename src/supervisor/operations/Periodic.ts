@@ -8,7 +8,7 @@ import { Cron, Deferred, Duration, Effect, Pull, Random, type Scope } from "effe
 import * as Job from "../Job.ts"
 import type { JobError } from "../JobError.ts"
 import * as IdempotencyKey from "../records/IdempotencyKey.ts"
-import { CurrentJob, recordOf } from "../records/JobRecord.ts"
+import { CurrentJob, type JobRecord, recordOf } from "../records/JobRecord.ts"
 import type { Rounds } from "../records/Rounds.ts"
 import type { Lifecycle } from "../lifecycle/Lifecycle.ts"
 import type { Settings } from "../lifecycle/Settings.ts"
@@ -39,9 +39,7 @@ export const every = <A, E, R>(
     Submit.submit(lifecycle, settings, work, { ...common, timeout: options.timeout })
 
   const loop = Effect.gen(function* () {
-    const rounds: Rounds = { started: 0, failed: 0, skipped: 0, failedInARow: 0 }
-    const current = yield* CurrentJob
-    if (current !== undefined) current.rounds = rounds
+    const rounds = (yield* CurrentJob)?.rounds ?? noRounds()
     const { overlap = "skip" } = options
     // The round that runs; rounds never run side by side. `ended` is done once it is no longer this one.
     let running: Running | undefined
@@ -116,8 +114,13 @@ export const every = <A, E, R>(
     Effect.catchTag("JobError", () => Effect.void)
   )
 
+  const accepted = (record: JobRecord) => {
+    Submit.keepGoing(record)
+    // There from the first status on, and those of one that is joined are its own.
+    record.rounds ??= noRounds()
+  }
   const { id, idempotencyKey } = options
-  return Submit.submit(lifecycle, settings, loop, { ...common, id, idempotencyKey }, undefined, (parts) => {
+  return Submit.submit(lifecycle, settings, loop, { ...common, id, idempotencyKey }, accepted, (parts) => {
     const key = IdempotencyKey.of({ ...parts, isRepeated: true })
     // One that has ended, or was asked to, begins no further round: it is no reason not to start.
     const known = lifecycle.table.getByIdempotencyKey(key)
@@ -125,3 +128,5 @@ export const every = <A, E, R>(
     return key
   })
 }
+
+const noRounds = (): Rounds => ({ started: 0, failed: 0, skipped: 0, failedInARow: 0 })

@@ -90,8 +90,8 @@ const idempotencyKeyOf = (
   keyOf: (parts: IdempotencyKey.Parts) => string
 ) => (key === undefined ? undefined : keyOf({ tenant: Context.get(context, Caller.Current).tenant, name, key }))
 
-// What was submitted is not its callers' to end.
-const keepGoing = (record: JobRecord): void => {
+/** Has a job go on without callers: what was submitted is not theirs to end. */
+export const keepGoing = (record: JobRecord): void => {
   record.runners = undefined
 }
 

@@ -1,7 +1,7 @@
 /**
  * Says what an event carries that its job's submitter gave or its work made, and what the event is without it.
  */
-import { Cause } from "effect"
+import { Cause, Predicate } from "effect"
 import type { JobEvent, Metadata } from "../../core/JobEvent.ts"
 import { Expired, JobError } from "../JobError.ts"
 import * as ResultSize from "./ResultSize.ts"
@@ -29,6 +29,26 @@ export const without = (happening: Unplaced<JobEvent>): Unplaced<JobEvent> => {
 }
 
 const withoutTrail = { trail: undefined }
+
+/** The event with what it carries as a copy for one reader, so that none writes into what the others read. */
+export const copy = (happening: Unplaced<JobEvent>): Unplaced<JobEvent> => {
+  if ("metadata" in happening) return { ...happening, metadata: { ...happening.metadata } }
+  if (!("trail" in happening) || happening.trail === undefined) return happening
+  const { cost, trail, usage } = happening
+  return {
+    ...happening,
+    trail: copied(trail),
+    ...(usage && { usage: copied(usage) }),
+    ...(cost && { cost: copied(cost) })
+  }
+}
+
+// Of plain data; what is none stays as it is.
+const copied = <A>(value: A): A => {
+  if (Array.isArray(value)) return value.map(copied) as A
+  if (!Predicate.isObject(value) || Object.getPrototypeOf(value) !== Object.prototype) return value
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, copied(each)])) as A
+}
 
 /**
  * Stands for a cause that is no longer kept. Made for each who reads it: errors are costly, and the stack of one that was made

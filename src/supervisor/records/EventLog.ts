@@ -290,12 +290,11 @@ export class EventLog {
     const jobName = this.names[at] ?? jobId
     const jobSequence = this.jobSequences[at] ?? 0
     const place = { sequence, jobSequence, atMillis: this.toEpoch(time), jobId, jobName, kind }
-    if ("cause" in happening) {
-      const cause = this.weights[at] === 0 ? EventContents.goneCause(jobId) : happening.cause
-      return SafeJson.withoutCause({ ...happening, cause, error: SafeText.ofCause(cause), ...place })
+    const contents = EventContents.copy(happening)
+    if ("cause" in contents) {
+      const cause = this.weights[at] === 0 ? EventContents.goneCause(jobId) : contents.cause
+      return SafeJson.withoutCause({ ...contents, cause, error: SafeText.ofCause(cause), ...place })
     }
-    // A copy for each reader, so that none writes into what the others read.
-    const contents = "metadata" in happening ? { ...happening, metadata: { ...happening.metadata } } : happening
     return { ...contents, ...place }
   }
 

@@ -23,6 +23,16 @@ describe("periodic jobs", () => {
     }).pipe(Effect.provide(Supervisor.layer()))
   )
 
+  it.effect("count their rounds from the first status on, also when they are cancelled before they start", () =>
+    Effect.gen(function* () {
+      const job = yield* Supervisor.every(Effect.void, { name: "soon", schedule: "1 hour" })
+      const none = { started: 0, failed: 0, skipped: 0, failedInARow: 0 }
+      const { rounds, state } = yield* Job.status(job)
+      assert.deepStrictEqual([state, rounds], ["pending", none])
+      assert.deepStrictEqual((yield* Job.cancel(job)).rounds, none)
+    }).pipe(Effect.provide(Supervisor.layer()))
+  )
+
   it.effect("tell once of each round that others were skipped for, and count them all", () =>
     Effect.gen(function* () {
       const job = yield* Supervisor.every(Effect.sleep("2500 millis"), { name: "slow", schedule: "500 millis" })
