@@ -6,7 +6,7 @@ import type { Health as ModelsHealth } from "../model/Model.ts"
 import type { Options as PipelineOptions } from "../policy/Pipeline.ts"
 import type * as AiSdk from "../provider/AiSdk.ts"
 import type { Hooks, Time } from "./Call.ts"
-import type { EndReport } from "./Job.ts"
+import type { EndReport, JobStatus } from "./Job.ts"
 
 /**
  * A model: `"openai/gpt-5-mini"`, a model of the AI SDK, or a provider of this library.
@@ -34,6 +34,12 @@ export interface JobLimits {
   readonly retain?: number | undefined
   /** How long an ended job is remembered. Default 1 hour. */
   readonly retainFor?: Time | undefined
+  /** Bytes that the results and errors of ended jobs may take together, estimated. Default 64 MiB. */
+  readonly retainBytes?: number | undefined
+  /** Events of all jobs together that are kept for `job.events({ after })`. Default 4,096. */
+  readonly eventHistory?: number | undefined
+  /** How long a job may ignore its end before `health` counts it as stuck. Default 5 seconds. */
+  readonly stuckAfter?: Time | undefined
   /** How ids are made that nobody chose: at random, or `job-1`, `job-2`, …. Default `random`. */
   readonly ids?: "counted" | "random" | undefined
 }
@@ -42,6 +48,16 @@ export interface JobLimits {
 export interface LogEntry {
   readonly level: "debug" | "info" | "warn" | "error"
   readonly message: string
+  /** The job that it is about, where it is about one. */
+  readonly job?: { readonly id: string; readonly name: string }
+}
+
+/** A job that failed. */
+export interface JobFailure {
+  /** How it is, now that it has ended. */
+  readonly job: JobStatus
+  /** What its work threw, or a `HoldfastError`. */
+  readonly error: unknown
 }
 
 /** How a client is made. */
@@ -67,6 +83,11 @@ export interface ClientOptions extends Hooks {
   readonly policies?: ReadonlyArray<Policy> | undefined
   /** How many jobs run, wait and are remembered. */
   readonly jobs?: JobLimits | undefined
+  /**
+   * Hears of each job that failed, once it has ended: for alerts. Work that repeats is heard of for each round. A cancellation is
+   * no failure. It holds no job up; what it throws is logged, and one that takes longer than 5 seconds is given up. Default: nobody.
+   */
+  readonly onJobFailure?: ((failure: JobFailure) => Promise<void> | void) | undefined
   /** Where to log: a function, or nowhere. A job that fails is logged once. Default: the console. */
   readonly log?: ((entry: LogEntry) => void) | false | undefined
 }

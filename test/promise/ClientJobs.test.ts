@@ -62,6 +62,48 @@ describe("a job", () => {
     assert.include(logged[0], "page 7 is missing")
   })
 
+  it("tells onJobFailure of it, once, and the log which job it is about", async () => {
+    const logged: Array<string> = []
+    const heard: Array<ReadonlyArray<unknown>> = []
+    const client = Client.make({
+      log: ({ job, message }) => logged.push(`${job?.name}: ${message}`),
+      onJobFailure: async ({ error, job }) => {
+        heard.push([job.name, job.state, error])
+        throw new Error("no alert today")
+      }
+    })
+    const mine = new Error("disk full")
+    const job = await client.submit(() => Promise.reject(mine), { name: "import" })
+    assert.strictEqual(await rejection(job.result()), mine)
+    const late = await client.submit(endless().work, { name: "late", timeout: 1 })
+    assert.strictEqual((await rejection(late.result())).code, "timeout")
+    const ended = await client.submit(endless().work, { name: "ended" })
+    await ended.cancel()
+    await client.close()
+    assert.deepStrictEqual(heard.slice(0, 1), [["import", "failed", mine]])
+    const [name, state, error] = heard[1] ?? []
+    assert.deepStrictEqual([name, state], ["late", "failed"])
+    assert(error instanceof HoldfastError && error.code === "timeout")
+    assert.strictEqual(heard.length, 2)
+    const failed = logged.filter((line) => line.includes("the failure hook failed"))
+    assert.strictEqual(failed.length, 2)
+    assert.match(failed[0] ?? "", /^import: .*no alert today/)
+  })
+
+  it("is known by its handle when the client is closed, too", async () => {
+    const client = silent()
+    const done = await client.submit(() => 42)
+    const cut = await client.submit(endless().work)
+    assert.strictEqual(await done.result(), 42)
+    await client.close()
+    assert.strictEqual(await done.result(), 42)
+    assert.strictEqual((await done.status()).state, "completed")
+    assert.strictEqual((await done.cancel()).state, "completed")
+    assert.strictEqual((await rejection(cut.result())).code, "cancelled")
+    assert.strictEqual((await cut.status()).state, "cancelled")
+    assert.strictEqual((await rejection(client.job(done.id))).code, "closed")
+  })
+
   it("reports how far it is, to the end", async () => {
     await using client = silent()
     let go = () => {}

@@ -50,6 +50,7 @@ const rows: ReadonlyArray<Row> = [
       pipeline: [],
       policies: ["an array"],
       jobs: [],
+      onJobFailure: ["a function"],
       log: ["a function"]
     }
   ],
@@ -63,7 +64,10 @@ const rows: ReadonlyArray<Row> = [
         keyConcurrency: wholes,
         maxPending: atLeast0,
         retain: atLeast0,
-        retainFor: endless
+        retainFor: endless,
+        retainBytes: atLeast0,
+        eventHistory: wholes,
+        stuckAfter: endless
       }),
       timeout: endless,
       ids: []

@@ -169,9 +169,9 @@ class Handle<A> extends Shown implements ClientJob<A> {
   constructor(job: Job.Job<unknown, unknown>, runner: Runner) {
     super()
     this.id = job.id
-    this.status = () => runner.run(Effect.map(Job.status(job), JobViews.status), at(this.status))
+    this.status = () => runner.ask(Effect.map(Job.status(job), JobViews.status), at(this.status))
     this.cancel = (reason) =>
-      runner.run(
+      runner.ask(
         Effect.suspend(() => Effect.map(Job.cancel(job, { reason }), JobViews.status)),
         at(this.cancel)
       )
@@ -179,7 +179,7 @@ class Handle<A> extends Shown implements ClientJob<A> {
       const { signal, timeout } = waitOf("Job.result", options)
       const joined = timeout === undefined ? Job.join(job) : Effect.flatten(Job.await(job, { limit: timeout }))
       // The handle was made for work that gives this.
-      return runner.run(joined, { ...at(this.result), signal }) as Promise<A>
+      return runner.ask(joined, { ...at(this.result), signal }) as Promise<A>
     }
     this.events = (options) => {
       const frames = Failures.framesOf(this.events)

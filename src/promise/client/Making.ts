@@ -1,7 +1,7 @@
 /**
  * Reads the options of a client, and puts together what it runs on.
  */
-import { Cause, Layer, Logger } from "effect"
+import { Cause, Effect, Layer, Logger, Predicate, References } from "effect"
 import type { ModelProvider, Policy } from "../../core/call/ModelProvider.ts"
 import * as OptionCheck from "../../core/OptionCheck.ts"
 import * as SafeText from "../../core/SafeText.ts"
@@ -10,7 +10,9 @@ import * as Supervisor from "../../supervisor/Supervisor.ts"
 import type { Hooks as CallHooks } from "../Call.ts"
 import type { ClientOptions, JobLimits, LogEntry, ModelChoice } from "../ClientOptions.ts"
 import * as CallSettings from "./CallSettings.ts"
+import * as Failures from "./Failures.ts"
 import * as Hooks from "./Hooks.ts"
+import * as JobViews from "./JobViews.ts"
 import * as Models from "./Models.ts"
 import type { Services } from "./Runner.ts"
 import * as WholeTime from "./WholeTime.ts"
@@ -45,7 +47,8 @@ export const read = (options: ClientOptions): Made => {
     if (providers.has(name)) check.reject("models", "names other than model, beside the option model", name)
     providers.set(name, provider(`models.${name}`, choice))
   }
-  const supervisor = Supervisor.layer({ ids: "random", ...jobs })
+  if (options.onJobFailure !== undefined) check.callback("onJobFailure", options.onJobFailure)
+  const supervisor = Supervisor.layer({ ids: "random", ...jobs, onFailure: onFailureOf(options) })
   const layer = Models.layer(providers, policiesOf(options, provider)).pipe(Layer.provideMerge(supervisor))
   return {
     layer: log === undefined ? layer : Layer.provideMerge(layer, Logger.layer(log === false ? [] : [logger(log)])),
@@ -56,6 +59,15 @@ export const read = (options: ClientOptions): Made => {
     }
   }
 }
+
+const onFailureOf = ({ onJobFailure }: ClientOptions): Supervisor.Options["onFailure"] =>
+  onJobFailure === undefined
+    ? undefined
+    : ({ cause, job }) =>
+        Effect.promise(async () => onJobFailure({ job: JobViews.status(job), error: Failures.ofCause(cause, nowhere) }))
+
+/** A failure that nobody waits for has no caller to show. */
+const nowhere: Failures.Frames = {}
 
 const policiesOf = (
   { fallback = [], pipeline, policies }: ClientOptions,
@@ -74,10 +86,12 @@ const isAddress = (given: string | URL): boolean =>
   (typeof given === "string" || given instanceof URL) && /^https?:$/.test(URL.parse(String(given))?.protocol ?? "")
 
 const logger = (log: (entry: LogEntry) => void) =>
-  Logger.make(({ cause, logLevel, message }) => {
+  Logger.make(({ cause, fiber, logLevel, message }) => {
     const said = (Array.isArray(message) ? message : [message]).map(written).join(" ")
     const why = cause.reasons.length === 0 ? "" : `: ${written(cause)}`
-    log({ level: levels[logLevel as keyof typeof levels] ?? "info", message: said + why })
+    const { jobId: id, jobName: name } = fiber.getRef(References.CurrentLogAnnotations)
+    const job = Predicate.isString(id) && Predicate.isString(name) ? { job: { id, name } } : {}
+    log({ level: levels[logLevel as keyof typeof levels] ?? "info", message: said + why, ...job })
   })
 
 /** Of a cause, the failure itself. */
@@ -94,6 +108,9 @@ const limits: OptionCheck.Fields<JobLimits> = {
   timeout: true,
   retain: true,
   retainFor: true,
+  retainBytes: true,
+  eventHistory: true,
+  stuckAfter: true,
   ids: true
 }
 
@@ -125,6 +142,7 @@ const fields: OptionCheck.Fields<ClientOptions> = {
   policies: true,
   jobs: true,
   log: true,
+  onJobFailure: true,
   onFinish: true,
   onRetry: true,
   onFallback: true

@@ -30,17 +30,16 @@ export class Runner {
   }
 
   /** Runs an effect. It rejects only when the effect has ended, finalizers included. */
-  run<A>(effect: Effect.Effect<A, unknown, Services>, { apart = false, frames, signal: given }: Running): Promise<A> {
-    const { promise, reject, resolve } = Promise.withResolvers<A>()
-    const signal = apart ? given : signalWithin(given)
-    if (signal?.aborted === true) reject(Failures.aborted(signal))
-    else {
-      this.start(apart ? effect : within(effect), signal, (exit) => {
-        if (Exit.isSuccess(exit)) return resolve(exit.value)
-        reject(signal?.aborted === true ? Failures.aborted(signal) : Failures.ofCause(exit.cause, frames))
-      })
-    }
-    return handled(promise)
+  run<A>(effect: Effect.Effect<A, unknown, Services>, running: Running): Promise<A> {
+    const whole = running.apart === true ? effect : within(effect)
+    return promised(running, (signal, ended) => void this.start(whole, signal, ended))
+  }
+
+  /** Asks a job that is in hand: it knows what became of it, when the client is closed too. */
+  ask<A>(effect: Effect.Effect<A, unknown>, running: Running): Promise<A> {
+    return this.closing === undefined
+      ? this.run(effect, running)
+      : promised(running, (signal, ended) => void Effect.runFork(within(effect), { signal }).addObserver(ended))
   }
 
   /** Starts an effect, and tells how it ended. Gives what interrupts it. */
@@ -74,6 +73,22 @@ export class Runner {
     )
     return this.closing
   }
+}
+
+const promised = <A>(
+  { apart = false, frames, signal: given }: Running,
+  start: (signal: AbortSignal | undefined, ended: (exit: Exit.Exit<A, unknown>) => void) => void
+): Promise<A> => {
+  const { promise, reject, resolve } = Promise.withResolvers<A>()
+  const signal = apart ? given : signalWithin(given)
+  if (signal?.aborted === true) reject(Failures.aborted(signal))
+  else {
+    start(signal, (exit) => {
+      if (Exit.isSuccess(exit)) return resolve(exit.value)
+      reject(signal?.aborted === true ? Failures.aborted(signal) : Failures.ofCause(exit.cause, frames))
+    })
+  }
+  return handled(promise)
 }
 
 /** Has an effect be part of the job whose function calls, if any. */
