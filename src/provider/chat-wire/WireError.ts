@@ -7,7 +7,7 @@ import * as ErrorReason from "../errors/ErrorReason.ts"
 import * as Quotations from "../errors/Quotations.ts"
 import * as Shown from "../errors/Shown.ts"
 import * as WrittenStack from "../errors/WrittenStack.ts"
-import { Miscoded, TooLarge, UnknownCoding } from "../http/Exchange.ts"
+import { Miscoded, NoHttp, TooLarge, UnknownCoding } from "../http/Exchange.ts"
 import type { Mask } from "../http/Secrets.ts"
 import * as Faults from "./Faults.ts"
 import { EventTooLarge } from "../http/Sse.ts"
@@ -75,7 +75,7 @@ const reasonOf = (error: unknown, context: Context): AiError.AiErrorReason => {
     return beyond(error.limit, error.allowed, shown(error.message, context), context)
   if (error instanceof Faults.Unreadable)
     return new AiError.InvalidResponseError({ description: shown(error.message, context), ...httpOf(context) })
-  if (error instanceof Miscoded)
+  if (error instanceof Miscoded || error instanceof NoHttp)
     return new AiError.InvalidResponseError({ description: error.message, ...httpOf(context) })
   if (error instanceof UnknownCoding) {
     const { message } = new UnknownCoding({ coding: mask(error.coding) })

@@ -292,7 +292,7 @@ const local: ReadonlyArray<readonly [is: RegExp, verdict: Verdict]> = [
   [/^(UND_ERR_(?!INVALID)|HPE_|ERR_SSL_|ERR_HTTP2_|ERR_STREAM_PREMATURE|Z_BUF_ERROR)/, transport],
   [/^(ConnectionRefused|ConnectionClosed|FailedToOpenSocket|TimeoutError)$/, transport],
   [/^(fetch failed|failed to fetch|terminated|network error|socket hang up|other side closed)$/i, transport],
-  [/^(TooLarge|Miscoded|UnknownCoding|UnknownStatus|NotEvents)$/, { is: "InvalidResponse" }],
+  [/^(TooLarge|Miscoded|UnknownCoding|UnknownStatus|NoHttp|NotEvents)$/, { is: "InvalidResponse" }],
   [/^ProxyRefused$/, proxyRefused],
   [/^AI_LoadAPIKeyError$/, { is: "Authentication", kind: "MissingKey" }],
   [/^AI_NoSuchModelError$/, missingModel],

@@ -63,17 +63,25 @@ const unpackerOf = (coding: string, listener: Listener): Unpacker | undefined =>
   const make = Object.hasOwn(streams, name) ? streams[name] : undefined
   if (make === undefined) return undefined
   let packed: ReturnType<typeof make> | undefined
+  let given = 0
   const open = (first: Uint8Array) => {
     const stream = make(first)
     stream.on("data", listener.data)
-    stream.once("end", listener.end)
+    stream.once("end", () => {
+      // Node reads the first of several zstd frames and drops the others, which would cut the answer in silence.
+      if (endsItself.has(name) && stream.bytesWritten < given) listener.fail(new Error("more stands behind its end"))
+      else listener.end()
+    })
     stream.on("error", listener.fail)
     stream.on("drain", listener.onRoom)
     packed = stream
     return stream
   }
   return {
-    write: (bytes) => bytes.length === 0 || (packed ?? open(bytes)).write(bytes),
+    write: (bytes) => {
+      given += bytes.length
+      return bytes.length === 0 || (packed ?? open(bytes)).write(bytes)
+    },
     end: () => {
       if (packed === undefined) listener.end()
       else packed.end()
@@ -83,6 +91,9 @@ const unpackerOf = (coding: string, listener: Listener): Unpacker | undefined =>
     close: () => packed?.destroy()
   }
 }
+
+/** Codings whose end says that nothing follows. Behind a gzip others may follow, or zeros. */
+const endsItself = new Set(["br", "zstd"])
 
 /** A server that says "deflate" may mean the raw form, which its first byte tells. */
 const isWrapped = (first: Uint8Array): boolean => ((first[0] ?? 0) & 0x0f) === 8

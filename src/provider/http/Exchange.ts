@@ -67,6 +67,13 @@ export class Miscoded extends ShownError.DataError("Miscoded")<{ readonly coding
   }
 }
 
+/** The answer breaks a rule of HTTP that undici's parser lets pass, and undici itself does not. */
+export class NoHttp extends ShownError.DataError("NoHttp")<{ readonly because: string }> {
+  override get message(): string {
+    return `the answer is no HTTP: ${this.because}`
+  }
+}
+
 /** Sends a request. Fails through the sink when the answer, unpacked, has more than `maxBytes`. */
 export const send = (request: Request, sink: Sink, maxBytes: number): Exchange => {
   const running = new Running(sink, maxBytes, Connections.take(request.origin, request.proxy))
@@ -158,7 +165,8 @@ class Running implements Exchange, Dispatcher.DispatchHandler {
   }
 
   onResponseError(_: unknown, error: Error): void {
-    this.fail(error)
+    const because = brokenRule(error)
+    this.fail(because === undefined ? error : new NoHttp({ because }))
   }
 
   private give(bytes: Buffer): void {
@@ -185,6 +193,13 @@ class Running implements Exchange, Dispatcher.DispatchHandler {
     this.close()
     this.sink.fail(error)
   }
+}
+
+/** What of HTTP an answer breaks, where undici says so in words of its own. */
+const brokenRule = (error: Error): string | undefined => {
+  if ("code" in error && error.code === "ERR_ASSERTION") return "it has a status that no answer can have here"
+  // So undici calls what stands in front of an answer and was not asked for.
+  return error.message === "bad response" ? "it begins with 100 Continue, which was not asked for" : undefined
 }
 
 /** Packed data that ends too early was cut, and not packed wrongly. */

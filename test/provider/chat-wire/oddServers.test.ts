@@ -356,6 +356,26 @@ describe("an answer of HTTP that is none", () => {
       `HTTP/1.1 200 O\x01K\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
       "Kelp. stop 5"
     ],
+    [
+      "hints in front of the answer, and trailers behind it",
+      `HTTP/1.1 102 P\r\n\r\n${"HTTP/1.1 103 Hints\r\nlink: </x>\r\n\r\n".repeat(100)}HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n${body}\r\n0\r\nx-trailer: 1\r\n\r\n`,
+      "Kelp. stop 5"
+    ],
+    ["hints, and nothing behind them", "HTTP/1.1 103 Hints\r\n\r\n", "NetworkError", true],
+    ["100 that nobody asked for", `HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n${body}`, "InvalidResponseError", true],
+    ["status 101 without an upgrade", "HTTP/1.1 101 S\r\n\r\n", "InvalidResponseError"],
+    ["status 099", "HTTP/1.1 099 Odd\r\ncontent-length: 2\r\n\r\n{}", "InvalidResponseError"],
+    [
+      "chunks whose size is none",
+      `HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n${body}\r\n0\r\n\r\n`,
+      "InvalidResponseError"
+    ],
+    [
+      "chunks without the last one",
+      `HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n${body}\r\n`,
+      "NetworkError",
+      true
+    ],
     ["status 101", "HTTP/1.1 101 S\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n", "NetworkError"],
     ["status 204", "HTTP/1.1 204 No\r\n\r\n", "InvalidResponseError"],
     ["status 304", "HTTP/1.1 304 Same\r\n\r\n", "InvalidResponseError"],

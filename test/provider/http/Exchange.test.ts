@@ -34,6 +34,9 @@ describe("an odd answer is an answer or an error, and ends nothing", () => {
     ["HTTP/1.1 600 Odd\r\ncontent-length: 2\r\n\r\n{}", "UnknownStatus"],
     ["HTTP/1.1 200 O\x01K\r\ncontent-length: 2\r\n\r\n{}", "200 OK"],
     ["HTTP/1.1 101 S\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n", "SocketError"],
+    ["HTTP/1.1 101 S\r\n\r\n", "NoHttp"],
+    ["HTTP/1.1 100 Continue\r\n\r\n", "NoHttp"],
+    ["HTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", "200 OK"],
     ["HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n", "302 Found"]
   ])("%j", ([head, wanted]) =>
     Effect.gen(function* () {
@@ -83,6 +86,18 @@ describe("packed answers", () => {
       })
     )
   }
+
+  it.live.each([
+    ["zstd", zstdCompressSync],
+    ["br", brotliCompressSync]
+  ] as const)("are not cut in silence where %s goes on behind its end", ([coding, pack]) =>
+    Effect.gen(function* () {
+      const url = yield* packed(coding, Buffer.concat([pack(text), pack(text)]))
+      const read = Fetch.fetch(url).then((response) => response.text())
+      const error = yield* Effect.flip(Effect.tryPromise({ try: () => read, catch: String }))
+      assert.include(error, "more stands behind its end")
+    })
+  )
 
   const bomb = gzipSync(Buffer.alloc(2 ** 24))
   it.live.each([
