@@ -50,7 +50,7 @@ export interface Options {
   readonly query?: { readonly [name: string]: string } | undefined
   /** How every call should be answered, unless the call says otherwise ({@link withSettings}). Default: none. */
   readonly settings?: CallSettings.CallSettings | undefined
-  /** What the server lacks or calls otherwise. Default: what is known of its host ({@link knownServers}). */
+  /** What the server lacks or calls otherwise. Default: what is known of its host and the model ({@link knownServers}). */
   readonly dialect?: Dialects.Dialect | undefined
   /** How much an answer may be. */
   readonly limits?: Limits.Limits | undefined

@@ -2,13 +2,15 @@
  * Reads the body of an answer as it comes, whatever it turns out to be: events, or one JSON object, whoever asked for what.
  */
 import { StringDecoder } from "node:string_decoder"
+import { Predicate } from "effect"
 import type { Response } from "effect/ai"
 import { AnswerReader, type Props } from "./AnswerReader.ts"
 import { ChatEvents } from "./ChatEvents.ts"
 import * as Faults from "./Faults.ts"
+import * as LooseJson from "./LooseJson.ts"
+import * as SaidErrors from "./SaidErrors.ts"
 import { Preamble } from "../http/Preamble.ts"
 import { Parser } from "../http/Sse.ts"
-import { isJson } from "./ToolParams.ts"
 
 type Part = Response.StreamPartEncoded
 
@@ -58,11 +60,18 @@ export class AnswerBody {
 
   /** Reads one object, or several, each on a line of its own, as some servers write a stream. */
   private readJson(text: string, out: Array<Part>): void {
-    if (!text.includes("\n")) return this.reader.read(jsonOf(text), out)
+    if (!text.includes("\n")) return this.readOne(text, out)
     const lines = text.trimEnd().replaceAll("\r", "")
     const end = lines.indexOf("\n")
-    if (end < 0 || !isJson(lines.slice(0, end))) this.reader.read(jsonOf(text), out)
+    if (end < 0 || !isJson(lines.slice(0, end))) this.readOne(text, out)
     else this.events.readLast(lines, "", out)
+  }
+
+  private readOne(text: string, out: Array<Part>): void {
+    const answer = jsonOf(text)
+    this.reader.read(answer, out)
+    if (isForeign(answer))
+      throw new Faults.Unreadable({ because: "the answer is no chat completion: it has no choices" })
   }
 
   /** Tells the form by its first character: no line of an event stream begins with a bracket. */
@@ -86,9 +95,24 @@ export class AnswerBody {
   }
 }
 
+/** Whether an object is an answer to something else, or of another wire: whoever gave it would give it again. */
+const isForeign = (answer: unknown): boolean =>
+  Predicate.isObject(answer) &&
+  SaidErrors.isSaid(answer) &&
+  !("choices" in answer) &&
+  answer["object"] !== "chat.completion"
+
+const isJson = (text: string): boolean => {
+  try {
+    return LooseJson.parse(text) !== undefined
+  } catch {
+    return false
+  }
+}
+
 const jsonOf = (text: string): unknown => {
   try {
-    return JSON.parse(text)
+    return LooseJson.parse(text)
   } catch {
     // JSON that was cut off is not closed; one that is closed is wrong.
     throw /[}\]]\s*$/.test(text.slice(-64))

@@ -62,6 +62,9 @@ export class AnswerReader {
   private usage: Finish.Counted | undefined
   private isRefusal = false
   private hasFile = false
+  /** Whether the field for what was thought came empty, and no thought. A server that gives it may refuse to be without it. */
+  private hasEmptyThought = false
+  private hasThought = false
   /** Whether the content had a part that nobody here can read. */
   private hasUnread = false
   /** The fields whose text came in deltas. */
@@ -110,11 +113,12 @@ export class AnswerReader {
   /** Reads one chunk, or a whole answer. Throws what is wrong with it. */
   read(chunk: unknown, out: Array<Part>): void {
     this.plainField = undefined
+    if (SaidErrors.areErrors(chunk)) throw new Faults.Refused({ body: chunk })
     if (!Predicate.isObject(chunk)) throw new Faults.Unreadable({ because: "the answer is no JSON object" })
     // What failed has cost something too. Groq says it in a field of its own as well.
     this.count(Predicate.isObject(chunk["x_groq"]) ? chunk["x_groq"]["usage"] : undefined)
     this.count(chunk["usage"])
-    if (SaidErrors.isError(chunk)) throw new Faults.Refused({ body: chunk })
+    if (SaidErrors.isError(chunk)) throw new Faults.Refused({ body: SaidErrors.bodyOf(chunk) })
     const head = this.head === undefined ? AnswerHead.of(chunk) : undefined
     if (head !== undefined) out.push((this.head = head))
     this.extras.last(this.extras.answer, chunk, knownOfAnswer)
@@ -141,8 +145,9 @@ export class AnswerReader {
     const { extras, usage, word } = this
     if (word === undefined) throw new Faults.Cut()
     const back = Notes.messageOf(extras.message)
+    if (this.hasEmptyThought && !this.hasThought) back["reasoning_content"] ??= ""
     this.blocks.close(out, this.calls.any ? undefined : back)
-    this.calls.end(back, out)
+    this.calls.end(back, this.isMute, out)
     if (this.hasUnread && this.isMute && !this.calls.any) {
       throw new Faults.Unreadable({ because: "the content of the message has no part of a known type" })
     }
@@ -176,6 +181,8 @@ export class AnswerReader {
     const message = isWhole ? this.unread(choice["message"] ?? legacyOf(choice)) : choice["delta"]
     const before = out.length
     let isPlain = false
+    if (Predicate.isObject(message) && SaidErrors.isSaid(message["error"]))
+      throw new Faults.Refused({ body: { error: message["error"] } })
     if (Predicate.isObject(message)) isPlain = this.readMessage(message, isWhole, out)
     this.endsWithContent = out.length > before
     this.extras.last(this.extras.choice, choice, knownOfChoice)
@@ -198,7 +205,8 @@ export class AnswerReader {
     const reasoning = isText(message["reasoning_content"]) ? "reasoning_content" : "reasoning"
     let isPlain = true
     if (!isWhole) for (const name in message) if (SaidErrors.isSaid(message[name])) this.begun.add(name)
-    this.textIn(message, reasoning, out)
+    if (this.textIn(message, reasoning, out)) this.hasThought = true
+    else if (message["reasoning_content"] === "") this.hasEmptyThought = true
     const content = message["content"]
     if (Predicate.isString(content)) {
       if (content !== "") this.text("content", content, out)
@@ -215,18 +223,36 @@ export class AnswerReader {
     }
     if (Array.isArray(message["images"])) {
       isPlain = false
-      for (const image of message["images"]) this.readContent(image, out)
+      for (const image of message["images"])
+        if (Predicate.isString(image)) this.file(image, out)
+        else this.readContent(image, out)
     }
     if (this.readCalls(message, isWhole, out)) isPlain = false
+    if (this.keepUnread(message)) isPlain = false
     return !this.extras.pieces(this.extras.message, message, knownOfMessage) && isPlain
+  }
+
+  /** Keeps what stands in a field of text and is none: nobody here can read it, and its server may want it back. */
+  private keepUnread(message: Fields): boolean {
+    let any = false
+    for (const name of textFields) {
+      const value = message[name]
+      if (!Predicate.isObjectOrArray(value) || !SaidErrors.isSaid(value)) continue
+      any = true
+      this.extras.piece(this.extras.message, name, value)
+    }
+    return any
   }
 
   /** Reads the calls of a message, in the field that they stand in now or in the one before. Some servers fill both. */
   private readCalls(message: Fields, isWhole: boolean, out: Array<Part>): boolean {
     const prefix = this.head?.id ?? this.props.requestId ?? "call"
-    const calls = message["tool_calls"]
+    const said = message["tool_calls"]
+    // Text Generation Inference streams one call, without a list around it.
+    const calls = Predicate.hasProperty(said, "function") ? [said] : said
     if (Array.isArray(calls) && calls.length > 0) {
-      for (const [place, item] of calls.entries()) this.calls.add(item, prefix, out, isWhole ? place : undefined)
+      for (const [place, item] of calls.entries())
+        if (Predicate.isNotNullish(item)) this.calls.add(item, prefix, out, isWhole ? place : undefined)
       return true
     }
     if (!Array.isArray(calls) && SaidErrors.isSaid(calls)) throw unreadable("tool_calls", calls)
@@ -296,6 +322,8 @@ export class AnswerReader {
 
 /** The message of a server that answers as completions did before there were chats. */
 const legacyOf = ({ text }: Choice): unknown => (isText(text) ? { content: text } : undefined)
+
+const textFields = ["reasoning_content", "reasoning", "refusal"]
 
 const reasoningFields = ["reasoning", "reasoning_content"]
 

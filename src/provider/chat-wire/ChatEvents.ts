@@ -7,8 +7,9 @@
 import { Predicate } from "effect"
 import type { Response } from "effect/ai"
 import type { AnswerReader } from "./AnswerReader.ts"
-import type { TextField } from "./TextBlocks.ts"
 import * as Faults from "./Faults.ts"
+import * as LooseJson from "./LooseJson.ts"
+import type { TextField } from "./TextBlocks.ts"
 
 /** The text around the text, quotes included, and the field that it is in. */
 interface Frame {
@@ -53,7 +54,7 @@ export class ChatEvents {
     const chunk = parse(data)
     // Others name what is no part of the answer: what their tools do, or that they are still there.
     if (chunk === null || (name !== "" && !isOfAnswer(chunk))) return
-    if (chunk === undefined) return this.readLines(data, out)
+    if (chunk === undefined) return this.readAgain(data, out)
     reader.read(chunk, out)
     if (reader.plainField !== undefined && this.tries < mostTries && data.length <= mostCharacters) {
       this.tries += 1
@@ -68,12 +69,23 @@ export class ChatEvents {
     this.read(lines.join("\n"), name, out)
   }
 
-  /** Some servers end events with one line end, so that several look like one of several lines. */
-  private readLines(data: string, out: Array<Response.StreamPartEncoded>): void {
+  /**
+   * Some servers end events with one line end, so that several look like one of several lines. Gateways put their own prefix in
+   * front of that of the server behind them.
+   */
+  private readAgain(data: string, out: Array<Response.StreamPartEncoded>): void {
+    const bare = withoutPrefixes(data)
+    if (bare.length < data.length) return this.read(bare, "", out)
     const lines = data.split("\n")
     if (lines.length === 1) throw new Faults.Unreadable({ because: "an event of the stream is not JSON" })
     for (const line of lines) this.read(line, "", out)
   }
+}
+
+const withoutPrefixes = (data: string): string => {
+  let at = 0
+  while (data.startsWith("data:", at)) at += data[at + 5] === " " ? 6 : 5
+  return data.slice(at)
 }
 
 /** Some servers write the end in another way. */
@@ -101,7 +113,7 @@ const stringIn = (literal: string): string | undefined => {
 
 const parse = (data: string): unknown => {
   try {
-    return JSON.parse(data)
+    return LooseJson.parse(data)
   } catch {
     return undefined
   }

@@ -19,6 +19,9 @@ export const backFields = [
 ] as const
 export type BackField = (typeof backFields)[number]
 
+/** Fields to send back, with what to send in them. */
+export type BackFields = { readonly [Field in BackField]?: unknown }
+
 /** How one server speaks. Everything is optional; what is left out is as most servers have it. */
 export interface Dialect {
   /** The field that limits the tokens of an answer. Default `"max_tokens"`. */
@@ -42,6 +45,11 @@ export interface Dialect {
    * call and its result and in every request. Default `"own"`.
    */
   readonly toolIds?: "any" | "own" | "words" | "nine" | undefined
+  /**
+   * Fields without which the server refuses messages of a model: `message` for each, `call` for the first call of a tool in each. They
+   * are sent where the server itself said nothing there, as where another one spoke. Default none.
+   */
+  readonly needs?: { readonly message?: BackFields | undefined; readonly call?: BackFields | undefined } | undefined
   /** How the key travels. Default `"bearer"`. */
   readonly auth?: "bearer" | "api-key" | undefined
   /** Settings the server refuses. They are left out, and that is logged once. Default none. */
@@ -61,6 +69,7 @@ const defaults: Resolved = {
   requiredTool: "required",
   takesBack: backFields,
   toolIds: "own",
+  needs: {},
   auth: "bearer",
   lacks: [],
   codecTransformer: LanguageModel.defaultCodecTransformer
@@ -75,16 +84,21 @@ const openAi: Dialect = {
 }
 const azure: Dialect = { ...openAi, auth: "api-key" }
 
+/** A model that thinks wants to see that it did, also where another one spoke or nothing was thought. An empty text some of them refuse. */
+const thought = { message: { reasoning_content: " " } }
+
 /** A server that is known by its host, and how it speaks. */
 export interface Known {
   /** Who answers, for logs and metrics. */
   readonly name: string
   /** The host, or a domain that it lies in. */
   readonly host: string
+  /** What the names of the models begin with that are spoken to like this. Default: all models. */
+  readonly model?: string | undefined
   readonly dialect: Dialect
 }
 
-/** The servers that are known. The first whose host fits counts. */
+/** The servers that are known. The first whose host and model fit counts. */
 export const known: ReadonlyArray<Known> = [
   { name: "openai", host: "api.openai.com", dialect: openAi },
   { name: "azure", host: "openai.azure.com", dialect: azure },
@@ -115,11 +129,26 @@ export const known: ReadonlyArray<Known> = [
   {
     name: "deepseek",
     host: "api.deepseek.com",
-    dialect: { structuredOutput: "object", strictTools: false, lacks: ["topK", "seed"] }
+    dialect: { structuredOutput: "object", strictTools: false, needs: thought, lacks: ["topK", "seed"] }
   },
+  ...["api.moonshot.ai", "api.moonshot.cn"].flatMap((host) => [
+    { name: "moonshot", host, model: "kimi", dialect: { needs: thought } },
+    { name: "moonshot", host, dialect: {} }
+  ]),
   { name: "groq", host: "api.groq.com", dialect: { maxTokens: "max_completion_tokens", lacks: ["topK"] } },
   { name: "xai", host: "api.x.ai", dialect: { lacks: ["topK"] } },
   { name: "cerebras", host: "api.cerebras.ai", dialect: { maxTokens: "max_completion_tokens", lacks: ["topK"] } },
+  {
+    name: "google",
+    host: "generativelanguage.googleapis.com",
+    model: "gemini-3",
+    dialect: {
+      strictTools: false,
+      // Google's own word for a call that no model of theirs signed.
+      needs: { call: { extra_content: { google: { thought_signature: "skip_thought_signature_validator" } } } },
+      lacks: ["topK", "seed"]
+    }
+  },
   {
     name: "google",
     host: "generativelanguage.googleapis.com",
@@ -132,8 +161,11 @@ export const known: ReadonlyArray<Known> = [
 ]
 
 /** What is known of a server. Nothing of most: their host is a name of their own. */
-export const ofHost = (hostname: string): Known | undefined =>
-  known.find(({ host }) => hostname === host || hostname.endsWith(`.${host}`))
+export const ofHost = (hostname: string, asked = ""): Known | undefined =>
+  known.find(
+    ({ host, model = "" }) =>
+      (hostname === host || hostname.endsWith(`.${host}`)) && asked.replace(/^models\//, "").startsWith(model)
+  )
 
 /** Throws a `RangeError` for a dialect that no server has. */
 export const checkAll = (dialect: Dialect, check: OptionCheck.OptionCheck): void => {
@@ -144,7 +176,16 @@ export const checkAll = (dialect: Dialect, check: OptionCheck.OptionCheck): void
   for (const name of ["streamUsage", "strictTools"] as const) {
     if (dialect[name] !== undefined) check.flag(`dialect.${name}`, dialect[name])
   }
-  const { codecTransformer, lacks, takesBack } = dialect
+  const { codecTransformer, lacks, needs, takesBack } = dialect
+  if (needs !== undefined) {
+    check.fields(needs, ofNeeds, "dialect.needs")
+    for (const name of ["message", "call"] as const) {
+      const fields = needs[name]
+      if (fields === undefined) continue
+      check.record(`dialect.needs.${name}`, fields)
+      for (const field in fields) check.oneOf<string>(`dialect.needs.${name}`, field, backFields)
+    }
+  }
   if (takesBack !== undefined) {
     check.list("dialect.takesBack", takesBack)
     for (const field of takesBack) check.oneOf<string>("dialect.takesBack", field, backFields)
@@ -164,10 +205,12 @@ const fields: OptionCheck.Fields<Dialect> = {
   requiredTool: true,
   takesBack: true,
   toolIds: true,
+  needs: true,
   auth: true,
   lacks: true,
   codecTransformer: true
 }
+const ofNeeds: OptionCheck.Fields<NonNullable<Dialect["needs"]>> = { message: true, call: true }
 
 const words = {
   maxTokens: ["max_tokens", "max_completion_tokens"],

@@ -64,11 +64,15 @@ const assistant = (message: Prompt.AssistantMessage, reader: Reader, options: Js
   let said = nothingSaid()
   const flush = () => {
     const { calls, content, fields } = said
+    const { call, message: always } = reader.dialect.needs
+    const [first, ...more] = calls
+    if (first !== undefined && call !== undefined && !calls.some((each) => hasAny(each, call)))
+      said.calls.splice(0, calls.length, { ...first, ...call }, ...more)
     if (content.isEmpty && calls.length === 0 && Object.keys(fields).length === 0) return
     const toolCalls = calls.length === 0 ? {} : { tool_calls: calls }
     // Without a text and without calls it is an empty text: that there is nothing at all not every server takes.
     const whole = content.value() ?? (calls.length === 0 ? "" : null)
-    into.push({ role: "assistant", content: whole, ...toolCalls, ...fields, ...options })
+    into.push({ role: "assistant", content: whole, ...toolCalls, ...always, ...fields, ...options })
     said = nothingSaid()
   }
   for (const part of message.content) {
@@ -109,6 +113,8 @@ interface Said {
   readonly calls: Array<Json>
   readonly fields: Record<string, unknown>
 }
+
+const hasAny = (one: Json, other: object): boolean => Object.keys(other).some((name) => Object.hasOwn(one, name))
 
 const nothingSaid = (): Said => ({ content: new ContentList(), calls: [], fields: {} })
 

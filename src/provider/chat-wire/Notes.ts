@@ -11,7 +11,7 @@ import type { Fields } from "./Extras.ts"
 export interface Reader {
   /** The provider, whose options of messages and parts are written into them, and who is given back what it said itself. */
   readonly name: string
-  readonly dialect: Pick<Dialects.Resolved, "takesBack" | "toolIds">
+  readonly dialect: Pick<Dialects.Resolved, "needs" | "takesBack" | "toolIds">
 }
 
 /** What is noted of one part. */

@@ -12,6 +12,7 @@ import * as Call from "./Call.ts"
 import * as Faults from "./Faults.ts"
 import * as Finish from "./Finish.ts"
 import { Inbox } from "./Inbox.ts"
+import * as LooseJson from "./LooseJson.ts"
 import * as SaidErrors from "./SaidErrors.ts"
 import type * as WireError from "./WireError.ts"
 
@@ -113,7 +114,7 @@ const jsonOf = (bytes: Buffer): unknown => {
   const text = bytes.toString("utf8").trimStart()
   if (text === "") throw new Faults.Unreadable({ because: "the answer is empty" })
   try {
-    return JSON.parse(text)
+    return LooseJson.parse(text)
   } catch {
     if (text.startsWith("{")) throw new Faults.Cut()
     throw new Faults.Unreadable({

@@ -12,6 +12,7 @@ import * as Dialects from "./Dialects.ts"
 /** What is said of a server. */
 export interface Said {
   readonly baseUrl: string | URL
+  readonly model?: string | undefined
   readonly apiKey?: string | Redacted.Redacted | undefined
   readonly headers?: { readonly [name: string]: string | Redacted.Redacted | undefined } | undefined
   readonly query?: { readonly [name: string]: string } | undefined
@@ -67,7 +68,7 @@ export const make = (said: Said, check: OptionCheck.OptionCheck): Server => {
   const secrets = [key, user, password, basic, proxyPassword, ...hidden, ...secretParameters(url)].filter(
     (secret): secret is string => secret !== undefined && secret !== ""
   )
-  const known = Dialects.ofHost(base.hostname)
+  const known = Dialects.ofHost(base.hostname, said.model)
   return {
     name: known?.name ?? placeOf(base, folder),
     isOneOfMany: known !== undefined && known.host !== base.hostname,

@@ -64,8 +64,9 @@ export class ToolCalls {
     this.extras = new Extras.Extras(limits)
   }
 
+  /** Whether any call says anything. */
   get any(): boolean {
-    return this.calls.length > 0
+    return this.calls.some((call) => !isEmpty(call))
   }
 
   /**
@@ -77,21 +78,23 @@ export class ToolCalls {
     if (!Predicate.isObject(piece)) throw new Faults.Unreadable({ because: "a tool call is no object" })
     const named = Predicate.isObject(piece["function"]) ? piece["function"] : {}
     const name = nameOf(named["name"])
-    if (!Limits.isWithin(named["arguments"], this.limits.maxDepth)) throw this.tooDeep()
+    // What Text Generation Inference once called them.
+    const said = named["arguments"] ?? named["parameters"]
+    if (!Limits.isWithin(said, this.limits.maxDepth)) throw this.tooDeep()
     const given = nameOf(piece["id"])
     const call = this.callOf(
       {
         index: place ?? indexOf(piece["index"]),
         given,
         name,
-        params: named["arguments"],
+        params: said,
         isPiece: place === undefined
       },
       prefix
     )
     this.extras.pieces(call.more, piece, known)
     if (!call.isOpen && call.params.isEmpty) call.name = this.nameWith(call.name, name)
-    const params = call.params.add(named["arguments"])
+    const params = call.params.add(said)
     if (call.isOpen) {
       if (params !== "") out.push({ type: "tool-params-delta", id: call.id, delta: params })
       return
@@ -109,14 +112,17 @@ export class ToolCalls {
       : before
   }
 
-  /** Ends all calls: gives each with its parameters. The first carries what its server wants back of the `message`. */
-  end(message: Extras.Fields, out: Array<Part>): void {
-    const isAny = this.calls.some(({ name }) => name !== "")
+  /**
+   * Ends all calls: gives each with its parameters. The first carries what its server wants back of the `message`. One that says
+   * nothing at all is none, unless it is all that there is: `isMute`.
+   */
+  end(message: Extras.Fields, isMute: boolean, out: Array<Part>): void {
+    const isAny = !isMute || this.calls.some(({ name }) => name !== "")
     let back: Extras.Fields | undefined = message
     for (const call of this.calls) {
       const { given, id, more, name, params } = call
-      // Some servers end with a call that says nothing at all.
-      if (name === "" && params.isEmpty && isAny) continue
+      // Some servers end with one, or write one beside each text.
+      if (isEmpty(call) && isAny) continue
       if (name === "") throw new Faults.Unreadable({ because: `${Faults.named("tool call", given)} names no tool` })
       if (!call.isOpen) open(call, out)
       // Some servers write that there are no parameters as "null".
@@ -179,6 +185,8 @@ export class ToolCalls {
     return id
   }
 }
+
+const isEmpty = ({ name, params }: Call): boolean => name === "" && params.isEmpty
 
 /** Says which tool is called, and what came of its parameters. */
 const open = (call: Call, out: Array<Part>): void => {

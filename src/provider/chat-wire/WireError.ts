@@ -121,10 +121,20 @@ const located = (error: unknown, { mask, url }: Context): unknown => {
   return wrapped
 }
 
+/** JSON cannot be written of what is nested too deeply: what lies deeper is left out. */
 const stringify = (value: unknown): string => {
   try {
     return JSON.stringify(value) ?? "null"
   } catch {
-    return "null"
+    return JSON.stringify(shallow(value, mostDepth)) ?? "null"
   }
+}
+
+const mostDepth = 16
+
+const shallow = (value: unknown, depth: number): unknown => {
+  if (!Predicate.isObjectOrArray(value)) return value
+  if (depth === 0) return null
+  if (Array.isArray(value)) return value.map((each: unknown) => shallow(each, depth - 1))
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, shallow(each, depth - 1)]))
 }

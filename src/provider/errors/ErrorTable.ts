@@ -257,7 +257,7 @@ export const byStatus: ReadonlyArray<Row> = [
   { status: [407, 407], verdict: proxyRefused },
   { status: [408, 409], verdict: { is: "InternalProvider" } },
   { status: [413, 413], verdict: tooLarge },
-  { status: [425, 425], verdict: { is: "InternalProvider" } },
+  { status: [424, 425], verdict: { is: "InternalProvider" } },
   { status: [429, 429], verdict: { is: "RateLimit" } },
   { status: [498, 498], verdict: { is: "InternalProvider" } },
   { status: [400, 499], verdict: { is: "InvalidRequest" } },

@@ -24,6 +24,8 @@ export class Parser {
   private readonly atMost: number
   private readonly lines = new Lines((text, from, to) => this.field(text, from, to))
   private data: string | undefined
+  /** Lines of JSON among those of an event. */
+  private bare: string | undefined
   private name = ""
 
   constructor(onEvent: OnEvent, atMost: number) {
@@ -40,6 +42,7 @@ export class Parser {
   /** Ends the stream. Gives what stands behind the last event and has no empty line behind it, which the standard drops. */
   end(): { readonly data: string; readonly name: string } | undefined {
     if (this.lines.pendingLength > 0) this.lines.feed("\n")
+    this.takeBare()
     const { data, name } = this
     this.data = undefined
     return data === undefined ? undefined : { data, name }
@@ -56,15 +59,16 @@ export class Parser {
     this.add(value >= to ? "" : text.slice(value, to))
   }
 
-  /** Events are named; llama.cpp writes an error as a field of its own, and some servers write JSON as the line itself. */
+  /** Events are named; llama.cpp writes an error as a field of its own, and some servers write JSON as lines of their own. */
   private other(begin: string, text: string, from: number, to: number): void {
     if (begin.startsWith("event:")) this.name = begin.slice(begin.charCodeAt(6) === space ? 7 : 6)
-    else if (/^\{\s*"error"/.test(begin)) {
-      this.name = "error"
-      this.add(text.slice(from, to))
-    } else if (begin.startsWith("error:")) {
+    else if (begin.startsWith("error:")) {
       this.name = "error"
       this.add(text.slice(from + 6, to).trimStart())
+    } else if (this.bare !== undefined || begin.startsWith("{") || begin.startsWith("[")) {
+      const line = text.slice(from, to)
+      this.bare = this.bare === undefined ? line : `${this.bare}\n${line}`
+      this.check()
     }
   }
 
@@ -73,7 +77,17 @@ export class Parser {
     this.check()
   }
 
+  /** Of lines of JSON only an error is looked at, and then at nothing else. */
+  private takeBare(): void {
+    const { bare } = this
+    this.bare = undefined
+    if (bare === undefined || !/^\[?\s*\{\s*"error"/.test(bare)) return
+    this.name = "error"
+    this.data = bare
+  }
+
   private dispatch(): void {
+    if (this.bare !== undefined) this.takeBare()
     const { data, name } = this
     this.name = ""
     if (data === undefined) return
@@ -82,7 +96,7 @@ export class Parser {
   }
 
   private check(): void {
-    if (this.lines.pendingLength + (this.data?.length ?? 0) > this.atMost)
+    if (this.lines.pendingLength + (this.data?.length ?? 0) + (this.bare?.length ?? 0) > this.atMost)
       throw new EventTooLarge({ atMost: this.atMost })
   }
 }

@@ -93,10 +93,10 @@ describe("a known server", () => {
     ["127.0.0.1", undefined]
   ])("%s", (host, name) => assert.strictEqual(Dialects.ofHost(host)?.name, name))
 
-  it("is found by its own host, and no two have one", () => {
-    const hosts = ChatWire.knownServers.map(({ host }) => host)
-    assert.strictEqual(new Set(hosts).size, hosts.length)
-    for (const server of ChatWire.knownServers) assert.strictEqual(Dialects.ofHost(server.host), server)
+  it("is found by its own host and models, and no two have the same", () => {
+    const all = ChatWire.knownServers.map(({ host, model = "" }) => `${host} ${model}`)
+    assert.strictEqual(new Set(all).size, all.length)
+    for (const server of ChatWire.knownServers) assert.strictEqual(Dialects.ofHost(server.host, server.model), server)
   })
 
   it("speaks its dialect, and what is said of it wins", () => {

@@ -102,7 +102,7 @@ export const chunks = ({ choice, finish, message, more }: Recorded, chance: Chan
     const signs = [...text]
     const cut: Array<string> = []
     while (signs.length > 0) cut.push(signs.splice(0, 1 + chance.below(4)).join(""))
-    return cut
+    return text === "" ? [""] : cut
   }
   const all: Array<unknown> = [delta({ role: "assistant", content: "" })]
   for (const [name, value] of Object.entries(message)) {

@@ -12,9 +12,9 @@ import { chunks, cut, read, recorded, type Recorded, stream, whole } from "./ans
 
 type Fields = Readonly<Record<string, unknown>>
 
-const dialectOf = (host: string) => Dialects.resolve(Dialects.ofHost(host)?.dialect, undefined)
+const dialectOf = (host: string, model?: string) => Dialects.resolve(Dialects.ofHost(host, model)?.dialect, undefined)
 const own: Notes.Reader = { name: "mine", dialect: dialectOf("unknown.test") }
-const at = (name: string, host: string): Notes.Reader => ({ name, dialect: dialectOf(host) })
+const at = (name: string, host: string, model?: string): Notes.Reader => ({ name, dialect: dialectOf(host, model) })
 
 /** The next request's messages behind an answer, with a result for each of its calls. */
 const next = (parts: ReadonlyArray<Response.PartEncoded | Response.StreamPartEncoded>, reader: Notes.Reader) => {
@@ -102,6 +102,26 @@ describe("a server is given back", () => {
   it("a turn of reasoning alone, with an empty text", () => {
     const answer: Recorded = { name: "", message: { content: "", reasoning_content: "Hm" }, finish: "length" }
     assert.deepStrictEqual(both(answer), [{ role: "assistant", content: "", reasoning_content: "Hm" }])
+  })
+
+  it("what it thought, also when that was nothing", () => {
+    for (const message of [
+      { content: "Kelp.", reasoning_content: "" },
+      { content: null, reasoning_content: "", tool_calls: [call("a", "{}")] }
+    ]) {
+      for (const reader of [own, at("mine", "api.deepseek.com")]) {
+        const [given] = both({ name: "", message, finish: "stop" }, reader)
+        assert.deepStrictEqual(given, { role: "assistant", ...message })
+      }
+      const [other] = both({ name: "", message, finish: "stop" }, at("other", "unknown.test"))
+      assert.notProperty(other, "reasoning_content")
+    }
+    const pieces = ["", "Hm", ""].map((reasoning_content) => ({
+      choices: [{ index: 0, delta: { reasoning_content } }]
+    }))
+    const end = { choices: [{ index: 0, delta: { content: "Hi." }, finish_reason: "stop" }] }
+    const [given] = next(read([Buffer.from(stream([...pieces, end], new Chance(1)))]), own)
+    assert.strictEqual(given?.["reasoning_content"], "Hm")
   })
 
   it("an empty object for parameters that were cut", () => {
@@ -218,6 +238,38 @@ describe("another server is given", () => {
     assert.deepStrictEqual(given, { role: "assistant", content: "Kelp.", tool_calls: [call("a", "{}")] })
   })
 
+  it("a thought that says nothing, where its models refuse to be without", () => {
+    const message = { content: "Kelp.", reasoning_content: "Think.", tool_calls: [call("a", "{}")] }
+    for (const [host, model] of [
+      ["api.deepseek.com", "deepseek-v4-pro"],
+      ["api.moonshot.ai", "kimi-k2.5"],
+      ["api.moonshot.cn", "kimi-k2.5"]
+    ] as const) {
+      const [given] = both({ name: "", message, finish: "tool_calls" }, at("other", host, model))
+      assert.strictEqual(given?.["reasoning_content"], " ")
+      const [back] = both({ name: "", message, finish: "tool_calls" }, at("mine", host, model))
+      assert.strictEqual(back?.["reasoning_content"], "Think.")
+    }
+    const [older] = both({ name: "", message, finish: "tool_calls" }, at("other", "api.moonshot.ai", "moonshot-v1-8k"))
+    assert.notProperty(older, "reasoning_content")
+  })
+
+  it("a signature of Google's own making, with the first call of each message", () => {
+    const skip = { extra_content: { google: { thought_signature: "skip_thought_signature_validator" } } }
+    const google = "generativelanguage.googleapis.com"
+    const callsAt = (answer: Recorded, name: string, model: string) =>
+      both(answer, at(name, google, model))[0]?.["tool_calls"]
+    const unsigned = calling(call("a", "{}"), call("b", "{}"))
+    const wanted = [call("a", "{}", skip), call("b", "{}")]
+    for (const model of ["gemini-3-pro", "models/gemini-3.1-flash"])
+      assert.deepStrictEqual(callsAt(unsigned, "other", model), wanted)
+    assert.deepStrictEqual(callsAt(unsigned, "other", "gemini-2.5-pro"), [call("a", "{}"), call("b", "{}")])
+    const signed = { extra_content: { google: { thought_signature: "CiQB" } } }
+    const own = calling(call("a", "{}", signed), call("b", "{}"))
+    assert.deepStrictEqual(callsAt(own, "mine", "gemini-3-pro"), [call("a", "{}", signed), call("b", "{}")])
+    assert.deepStrictEqual(callsAt(own, "other", "gemini-3-pro"), wanted)
+  })
+
   it("a refusal as text", () => {
     const [given] = both({ name: "", message: { refusal: "I cannot." }, finish: "stop" }, at("other", "unknown.test"))
     assert.deepStrictEqual(given, { role: "assistant", content: "I cannot." })
@@ -293,14 +345,18 @@ const faultOf = (message: Fields, { dialect }: Notes.Reader, mayKnow: boolean): 
   const { content, role, tool_call_id: resultOf, tool_calls: calls, ...more } = message
   if (role === "tool") return ids.test(String(resultOf)) ? undefined : "the id of a result"
   if (content === null && calls === undefined) return "neither content nor calls"
+  const { call: ofCall = {}, message: ofMessage = {} } = dialect.needs
+  for (const field of Object.keys(ofMessage)) if (!Object.hasOwn(more, field)) return `no field ${field}`
   for (const field of Object.keys(more))
-    if (!mayKnow || !dialect.takesBack.some((each) => each === field)) return `the field ${field}`
+    if (!Object.hasOwn(ofMessage, field) && (!mayKnow || !dialect.takesBack.some((each) => each === field)))
+      return `the field ${field}`
   for (const { function: named, id, type: _, ...others } of (calls ?? []) as ReadonlyArray<Fields>) {
     if (!ids.test(String(id))) return "the id of a call"
     const args: unknown = JSON.parse(String((named as Fields)["arguments"]))
     if (typeof args !== "object" || args === null || Array.isArray(args)) return "parameters that are no object"
     for (const field of Object.keys(others))
-      if (!mayKnow || field !== "extra_content") return `the field ${field} of a call`
+      if (!Object.hasOwn(ofCall, field) && (!mayKnow || field !== "extra_content"))
+        return `the field ${field} of a call`
   }
   return undefined
 }
@@ -311,12 +367,12 @@ describe("every answer, sent back, is one that the server takes", () => {
     { name: "all", finish: "stop", message: { reasoning: "R", content: "C", refusal: "No." } },
     { name: "nothing", finish: "stop", message: { content: null } }
   ]
-  const hosts = ["unknown.test", ...new Set(Dialects.known.map(({ host }) => host))]
+  const hosts = [{ host: "unknown.test", model: undefined }, ...Dialects.known]
   it.each([...recorded, ...odd])("$name", (answer) => {
-    for (const host of hosts) {
+    for (const { host, model } of hosts) {
       for (const name of ["mine", "other"]) {
         for (let seed = 1; seed <= 5; seed++) {
-          const reader = at(name, host)
+          const reader = at(name, host, model)
           for (const message of both(answer, reader, seed))
             assert.strictEqual(faultOf(message, reader, name === "mine"), undefined, JSON.stringify({ host, message }))
         }

@@ -362,7 +362,12 @@ describe("an answer of HTTP that is none", () => {
       "Kelp. stop 5"
     ],
     ["hints, and nothing behind them", "HTTP/1.1 103 Hints\r\n\r\n", "NetworkError", true],
-    ["100 that nobody asked for", `HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n${body}`, "InvalidResponseError", true],
+    [
+      "100 that nobody asked for",
+      `HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n${body}`,
+      "InvalidResponseError",
+      true
+    ],
     ["status 101 without an upgrade", "HTTP/1.1 101 S\r\n\r\n", "InvalidResponseError"],
     ["status 099", "HTTP/1.1 099 Odd\r\ncontent-length: 2\r\n\r\n{}", "InvalidResponseError"],
     [
