@@ -62,7 +62,7 @@ export class Lifecycle implements Supervision {
   /** The jobs in which a drain is under way, once for each. */
   readonly drainCallers = new Set<{ readonly caller: JobRecord }>()
   private readonly progressEvents: ProgressEvents
-  private startable: Array<JobRecord> = []
+  private readonly startable: Array<JobRecord> = []
   private readonly refused = Deferred.makeUnsafe<void>()
   private refusal: NotAccepting["because"] | undefined = undefined
   private lastNumber = 0
@@ -248,9 +248,10 @@ export class Lifecycle implements Supervision {
   // Starts what may start, then lets in what waits for room.
   private readonly settle = (): void => {
     this.settleScheduled = false
-    const startable = this.startable
-    this.startable = []
-    for (const record of startable) this.beginGuarded(record, this.now())
+    // Twice, for a periodic job begins its first round at once: whoever moves a `TestClock` next finds it begun.
+    for (let pass = 0; pass < 2; pass++) {
+      for (const record of this.startable.splice(0)) this.beginGuarded(record, this.now())
+    }
     if (this.admission.settle(this.beginGuarded)) this.scheduleSettle()
     this.roomQueue.letIn()
   }

@@ -48,16 +48,17 @@ export const every = <A, E, R>(
     const start: Effect.Effect<void, JobError, Exclude<R, Scope.Scope> | Scope.Scope> = Effect.gen(function* () {
       const round = yield* submitRound(effect)
       const ended = Deferred.makeUnsafe<void>()
-      running = { round, ended, hasSkipped: false }
+      const begun: Running = { round, ended, hasSkipped: false }
+      running = begun
       rounds.started++
-      yield* Effect.forkScoped(
-        Effect.interruptible(Effect.ensuring(seeToEnd(round), Deferred.succeed(ended, undefined)))
-      )
+      const end = Effect.andThen(Job.await(round), seeToEnd(begun))
+      yield* Effect.forkScoped(Effect.interruptible(Effect.ensuring(end, Deferred.succeed(ended, undefined))))
     }).pipe(Effect.uninterruptible)
 
-    const seeToEnd = Effect.fnUntraced(function* (round: Job.Job<unknown, unknown>) {
-      yield* Job.await(round)
-      const failed = recordOf(round).state === "failed"
+    // Done by whoever first finds that the round has ended.
+    const seeToEnd = Effect.fnUntraced(function* (ended: Running) {
+      if (running !== ended) return
+      const failed = recordOf(ended.round).state === "failed"
       if (failed) rounds.failed++
       rounds.failedInARow = failed ? rounds.failedInARow + 1 : 0
       // Nobody else may begin a round between this one and the one that waits for it.
@@ -77,6 +78,7 @@ export const every = <A, E, R>(
     )
 
     const begin = Effect.gen(function* () {
+      if (running !== undefined && recordOf(running.round).endedAtMillis !== undefined) yield* seeToEnd(running)
       if (running === undefined) return yield* start
       if (overlap === "cancel previous") {
         const { ended, round } = running

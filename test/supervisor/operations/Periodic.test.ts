@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Cron, Effect, Exit, Fiber, Logger, Schedule, Stream } from "effect"
+import { Cause, Clock, Cron, Effect, Exit, Fiber, Logger, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Job, Supervisor } from "holdfast/supervisor"
 import { settle } from "../settle.ts"
@@ -31,6 +31,29 @@ describe("periodic jobs", () => {
       assert.deepStrictEqual([state, rounds], ["pending", none])
       assert.deepStrictEqual((yield* Job.cancel(job)).rounds, none)
     }).pipe(Effect.provide(Supervisor.layer()))
+  )
+
+  it.effect("begin their first round before a clock is moved, and are in the way of none once they have ended", () =>
+    Effect.gen(function* () {
+      const begun: Array<number> = []
+      const round = Effect.map(Clock.currentTimeMillis, (now) => void begun.push(now))
+      const job = yield* Supervisor.every(round, { name: "quick", schedule: "10 seconds" })
+      // At once, as whoever tests their own program does.
+      yield* TestClock.adjust("35 seconds")
+      assert.deepStrictEqual(begun, [0, 10_000, 20_000, 30_000])
+      const { rounds } = yield* Job.status(job)
+      assert.deepStrictEqual(rounds, { started: 4, failed: 0, skipped: 0, failedInARow: 0 })
+    }).pipe(Effect.provide(Supervisor.layer()))
+  )
+
+  it.effect.each(["skip", "queue", "cancel previous"] as const)("count each round that failed once: %s", (overlap) =>
+    Effect.gen(function* () {
+      const job = yield* Supervisor.every(Effect.fail("no"), { name: "flaky", schedule: "10 seconds", overlap })
+      yield* TestClock.adjust("35 seconds")
+      yield* settle
+      const { rounds } = yield* Job.status(job)
+      assert.deepStrictEqual(rounds, { started: 4, failed: 4, skipped: 0, failedInARow: 4 })
+    }).pipe(Effect.provide(Supervisor.layer()), Effect.provide(quiet))
   )
 
   it.effect("tell once of each round that others were skipped for, and count them all", () =>
