@@ -5,7 +5,7 @@ import { type Cause, Clock, Cron, Duration, Effect, Schedule } from "effect"
 import * as ClockKind from "../../core/ClockKind.ts"
 import * as Monotonic from "../../core/Monotonic.ts"
 import type { Options } from "./PeriodicOptions.ts"
-import { changed, SkippedSlots } from "./SkippedSlots.ts"
+import { changed, isOfEveryHour, SkippedSlots } from "./SkippedSlots.ts"
 
 /** Waits until the next round is due, each time it is run; done when there is no further one. */
 export type Next = Effect.Effect<unknown, Cause.Done<unknown>>
@@ -44,8 +44,7 @@ const atIntervals = (interval: number): Effect.Effect<Next> =>
  * tells how much time lies between them. Every other one names a time of day, which has its round once.
  */
 const inEachHour = (cron: Cron.Cron): Cron.Cron => {
-  const isOfEveryHour = cron.hours.size === 0 || cron.hours.size === 24
-  if (!isOfEveryHour || cron.onDstOverlap !== "earlier") return cron
+  if (!isOfEveryHour(cron) || cron.onDstOverlap !== "earlier") return cron
   return changed(cron, { onDstOverlap: "both" })
 }
 
@@ -85,32 +84,24 @@ const maxRuns = 100
 
 /** Keeps which slots of a cron have had their round, so that none has two when the clock is set back. */
 class CronSlots {
-  private readonly cron: Cron.Cron
+  private readonly slots: SkippedSlots
   private readonly taken: Array<Run> = []
-  // Absent for a cron of every hour, which has its rounds in the hours there are.
-  private readonly skippedSlots: SkippedSlots | undefined
 
   constructor(cron: Cron.Cron) {
-    this.cron = cron
-    this.skippedSlots = cron.hours.size === 0 || cron.hours.size === 24 ? undefined : new SkippedSlots(cron)
+    this.slots = new SkippedSlots(cron)
   }
 
   /** The first slot after a moment that has had no round. */
   after(millis: number): number {
-    let slot = this.next(millis)
-    for (let run = this.runOf(slot); run !== undefined; run = this.runOf(slot)) slot = this.next(run.to)
+    let slot = this.slots.next(millis)
+    for (let run = this.runOf(slot); run !== undefined; run = this.runOf(slot)) slot = this.slots.next(run.to)
     return slot
   }
 
   take(slot: number): void {
     const last = this.taken.at(-1)
-    if (last !== undefined && this.next(last.to) === slot) last.to = slot
+    if (last !== undefined && this.slots.next(last.to) === slot) last.to = slot
     else if (this.taken.push({ from: slot, to: slot }) > maxRuns) this.taken.shift()
-  }
-
-  private next(millis: number): number {
-    const slot = Cron.next(this.cron, millis).getTime()
-    return Math.min(slot, this.skippedSlots?.after(millis, slot) ?? slot)
   }
 
   private runOf(slot: number): Run | undefined {

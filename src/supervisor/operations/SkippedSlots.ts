@@ -1,7 +1,8 @@
 /**
- * Finds the slots of a cron whose time of day there is not, for the clocks are put forward over it: each comes as much later.
+ * Finds the next slot of a cron also where the clocks are put forward before it.
  *
- * `Cron.next` gives the first slot after the clocks were put forward, and passes over the others: of 2:15 and 2:45 it is 3:15.
+ * `Cron.next` makes a slot of the first time of day that is left out, passes over the others, and over what comes soon after: of
+ * 2:15 and 2:45 it is 3:15. Here each comes as much later, and none for a cron of every hour, which has those that there are.
  */
 import { Cron, DateTime, Option } from "effect"
 
@@ -10,30 +11,47 @@ const day = 86_400_000
 /** Clocks that are put forward and back again within it, as for a month of fasting in Morocco, are seen. */
 const stride = 7 * day
 
+export const isOfEveryHour = ({ hours }: Cron.Cron): boolean => hours.size === 0 || hours.size === 24
+
 export class SkippedSlots {
+  private readonly cron: Cron.Cron
   private readonly zone: DateTime.TimeZone | undefined
   // The same times of day, where each day has them all.
   private readonly ofAnyDay: Cron.Cron
+  // Not further back than clocks are put forward: slots that come later are of before that.
+  private readonly lookBack: number
 
   constructor(cron: Cron.Cron) {
+    this.cron = cron
     this.zone = Option.getOrUndefined(cron.tz)
     this.ofAnyDay = changed(cron, { tz: Option.some(DateTime.zoneMakeNamedUnsafe("UTC")) })
+    this.lookBack = isOfEveryHour(cron) ? 0 : day
   }
 
-  /** The first of them after a moment, and before another. */
-  after(millis: number, before: number): number | undefined {
-    // Not further back than clocks are put forward.
-    for (let from = millis - day; from < before; from += stride) {
-      const to = Math.min(from + stride, before)
+  /** The first slot after a moment. */
+  next(millis: number): number {
+    let next = Cron.next(this.cron, millis).getTime()
+    for (let from = millis - this.lookBack; from < next; from += stride) {
+      const to = Math.min(from + stride, next)
       const offset = this.offsetAt(from)
       const change = this.offsetAt(to) - offset
       if (change <= 0) continue
       const at = this.changeWithin(from, to, offset)
       // On a clock that was not put forward.
-      const slot = Cron.next(this.ofAnyDay, Math.max(at, millis + 1) + offset - 1).getTime() - offset
-      if (slot > millis && slot < Math.min(before, at + change)) return slot
+      const skipped = this.onClock(offset, Math.max(at, millis + 1))
+      const isSkipped = this.lookBack > 0 && skipped > millis && skipped < at + change
+      if (at > millis && this.onClock(offset, millis + 1) >= at) {
+        const isAt = this.onClock(offset + change, at) === at
+        next = isAt ? at : Cron.next(this.cron, at).getTime()
+      }
+      if (isSkipped) next = Math.min(next, skipped)
     }
-    return undefined
+    return next
+  }
+
+  /** The first slot from a moment on, on a clock that is ahead by an offset. */
+  private onClock(offset: number, millis: number): number {
+    return Cron.next(this.ofAnyDay, millis + offset - 1).getTime() - offset
   }
 
   private offsetAt(millis: number): number {
