@@ -45,7 +45,8 @@ export interface PromiseOptions<E> {
  * counts it as stuck, and a drain reports it as `still running`.
  *
  * Fails with what the function threw, unchanged; a function that throws before its first `await` counts as one that
- * rejects. After the abort, an error of the abort is part of the interruption, and any other error is reported with it.
+ * rejects. After the abort, an error of the abort is part of the interruption, and any other error is reported with it. A
+ * function that gives an Effect is a `RangeError` as a defect: nobody has run that.
  *
  * In a job the function sees, of each `AsyncLocalStorage` of Node, what whoever submitted it did: the tenant, the span.
  *
@@ -86,7 +87,16 @@ export const promise: {
   if (options !== undefined) check.fields(options, { catch: true })
   const translate = options?.catch
   if (translate !== undefined) check.callback("catch", translate)
-  return translate === undefined ? effect : Effect.mapError(effect, translate)
+  return translate === undefined ? effect : Effect.catch(effect, (thrown) => translated(translate, thrown))
+}
+
+// What was thrown is not lost in what the translation of it threw.
+const translated = <E>(translate: (thrown: unknown) => E, thrown: unknown): Effect.Effect<never, E> => {
+  try {
+    return Effect.fail(translate(thrown))
+  } catch (error) {
+    return Effect.failCause(Cause.combine(Cause.die(error), Cause.die(thrown)))
+  }
 }
 
 const notOne = (work: unknown): string => {
@@ -130,7 +140,7 @@ const settle = <A, R>(
     const settled = AsyncContext.run(context, () =>
       AsyncContext.within(job, signal, () => promised(() => work(tools)))
     ).then(
-      (value) => waits.end(Exit.succeed(value)),
+      (value) => waits.end(isUnrun(value) ? Exit.die(new RangeError(gaveEffect)) : Exit.succeed(value)),
       (thrown: unknown) => waits.end(Exit.fail(thrown))
     )
     void settled.then((exit) => resume(Effect.andThen(waits.interrupt, exit)))
@@ -155,6 +165,18 @@ const promised = <A>(start: () => PromiseLike<A> | A): Promise<A> => {
   }
   return promise
 }
+
+/** Whether it is an Effect that nobody has run. An exit is an Effect too, and an error may be one: these are values. */
+const isUnrun = (value: unknown): boolean => {
+  try {
+    return typeof value === "object" && Effect.isEffect(value) && !Exit.isExit(value) && !(value instanceof Error)
+  } catch {
+    return false
+  }
+}
+
+const gaveEffect =
+  "the function of Job.promise gave an Effect, which nobody has run: submit the Effect itself, or give it to the function's run"
 
 /** The waits for other jobs that an async function has begun. They end with it. */
 class Waits<R> {

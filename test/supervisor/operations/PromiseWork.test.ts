@@ -115,6 +115,18 @@ describe("a job made of an async function", () => {
       assert.strictEqual(await runtime.runPromise(Supervisor.run(Job.promise(() => thenable))), 7)
     }))
 
+  it("keeps what was thrown when `catch` throws over it", () =>
+    using({}, async (runtime) => {
+      const fail = (thrown: unknown): never => {
+        throw new Error(`cannot translate ${typeof thrown}`)
+      }
+      const work = Job.promise(() => Promise.reject(new Error("disk full")), { catch: fail })
+      const job = await runtime.runPromise(Supervisor.submit(work))
+      await thrownBy(runtime.runPromise(Job.join(job)))
+      const { error } = await runtime.runPromise(Job.status(job))
+      assert.strictEqual(error, "Error: cannot translate object; Error: disk full")
+    }))
+
   it("has the typed error that `catch` makes", () =>
     using({}, async (runtime) => {
       const work = Job.promise(() => Promise.reject(new Error("no")), {
@@ -240,6 +252,21 @@ describe("the jobs of an async function", () => {
       const work = (async () => 1) as unknown as Effect.Effect<number>
       const error = await thrownBy(runtime.runPromise(Supervisor.submit(work)))
       assert.include(String(error), "Supervisor.submit takes an Effect: make one of an async function by Job.promise")
+    }))
+
+  it("are no Effects that it gives and nobody runs", () =>
+    using({}, async (runtime) => {
+      const inner = Supervisor.run(Effect.succeed(1))
+      for (const work of [async () => inner, () => inner, ({ run }: Job.PromiseTools) => run(async () => inner)]) {
+        const exit = await endOf(runtime, work)
+        const error = Exit.isFailure(exit) && Cause.squash(exit.cause)
+        assert.match(String(error), /^RangeError: the function of Job.promise gave an Effect, which nobody has run: /)
+      }
+      // An exit is a value, and so is an error, which in Effect may be an Effect too.
+      for (const value of [Exit.fail("no"), new Cause.NoSuchElementError()]) {
+        const exit = await endOf(runtime, async () => value)
+        assert.strictEqual(Exit.isSuccess(exit) && exit.value, value)
+      }
     }))
 
   it("are not started once it has settled", () =>
