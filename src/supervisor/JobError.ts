@@ -41,10 +41,10 @@ export class NotFound extends ShownError.TaggedError<NotFound>()("NotFound", {})
   }
 }
 
-/** The job has ended and its record is no longer kept (see `retain` in the supervisor's options). */
+/** The job has ended and its record, or its result, is no longer kept (see `retain` in the supervisor's options). */
 export class Expired extends ShownError.TaggedError<Expired>()("Expired", {}) {
   override get message(): string {
-    return "has ended and its record is no longer kept"
+    return "has ended, and its record or its result is no longer kept"
   }
 }
 
@@ -78,10 +78,10 @@ export class TooManyPaused extends ShownError.TaggedError<TooManyPaused>()("TooM
   }
 }
 
-/** The handle was made by another supervisor than Holdfast's; whoever made it knows how to use it. */
+/** The handle was made by another supervisor than Holdfast's, or by another copy of Holdfast; whoever made it knows how to use it. */
 export class ForeignHandle extends ShownError.TaggedError<ForeignHandle>()("ForeignHandle", {}) {
   override get message(): string {
-    return "was not submitted to Holdfast's supervisor: use the functions that belong to its handle"
+    return "was not submitted to Holdfast's supervisor, or Holdfast is loaded twice: use the functions that belong to its handle"
   }
 }
 

@@ -128,11 +128,12 @@ export const make = <R = never>(
       submit: (effect, submitOptions) => Submit.submit(lifecycle, settings, effect, submitOptions),
       run: (effect, submitOptions) => Submit.run(lifecycle, settings, effect, submitOptions),
       find: (id) => findIn(lifecycle, id),
-      list: (filter = {}) => Effect.sync(() => lifecycle.table.select(filter).map((record) => record.status())),
-      select: (filter = {}) => Effect.sync(() => lifecycle.table.select(filter)),
+      list: (filter = {}) =>
+        Effect.sync(() => lifecycle.table.select("Supervisor.list", filter).map((record) => record.status())),
+      select: (filter = {}) => Effect.sync(() => lifecycle.table.select("Supervisor.select", filter)),
       snapshot: (filter = {}) =>
         Effect.sync(() => ({
-          jobs: lifecycle.table.select(filter).map((record) => record.status()),
+          jobs: lifecycle.table.select("Supervisor.snapshot", filter).map((record) => record.status()),
           position: lifecycle.events.position
         })),
       counts: Effect.sync(() => ({ ...lifecycle.table.counts("job"), calls: lifecycle.table.counts("call") })),

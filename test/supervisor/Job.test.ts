@@ -86,7 +86,7 @@ describe("the handle of another supervisor", () => {
   // As somebody's own supervisor would make one, which no type can keep out.
   const foreign = { id: "theirs", name: "theirs" } as unknown as Job.Job<number, never>
   const isForeign = (error: unknown) =>
-    assert.include(String(error), "Job theirs was not submitted to Holdfast's supervisor")
+    assert.include(String(error), "Job theirs was not submitted to Holdfast's supervisor, or Holdfast is loaded twice")
 
   it.effect("is refused by what can fail with a typed error", () =>
     Effect.gen(function* () {

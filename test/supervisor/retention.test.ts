@@ -218,7 +218,7 @@ it.effect("a result that is too large by itself costs no other its place", () =>
         Effect.sync(() => new Uint8Array(100_000)),
         { id }
       )
-      assert.match(String(yield* Effect.flip(Supervisor.join(id))), /no longer kept/)
+      assert.match(String(yield* Effect.flip(Supervisor.join(id))), /its record or its result is no longer kept/)
     }
     assert.strictEqual(yield* Supervisor.join("small"), "small")
   }).pipe(Effect.provide(Supervisor.layer({ retainResults: 2, retainBytes: 10_000 })))

@@ -235,8 +235,8 @@ export class JobTable {
   }
 
   /** Jobs that match, in the order in which they were submitted. */
-  select(filter: Filter.Filter): ReadonlyArray<JobRecord> {
-    Filter.check("Supervisor.list", filter)
+  select(owner: string, filter: Filter.Filter): ReadonlyArray<JobRecord> {
+    Filter.check(owner, filter)
     const matches = Filter.matching(filter)
     const { limit = Infinity, offset = 0 } = filter
     const found: Array<JobRecord> = []

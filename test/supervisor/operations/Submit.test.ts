@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Logger, References, Schedule, Stream, Tracer } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, Logger, References, Schedule, Stream, Tracer } from "effect"
 import { TestClock } from "effect/testing"
 import { Job, JobError, Supervisor } from "holdfast/supervisor"
 import { settle, whileTimePasses } from "../settle.ts"
@@ -168,6 +168,24 @@ describe("retry", () => {
         events.map((event) => (event._tag === "JobRetrying" ? [event._tag, event.attempt] : event._tag)),
         ["JobSubmitted", "JobStarted", ["JobRetrying", 1], ["JobRetrying", 2], "JobCompleted"]
       )
+    }).pipe(Effect.provide(Supervisor.layer()))
+  )
+
+  it.effect("leaves the jobs of a failed attempt to the job, and the next attempt joins them by their key", () =>
+    Effect.gen(function* () {
+      let attempts = 0
+      let pages = 0
+      const page = Effect.andThen(
+        Effect.sync(() => pages++),
+        Effect.sleep("1 second")
+      )
+      const work = Effect.gen(function* () {
+        const child = yield* Supervisor.submit(page, { idempotencyKey: "page 1" })
+        if (++attempts < 3) return yield* Effect.fail("busy")
+        return yield* Job.join(child)
+      })
+      yield* whileTimePasses(Supervisor.run(work, { retry: Schedule.spaced("100 millis") }))
+      assert.deepStrictEqual([attempts, pages], [3, 1])
     }).pipe(Effect.provide(Supervisor.layer()))
   )
 
@@ -473,6 +491,41 @@ describe("jobs that wait for jobs", () => {
     }).pipe(Effect.provide(Supervisor.layer()))
   )
 })
+
+it.effect(
+  "a layer is there for the work that it is provided to, and not for a job whose submit it was provided to",
+  () =>
+    Effect.gen(function* () {
+      let isOpen = false
+      const set = (value: boolean) => Effect.sync(() => void (isOpen = value))
+      const layer = Layer.effectDiscard(Effect.acquireRelease(set(true), () => set(false)))
+      const work = Effect.delay(
+        Effect.sync(() => isOpen),
+        "1 second"
+      )
+      const jobs = [
+        yield* Effect.provide(Supervisor.submit(work), layer),
+        yield* Supervisor.submit(Effect.provide(work, layer))
+      ]
+      assert.deepStrictEqual(yield* whileTimePasses(Effect.forEach(jobs, Job.join)), [false, true])
+    }).pipe(Effect.provide(Supervisor.layer({ concurrency: 1 })))
+)
+
+it.effect("what outlives its job starts nothing for it any more, but jobs of the supervisor", () =>
+  Effect.gen(function* () {
+    const seen: Array<unknown> = []
+    const scope = yield* Effect.scope
+    const start = (options: Supervisor.SubmitOptions) =>
+      Effect.map(Effect.exit(Supervisor.run(Effect.succeed("served"), options)), (exit) =>
+        seen.push(Exit.isSuccess(exit) ? exit.value : String(Cause.squash(exit.cause)).replace(/job-\d+/, "N"))
+      )
+    const later = Effect.delay(Effect.andThen(start({}), start({ owner: "supervisor" })), "1 second")
+    yield* Supervisor.run(Effect.forkIn(later, scope), { id: "first" })
+    yield* TestClock.adjust("1 second")
+    yield* settle
+    assert.deepStrictEqual(seen, ["JobError: Job N was refused: parent ending", "served"])
+  }).pipe(Effect.scoped, Effect.provide(Supervisor.layer()))
+)
 
 describe("what a job logs and traces", () => {
   it.effect("carries its id, name and parent", () => {
