@@ -228,7 +228,7 @@ describe("EventLog", () => {
       log.close()
       for (const reader of readers) assert.deepStrictEqual(yield* Fiber.join(reader), [{ number: 1 }, "no"])
       const late = yield* Stream.runCollect(Stream.map(log.follow(identity, 0), contents))
-      assert.deepStrictEqual(late, [{}, "JobError: Job job-1 has ended and its record is no longer kept"])
+      assert.deepStrictEqual(late, [{}, String(new JobError.JobError({ id: "job-1", reason: new JobError.Expired() }))])
     })
   )
 
