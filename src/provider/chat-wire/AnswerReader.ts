@@ -286,7 +286,10 @@ export class AnswerReader {
       if (text !== "") this.text("content", text, out)
       return
     }
-    if (ThinkingPart.isThinking(part)) return this.thinking(part, out)
+    if (ThinkingPart.isThinking(part)) {
+      for (const block of ThinkingPart.blocksOf(part)) this.thinking(block, out)
+      return
+    }
     if (this.refusalIn(part, out)) return
     const image = Predicate.isObject(part["image_url"]) ? part["image_url"]["url"] : part["image_url"]
     if (Predicate.isString(image)) return this.file(image, out)

@@ -10,7 +10,22 @@ import type { Fields } from "./Extras.ts"
 type Part = Readonly<Record<string, unknown>>
 
 /** Whether a part of a list of content is thinking, or holds thinking that only its server can read. */
-export const isThinking = (part: Part): boolean => part["type"] === "thinking" || part["type"] === "redacted_thinking"
+export const isThinking = (part: Part): boolean =>
+  part["type"] === "thinking" || part["type"] === "redacted_thinking" || isSummary(part)
+
+/** Databricks gives the thinking of Claude as items of a summary, each with its signature. */
+const isSummary = (part: Part): boolean => part["type"] === "reasoning" && Array.isArray(part["summary"])
+
+/** The blocks of a part: of a summary each item is one, written as thinking is in a list. */
+export const blocksOf = (part: Part): ReadonlyArray<Part> => {
+  const { summary, ...more } = part
+  if (!isSummary(part) || !Array.isArray(summary)) return [part]
+  return summary.map((item: unknown): Part => {
+    if (!Predicate.isObject(item)) return { ...more, thinking: [item] }
+    const { text, type: kind, ...sealed } = item as Part
+    return { ...more, ...sealed, kind, thinking: Predicate.isString(text) ? [{ type: "text", text }] : [] }
+  })
+}
 
 /** Fields that are not part of a frame: the text, and where a piece belongs in a stream. */
 export const knownFields: ReadonlySet<string> = new Set(["thinking", "text", "index"])
@@ -44,6 +59,10 @@ export const isSealed = (frame: Fields): boolean => isText(frame["signature"]) |
 export const written = (frame: Part | undefined, text: string): Part => {
   if (frame === undefined) return { type: "thinking", thinking: [{ type: "text", text }] }
   if (frame["type"] === "redacted_thinking") return frame
+  if (frame["type"] === "reasoning") {
+    const { kind, thinking: _, type, ...sealed } = frame
+    return { type, summary: [{ type: kind, ...(isText(frame["data"]) ? {} : { text }), ...sealed }] }
+  }
   if (!Array.isArray(frame["thinking"])) return { ...frame, thinking: text }
   return { ...frame, thinking: text === "" ? [] : [{ type: "text", text }] }
 }

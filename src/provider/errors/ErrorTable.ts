@@ -209,7 +209,7 @@ const wordings: ReadonlyArray<Row> = [
     verdict: { is: "Authentication", kind: "InvalidKey" }
   },
   {
-    says: /^(output blocked by content filtering policy|content exists risk|the response was filtered due to the prompt triggering|(invalid prompt: )?your (prompt|input|request) was (flagged|rejected)|\S{1,100} requires moderation)/,
+    says: /^(output blocked by content filtering policy|content exists risk|(input|output) new_sensitive|the response was filtered due to the prompt triggering|(invalid prompt: )?your (prompt|input|request) was (flagged|rejected)|\S{1,100} requires moderation)/,
     verdict: { is: "ContentPolicy" }
   },
   // OpenAI's Responses API answered 200 without an answer; the AI SDK makes that a 500

@@ -183,6 +183,34 @@ describe("thinking with a signature", () => {
     })
   )
 
+  it("as a summary of which each item is signed, is read as thinking, goes back and is written anew as it came", () => {
+    const item = (said: string, signature: string) => ({ type: "summary_text", text: said, signature })
+    const summary = (...items: ReadonlyArray<Fields>) => ({ type: "reasoning", summary: items })
+    const sealed = { type: "summary_encrypted_text", data: "EmwK" }
+    const answer: Recorded = {
+      name: "",
+      message: { content: [summary(item("One.", "A=="), item("Two.", "B=="), sealed), text("Hi.")] },
+      finish: "stop"
+    }
+    const wanted = [summary(item("One.", "A==")), summary(item("Two.", "B==")), summary(sealed), text("Hi.")]
+    assert.deepStrictEqual(both(answer), [{ role: "assistant", content: wanted }])
+    const thoughts = wholeOf(answer).flatMap((part) => (part.type === "reasoning" ? [part.text] : []))
+    assert.deepStrictEqual(thoughts, ["One.", "Two.", ""])
+    assert.deepStrictEqual(both(answer, at("other", "unknown.test")), [{ role: "assistant", content: "Hi." }])
+    const pieces = [item("On", ""), item("e.", ""), item("", "A=="), item("Two.", "B=="), sealed].map((each) => ({
+      choices: [{ index: 0, delta: { content: [summary(each)] } }]
+    }))
+    const end = { choices: [{ index: 0, delta: { content: "Hi." }, finish_reason: "stop" }] }
+    const streamed = read([Buffer.from(stream([...pieces, end], new Chance(1)))])
+    assert.deepStrictEqual(next(streamed, own), [{ role: "assistant", content: wanted }])
+    const whole = ChatWire.answerBytes(WholeParts.of(structuredClone(streamed)))
+    const events = Effect.runSync(
+      Stream.runCollect(ChatWire.answerEvents(Stream.fromIterable(structuredClone(streamed))))
+    )
+    for (const again of [whole, Buffer.concat(events)])
+      assert.deepStrictEqual(next(read([Buffer.from(again)]), own), [{ role: "assistant", content: wanted }])
+  })
+
   it("in a field of its own is put together, although it came in pieces without an index", () => {
     const blocks = [string("One.", "A=="), string("Two.", "B=="), redacted]
     const answer: Recorded = {

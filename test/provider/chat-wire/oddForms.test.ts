@@ -143,6 +143,17 @@ describe("an error", () => {
       json(completion({ content: "" }, "stop", { base_resp: { status_code: 1004, status_msg: "invalid api key" } })),
       "AuthenticationError"
     ],
+    ...(
+      [
+        [1002, "rate limit", "RateLimitError"],
+        [1008, "insufficient balance", "QuotaExhaustedError"],
+        [1027, "output new_sensitive", "ContentPolicyError"]
+      ] as const
+    ).map(([status_code, status_msg, wanted]): Row => [
+      `in base_resp beside choices: ${status_msg}`,
+      json(completion({ content: "" }, "stop", { base_resp: { status_code, status_msg } })),
+      wanted
+    ]),
     [
       "in base_resp that is none",
       json(completion({ content: "Kelp." }, "stop", { base_resp: { status_code: 0, status_msg: "success" } })),
