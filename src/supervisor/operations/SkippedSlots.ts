@@ -20,6 +20,8 @@ export class SkippedSlots {
   private readonly ofAnyDay: Cron.Cron
   // Not further back than clocks are put forward: slots that come later are of before that.
   private readonly lookBack: number
+  // Between which moments the clocks are not put forward, as far as was looked: most slots cost no look at a zone.
+  private steady = { from: 0, to: 0 }
 
   constructor(cron: Cron.Cron) {
     this.cron = cron
@@ -31,12 +33,21 @@ export class SkippedSlots {
   /** The first slot after a moment. */
   next(millis: number): number {
     let next = Cron.next(this.cron, millis).getTime()
-    for (let from = millis - this.lookBack; from < next; from += stride) {
-      const to = Math.min(from + stride, next)
+    const start = millis - this.lookBack
+    if (start >= this.steady.from && next < this.steady.to) return next
+    let to = start
+    let isSteady = true
+    for (let from = start; from <= next; from = to) {
+      to = from + stride
       const offset = this.offsetAt(from)
       const change = this.offsetAt(to) - offset
       if (change <= 0) continue
       const at = this.changeWithin(from, to, offset)
+      if (at > next) {
+        to = at
+        break
+      }
+      isSteady = false
       // On a clock that was not put forward.
       const skipped = this.onClock(offset, Math.max(at, millis + 1))
       const isSkipped = this.lookBack > 0 && skipped > millis && skipped < at + change
@@ -46,6 +57,7 @@ export class SkippedSlots {
       }
       if (isSkipped) next = Math.min(next, skipped)
     }
+    if (isSteady) this.steady = { from: start, to }
     return next
   }
 
