@@ -14,7 +14,7 @@ import * as CancelOptions from "./operations/CancelOptions.ts"
 import * as Report from "./operations/Report.ts"
 import * as WaitOptions from "./operations/WaitOptions.ts"
 import * as Waiting from "./operations/Waiting.ts"
-import { CurrentJob, recordOf, runningFirst, type Job, type JobRecord, whyForeign } from "./records/JobRecord.ts"
+import { CurrentJob, recordOf, type Job, type JobRecord, whyForeign } from "./records/JobRecord.ts"
 import type { JobStatus } from "./records/JobStatus.ts"
 import type { ReportedProgress } from "./records/ReportedProgress.ts"
 
@@ -82,7 +82,7 @@ const await_ = <A, E>(
     orElse: () =>
       recordOf(job).endedAtMillis === undefined
         ? Effect.fail(new JobError({ id: job.id, reason: new StillRunning({ waited }) }))
-        : Effect.succeed(resultOf(job))
+        : told(job)
   })
 }
 export { await_ as await }
@@ -118,7 +118,7 @@ export const cancelAll = (
   const limit = options?.limit === undefined ? undefined : WaitOptions.limitOf("Job.cancelAll", options.limit)
   return Effect.flatMap(CurrentJob, (current) => {
     const records = Array.from(new Set(jobs), recordOf)
-    for (const record of runningFirst(records)) stop(record, read, current)
+    for (const record of records) stop(record, read, current)
     const wait = Waiting.forAllOthers(records)
     return Effect.map(limit === undefined ? wait : Effect.timeoutOption(wait, limit), () =>
       Report.make(records, (record) => current?.isWithin(record) === true)
@@ -260,8 +260,14 @@ const stop = (
 const exitOf = <A, E>(job: Job<A, E>): Effect.Effect<Exit.Exit<A, E | JobError>, JobError> => {
   const foreign = whyForeign(job)
   if (foreign !== undefined) return Effect.fail(foreign)
-  return Effect.map(Waiting.forEnd(recordOf(job)), () => resultOf(job))
+  return Effect.flatMap(Waiting.forEnd(recordOf(job)), () => told(job))
 }
+
+// Who is to end as well is not told that the job was cancelled.
+const told = <A, E>(job: Job<A, E>): Effect.Effect<Exit.Exit<A, E | JobError>> =>
+  recordOf(job).state === "cancelled"
+    ? Effect.map(Waiting.forOwnEnd, () => resultOf(job))
+    : Effect.succeed(resultOf(job))
 
 // The record holds jobs of every type; the handle's type remembers which one this is.
 const resultOf = <A, E>(job: Job<A, E>) =>

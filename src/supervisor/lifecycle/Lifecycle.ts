@@ -19,14 +19,7 @@ import * as FailureLog from "./FailureLog.ts"
 import { DuplicateId, JobError, NotAccepting, QueueFull } from "../JobError.ts"
 import * as JobFiber from "./JobFiber.ts"
 import * as JobId from "../records/JobId.ts"
-import {
-  isPartOfWork,
-  JobRecord,
-  runningFirst,
-  type Submission,
-  type Supervision,
-  type Work
-} from "../records/JobRecord.ts"
+import { isPartOfWork, JobRecord, type Submission, type Supervision, type Work } from "../records/JobRecord.ts"
 import { JobScheduler } from "./JobScheduler.ts"
 import { Pauses } from "./Pauses.ts"
 import * as RandomId from "../../core/RandomId.ts"
@@ -123,7 +116,7 @@ export class Lifecycle implements Supervision {
 
   /** Asks jobs to end: all of them, or all but some. */
   stopAll(reason: string, leftOut?: ReadonlySet<JobRecord>): void {
-    for (const record of runningFirst(this.table.liveRecords)) {
+    for (const record of Array.from(this.table.liveRecords)) {
       if (leftOut?.has(record) !== true) this.stop(record, { _tag: "Cancel", reason })
     }
   }
@@ -206,7 +199,7 @@ export class Lifecycle implements Supervision {
 
   /** Waits until the supervisor no longer accepts work. */
   readonly awaitRefusal: Effect.Effect<void> = Effect.suspend(() => Deferred.await(this.refused))
-
+  readonly nextTurn = Effect.callback<void>((resume) => this.turns.soon(() => resume(Effect.void)))
   readonly lendSlot = (record: JobRecord): void => this.lending.lend(record)
 
   /** Waits for jobs on behalf of another, which lends its slot meanwhile: see `SlotLending`. */
@@ -230,7 +223,7 @@ export class Lifecycle implements Supervision {
   finish(record: JobRecord, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined {
     const result = (record.result = Outcome.make(record, record.stop, exit))
     if (Exit.isSuccess(exit) && record.children === undefined) return undefined
-    const children = runningFirst(record.children ?? [])
+    const children = Array.from(record.children ?? [])
     for (const child of children) this.stop(child, { _tag: "Cancel", reason: "parent ended" })
     return Effect.andThen(Effect.forEach(children, JobNews.end, { discard: true }), FailureLog.end(record, result))
   }

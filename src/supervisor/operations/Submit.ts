@@ -19,6 +19,7 @@ import * as StuckWarning from "../lifecycle/StuckWarning.ts"
 import type { Lifecycle } from "../lifecycle/Lifecycle.ts"
 import type { Settings } from "../lifecycle/Settings.ts"
 import { check, type Options, rejectWork } from "./SubmitOptions.ts"
+import * as Waiting from "./Waiting.ts"
 
 export const submit = <A, E, R>(
   lifecycle: Lifecycle,
@@ -155,7 +156,7 @@ const whenRefused = <A, E>(
   refusal: JobError
 ): Effect.Effect<Job<A, E>, JobError> => {
   const { lifecycle, parent, submission, submitter } = asking
-  if (refusal.reason._tag !== "QueueFull") return Effect.fail(refusal)
+  if (refusal.reason._tag !== "QueueFull") return failAtLast(refusal)
   const warned = lifecycle.admission.noticeFull() ? FailureLog.warn(refusal.message) : Effect.void
   if (whenFull === undefined || whenFull === "refuse") return Effect.andThen(warned, Effect.fail(refusal))
   const limit = whenFull === "wait" ? undefined : Duration.fromInputUnsafe(whenFull)
@@ -172,6 +173,9 @@ const whenRefused = <A, E>(
   })
   return Effect.andThen(
     warned,
-    Effect.map(entered, (record) => record as Job<A, E>)
+    Effect.map(Effect.catch(entered, failAtLast), (record) => record as Job<A, E>)
   )
 }
+
+// Who is to end is not told that nothing is accepted any more.
+const failAtLast = (error: JobError) => Effect.andThen(Waiting.forOwnEnd, Effect.fail(error))

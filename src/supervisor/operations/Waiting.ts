@@ -59,6 +59,14 @@ export const forAnyNews = (news: Effect.Effect<void>): Effect.Effect<void> =>
     current === undefined ? news : current.supervision.waitingForAny(current, news)
   )
 
+/**
+ * Lets a job that was asked to end be interrupted before it hears that others end, or that it may not submit any more: it would
+ * fail by that. The interruption comes in a turn of its own.
+ */
+export const forOwnEnd: Effect.Effect<void> = Effect.flatMap(CurrentJob, (current) =>
+  current?.stop === undefined || current.result !== undefined ? Effect.void : current.supervision.nextTurn
+)
+
 const failFor = (record: JobRecord) => Effect.fail(new JobError({ id: record.id, reason: new WaitsForItself() }))
 
 // The slot is the waiting job's, and so lent by the supervisor that runs it.

@@ -96,6 +96,8 @@ export interface Supervision {
     resuming?: "at once"
   ) => Effect.Effect<A, E>
   readonly waitingForAny: <A, E>(waiter: JobRecord, wait: Effect.Effect<A, E>) => Effect.Effect<A, E>
+  /** Waits until what was scheduled by now is done, such as the interruption of jobs that were asked to end. */
+  readonly nextTurn: Effect.Effect<void>
   /** Lends the slot of a job that waits. */
   readonly lendSlot: (record: JobRecord) => void
   readonly report: (record: JobRecord, progress: Progress) => void
@@ -301,16 +303,6 @@ export class JobRecord extends RareFacts<JobRecord> implements Job<unknown, unkn
 
 /** Whether what a job owns is part of its work. A periodic job's rounds are not: it need not begin a further one. */
 export const isPartOfWork = (owner: JobRecord | undefined): boolean => owner !== undefined && owner.rounds === undefined
-
-/**
- * In the order in which jobs that are to end together are asked to: who runs may wait for one that does not, and would fail by
- * its end if that came first.
- */
-export const runningFirst = (records: Iterable<JobRecord>): ReadonlyArray<JobRecord> => {
-  const [waiting, running] = [new Array<JobRecord>(), new Array<JobRecord>()]
-  for (const record of records) (record.state === "pending" ? waiting : running).push(record)
-  return running.concat(waiting)
-}
 
 // By loops: jobs own each other to any depth.
 const firstNotAfter = (from: JobRecord, number: number): JobRecord | undefined => {

@@ -143,7 +143,8 @@ export class Calls {
       const isOver = how === "StillRunning"
       const answered = stage.note(isOver ? { _tag: "GaveUp", job, by } : { _tag: "WaitReturned", job, by, how })
       const isGivenUp = isOver || (limit !== undefined && answered - called >= limit)
-      return { isGivenUp, error: errorOf(result) }
+      // Only the wait gives up: a job that failed by that would be taken for one.
+      return { isGivenUp, error: isOver ? undefined : errorOf(result) }
     })
   }
 

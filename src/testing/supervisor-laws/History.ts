@@ -241,7 +241,14 @@ const stopsForAll = (note: Note, moment: Moment): ReadonlyArray<Stop> => {
   if (note._tag !== "DrainCalled") return []
   return [
     { ...moment, kind: "cancelled", onlyWhileWaiting: true },
-    { ...moment, at: moment.at + note.deadline, kind: "cancelled", drainedBy: note.by, isOfAll: true }
+    {
+      ...moment,
+      at: moment.at + note.deadline,
+      kind: "cancelled",
+      drainedBy: note.by,
+      // One that a job makes spares those who own that or wait for it.
+      ...(note.by.startsWith("client ") ? { isOfAll: true } : {})
+    }
   ]
 }
 

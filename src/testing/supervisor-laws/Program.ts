@@ -63,7 +63,7 @@ export interface Job {
   readonly by?: "promise" | undefined
   readonly work: ReadonlyArray<Work>
   readonly end: "succeed" | "fail" | "fail badly" | "fail once" | "die" | "never" | "interrupt"
-  /** Whether it fails with the error of a job that it waits for. Default: that is nothing to it. */
+  /** Whether it fails with the error of a job that it waits for, or is refused. Default: that is nothing to it. */
   readonly passesOn?: true | undefined
   /** What it still does when its work has ended, by itself or not. */
   readonly finalizer?: "slow" | "die" | undefined

@@ -182,9 +182,9 @@ const aged = (own: Partial<Job>, other: Partial<Job>): Unordered => ({
   rest: 8
 })
 
-// `j` and `k` wait for jobs that are held, one older than who waits for it, when all are ended.
+// `j` and `k` wait for jobs that are held, one older than who waits for it, when all are ended; `l` comes to run one then.
 const waitsForHeld: Unordered = {
-  limits: { concurrency: 2, maxPending: 20, retain: 50, eventHistory: 500 },
+  limits: { concurrency: 3, maxPending: 20, retain: 50, eventHistory: 500 },
   hook: "note",
   clients: [
     [
@@ -193,6 +193,10 @@ const waitsForHeld: Unordered = {
       { do: "submit", job: { ...job("j", { do: "run", job: job("x") }), passesOn: true } },
       { do: "submit", job: job("y") },
       { do: "submit", job: { ...job("k", { do: "join", job: "y" }), passesOn: true } },
+      {
+        do: "submit",
+        job: { ...job("l", { do: "sleep", millis: 2 }, { do: "run", job: job("z") }), passesOn: true }
+      },
       { do: "sleep", millis: 2 },
       { do: "close" }
     ]

@@ -138,8 +138,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     fault: "the failure of a job that owns others is not reported",
     breaks: "noFailureIsSilent",
     file: "lifecycle/Lifecycle.ts",
-    search: "    const children = runningFirst(record.children ?? [])\n",
-    replace: "    const children = runningFirst(record.children ?? [])\n    if (children.length > 0) return undefined\n"
+    search: "    const children = Array.from(record.children ?? [])\n",
+    replace: "    const children = Array.from(record.children ?? [])\n    if (children.length > 0) return undefined\n"
   },
   {
     fault: "the failure of the failure hook is swallowed",
@@ -490,18 +490,18 @@ export const mutants: ReadonlyArray<Mutant> = [
     replace: "if (Exit.hasInterrupts(exit)) {"
   },
   {
-    fault: "closing ends jobs in the order in which they were submitted",
-    breaks: "endingAllFailsNobody",
-    file: "lifecycle/Lifecycle.ts",
-    search: "of runningFirst(this.table.liveRecords)",
-    replace: "of Array.from(this.table.liveRecords)"
-  },
-  {
     fault: "closing ends what waits, and then who runs",
     breaks: "endingAllFailsNobody",
     file: "lifecycle/Lifecycle.ts",
     search: '    if (because === "closed") this.stopAll("supervisor closed")\n',
     replace: '    if (because === "closed") this.turns.soon(() => this.stopAll("supervisor closed"))\n'
+  },
+  {
+    fault: "who is to end is told that others did, and that nothing is accepted any more, before it is interrupted",
+    breaks: "endingAllFailsNobody",
+    file: "operations/Waiting.ts",
+    search: "current?.stop === undefined || current.result !== undefined ? Effect.void : current.supervision.nextTurn",
+    replace: "current === undefined ? Effect.void : Effect.void"
   },
   {
     fault: "work is tried again although somebody cancelled what it waited for",

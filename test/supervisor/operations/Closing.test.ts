@@ -77,6 +77,17 @@ describe("a closed supervisor", () => {
     })
   )
 
+  it.effect("has cancelled a job that would run another in the moment of closing, and failed it not", () =>
+    Effect.gen(function* () {
+      const { close, supervisor } = yield* closable
+      const closed = Effect.forkDetach(close, { startImmediately: true })
+      const job = yield* supervisor.submit(Effect.andThen(closed, supervisor.run(Effect.never)))
+      yield* settle
+      const { error, state } = yield* Job.status(job)
+      assert.strictEqual(state, "cancelled", error)
+    })
+  )
+
   it.effect("stays closed when it is asked to drain", () =>
     Effect.gen(function* () {
       const { close, supervisor } = yield* closable
