@@ -123,6 +123,14 @@ const answers: Readonly<Record<string, Answering>> = {
     ({ said }) => `${chunk({ content: text("answer") })}data: ${JSON.stringify({ error: { message: said } })}\n\n`,
     "text/event-stream"
   ),
+  "an error behind half an event": raw(
+    ({ said }) => `data: {"choices":[{"delta":{"content":"${text("answer")}\n{"error":${JSON.stringify(said)}}\n\n`,
+    "text/event-stream"
+  ),
+  "an error of words behind half an event": raw(
+    () => `event: error\ndata: {"choices":[{"delta":{"content":"${text("answer")}\ndata: no more\n\n`,
+    "text/event-stream"
+  ),
   "an answer that is cut": raw(({ isStream }) =>
     isStream ? chunk({ content: text("answer") }) : completion(text("answer")).slice(0, -30)
   ),

@@ -1,8 +1,10 @@
 import { createServer as createTlsServer } from "node:https"
 import { createServer, type Server, type Socket } from "node:net"
+import { createOpenAICompatible } from "@ai-sdk/openai-compatible"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { AiError } from "effect/ai"
+import { Fetch } from "holdfast/provider"
 import { event, failureOf, model, question, type Reply, type Via, Wire } from "./AiSdkErrorWire.ts"
 
 const vias: ReadonlyArray<Via> = ["chat", "responses", "compatible", "anthropic"]
@@ -155,6 +157,17 @@ layer(Wire.layer)("what another attempt cannot mend", (it) => {
       const error = yield* failureOf(model("chat", `https://127.0.0.1:${port}`), false)
       assert.strictEqual(error.reason._tag, "UnknownError")
       assert.match(error.message, /certificate/)
+    })
+  )
+
+  it.effect("an answer that is no HTTP", () =>
+    Effect.gen(function* () {
+      const server = createServer((socket) => void socket.on("error", () => {}).write("SSH-2.0-OpenSSH\r\n"))
+      const baseURL = `http://127.0.0.1:${yield* listening(server)}`
+      for (const fetch of [globalThis.fetch, Fetch.fetch]) {
+        const { reason } = yield* failureOf(createOpenAICompatible({ baseURL, name: "m", fetch })("m"), false)
+        assert.strictEqual(reason._tag, "InvalidResponseError")
+      }
     })
   )
 

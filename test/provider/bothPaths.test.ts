@@ -242,7 +242,9 @@ describe.each(["ChatWire", "AiSdk with Fetch", "AiSdk of OpenAI's package"])("th
     ["a page", "<html>login</html>", "InvalidResponseError"],
     ["a quota", '{"error":{"message":"no","code":"insufficient_quota"}}', "QuotaExhaustedError"],
     ["a limit", '{"error":{"message":"no","code":"rate_limit_exceeded"}}', "RateLimitError"],
-    ["something else", '{"hello":"you"}', "InvalidResponseError|InternalProviderError"]
+    ["something else", '{"hello":"you"}', "InvalidResponseError"],
+    ["an answer that is cut behind a brace", '{"choices":[{"message":{"content":"a"}', "InternalProviderError"],
+    ["an answer that is wrong", '{"choices":[{"message" "a"}]}', "InvalidResponseError"]
   ])("what is no answer is the same error, whole and streamed: %s", ([, body = "", wanted]) =>
     Effect.gen(function* () {
       const came = yield* both(way, () => body)

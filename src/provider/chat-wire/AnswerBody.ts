@@ -6,6 +6,7 @@ import { Predicate } from "effect"
 import type { Response } from "effect/ai"
 import { AnswerReader, type Props } from "./AnswerReader.ts"
 import { ChatEvents } from "./ChatEvents.ts"
+import * as CutJson from "../errors/CutJson.ts"
 import * as Faults from "./Faults.ts"
 import * as LooseJson from "./LooseJson.ts"
 import * as SaidErrors from "./SaidErrors.ts"
@@ -114,9 +115,6 @@ const jsonOf = (text: string): unknown => {
   try {
     return LooseJson.parse(text)
   } catch {
-    // JSON that was cut off is not closed; one that is closed is wrong.
-    throw /[}\]]\s*$/.test(text.slice(-64))
-      ? new Faults.Unreadable({ because: "the answer is not JSON" })
-      : new Faults.Cut()
+    throw CutJson.is(text) ? new Faults.Cut() : new Faults.Unreadable({ because: "the answer is not JSON" })
   }
 }

@@ -7,8 +7,10 @@
 import { Predicate } from "effect"
 import type { Response } from "effect/ai"
 import type { AnswerReader } from "./AnswerReader.ts"
+import * as CutJson from "../errors/CutJson.ts"
 import * as Faults from "./Faults.ts"
 import * as LooseJson from "./LooseJson.ts"
+import * as SaidErrors from "./SaidErrors.ts"
 import type { TextField } from "./TextBlocks.ts"
 
 /** The text around the text, quotes included, and the field that it is in. */
@@ -38,7 +40,7 @@ export class ChatEvents {
   read(data: string, name: string, out: Array<Response.StreamPartEncoded>): void {
     // Some servers write what keeps a connection open, nothing or a comment, as data.
     if (this.isDone || data === "" || data.startsWith(":") || data.trim() === "") return
-    if (name === "error") throw new Faults.Refused({ body: data })
+    if (name === "error") throw new Faults.Refused({ body: errorIn(data) })
     const { frame, reader } = this
     if (frame !== undefined && isAround(frame, data)) {
       const text = stringIn(data.slice(frame.head.length - 1, data.length - frame.tail.length + 1))
@@ -77,7 +79,12 @@ export class ChatEvents {
     const bare = withoutPrefixes(data)
     if (bare.length < data.length) return this.read(bare, "", out)
     const lines = data.split("\n")
-    if (lines.length === 1) throw new Faults.Unreadable({ because: "an event of the stream is not JSON" })
+    if (lines.length === 1)
+      throw CutJson.is(data)
+        ? new Faults.Cut()
+        : new Faults.Unreadable({ because: "an event of the stream is not JSON" })
+    const values = lines.map(parse)
+    if (values.includes(undefined) && values.some(isError)) throw new Faults.Refused({ body: errorIn(data) })
     for (const line of lines) this.read(line, "", out)
   }
 }
@@ -87,6 +94,15 @@ const withoutPrefixes = (data: string): string => {
   while (data.startsWith("data:", at)) at += data[at + 5] === " " ? 6 : 5
   return data.slice(at)
 }
+
+/** What an event says that is an error. Gateways write one behind the half event that they have, which is a piece of the answer. */
+const errorIn = (data: string): string => {
+  if (parse(data) !== undefined) return data
+  const lines = data.split("\n")
+  return lines.find((line) => isError(parse(line))) ?? lines.filter((line) => !CutJson.is(line)).join("\n")
+}
+
+const isError = (value: unknown): boolean => Predicate.isObject(value) && SaidErrors.isError(value)
 
 /** Some servers write the end in another way. */
 const isEnd = (data: string): boolean => /^\s*"?\[?DONE\]?"?\s*$/i.test(data)

@@ -6,6 +6,7 @@ import { type AiError, Prompt, type Response } from "effect/ai"
 import * as Failure from "../../core/call/Failure.ts"
 import * as Usage from "../../core/call/Usage.ts"
 import * as WireBytes from "../../core/call/WireBytes.ts"
+import * as CutJson from "../errors/CutJson.ts"
 import * as FinishWord from "../errors/FinishWord.ts"
 import * as Shown from "../errors/Shown.ts"
 import * as Call from "./Call.ts"
@@ -109,14 +110,14 @@ const costOf = (bytes: Buffer): Usage.Usage | undefined => {
   return Predicate.isObject(usage) ? Usage.fromFinish({ usage: Finish.usageOf(usage) }) : undefined
 }
 
-/** Half of an answer that begins as one was cut; nothing of it is quoted. */
+/** Half of an answer was cut; nothing of it is quoted. */
 const jsonOf = (bytes: Buffer): unknown => {
   const text = bytes.toString("utf8").trimStart()
   if (text === "") throw new Faults.Unreadable({ because: "the answer is empty" })
   try {
     return LooseJson.parse(text)
   } catch {
-    if (text.startsWith("{")) throw new Faults.Cut()
+    if (CutJson.is(text)) throw new Faults.Cut()
     throw new Faults.Unreadable({
       because: text.startsWith("<") ? "the answer is a web page" : "the answer is no JSON"
     })

@@ -8,6 +8,7 @@
 import type { Duration } from "effect"
 import { Option, Predicate } from "effect"
 import * as RetryAfter from "../RetryAfter.ts"
+import * as CutJson from "./CutJson.ts"
 import * as Quotations from "./Quotations.ts"
 import * as RefusalBody from "./RefusalBody.ts"
 import * as Shown from "./Shown.ts"
@@ -114,7 +115,7 @@ export const fromUnknown = (error: unknown, { isKept, mask, prompt }: Shown.Show
     body:
       body === undefined ? undefined : clip(string(body) ?? written(body), (text) => shown(withoutKeys(mask(text)))),
     refused,
-    cut: !refused && isCut(string(answer) ?? first((cause) => string(property(cause, "text")))),
+    cut: !refused && CutJson.is(string(answer) ?? first((cause) => string(property(cause, "text"))) ?? "-"),
     causes
   }
 }
@@ -200,27 +201,6 @@ const isRefusal = (content: unknown, depth = 0): boolean =>
         property(content, "type") === "error" ||
         property(content, "type") === "response.failed" ||
         property(content, "object") === "error")
-
-/**
- * Tells JSON that ends too early from JSON that is wrong: something opened is never closed, or nothing came at all. Reads
- * each character once.
- */
-const isCut = (text: string | undefined): boolean => {
-  if (text === undefined) return false
-  const first = /^\s*([[{])?/.exec(text)
-  if (first?.[1] === undefined) return first?.[0].length === text.length
-  let open = 0
-  for (let at = first[0].length - 1; at < text.length; at++) {
-    const sign = text.charCodeAt(at)
-    if (sign === 0x22) {
-      at += 1
-      while (at < text.length && text.charCodeAt(at) !== 0x22) at += text.charCodeAt(at) === 0x5c ? 2 : 1
-      if (at >= text.length) return true
-    } else if (sign === 0x7b || sign === 0x5b) open += 1
-    else if (sign === 0x7d || sign === 0x5d) open -= 1
-  }
-  return open > 0
-}
 
 const causesOf = (error: unknown, depth = 0): ReadonlyArray<unknown> => {
   const errors = property(error, "errors")

@@ -289,6 +289,8 @@ const local: ReadonlyArray<readonly [is: RegExp, verdict: Verdict]> = [
   [/is an invalid header value\.?$|^invalid [\w-]+ header$|^invalid header key$|^duplicate [\w-]+ header$/, unsendable],
   [/^(UND_ERR_(NOT_SUPPORTED|REQ_CONTENT_LENGTH_MISMATCH)|ERR_INVALID_(CHAR|HTTP_TOKEN))$/, unsendable],
   [/^(E(CONN|HOST|NET)[A-Z]+|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)$/, transport],
+  // What is no HTTP is none the next time.
+  [/^HTTPParserError$/, { is: "InvalidResponse" }],
   [/^(UND_ERR_(?!INVALID)|HPE_|ERR_SSL_|ERR_HTTP2_|ERR_STREAM_PREMATURE|Z_BUF_ERROR)/, transport],
   [/^(ConnectionRefused|ConnectionClosed|FailedToOpenSocket|TimeoutError)$/, transport],
   [/^(fetch failed|failed to fetch|terminated|network error|socket hang up|other side closed)$/i, transport],

@@ -111,6 +111,8 @@ describe("ChatWire.raw", () => {
         ["[1]", 200, "InvalidResponseError"],
         ["null", 200, "InvalidResponseError"],
         ['{"choices":[', 200, "InternalProviderError"],
+        ['{"choices":[{}', 200, "InternalProviderError"],
+        ['{"choices" []}', 200, "InvalidResponseError"],
         [choice({ finish_reason: "error" }), 200, "InternalProviderError"],
         ['{"error":{"code":"insufficient_quota","message":"no"}}', 200, "QuotaExhaustedError"],
         [`{"error":{"message":"key-0123 may not say: ${secret}"}}`, 400, "InvalidRequestError"],

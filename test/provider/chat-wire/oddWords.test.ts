@@ -207,6 +207,16 @@ describe("an error", () => {
       "in a list",
       json({ success: false, errors: [{ code: 10_000, message: "Invalid API key" }], result: null }),
       "AuthenticationError"
+    ],
+    [
+      "behind half an event",
+      events(said, 'data: {"id":"1","cho\n', { error: { code: "rate_limit_exceeded" } }),
+      "RateLimitError"
+    ],
+    [
+      "behind half an event, as a line of its own",
+      events(said, 'data: {"id":"1","cho\n{"error":{"code":"rate_limit_exceeded"}}\n\n'),
+      "RateLimitError"
     ]
   ])
 })
