@@ -38,13 +38,16 @@ export interface JobOptions {
   readonly timeout?: Time | undefined
   /** Facts to list it by. Default: none. */
   readonly metadata?: Metadata | undefined
-  /** Who it is for: jobs with the same key take turns with others, and share `jobs.keyConcurrency`. Default: nobody. */
+  /**
+   * Who it is for: jobs with the same key take turns with others, and share `jobs.keyConcurrency`; the empty text is nobody.
+   * Default: that of the job it belongs to, or nobody.
+   */
   readonly key?: string | undefined
   /** How urgent it is, as a level or a number. Default `normal`. */
   readonly priority?: Priority | undefined
   /** What to do when `jobs.maxPending` jobs wait: be refused, wait for room, or wait for at most so long. Default `refuse`. */
   readonly whenFull?: "refuse" | "wait" | Time | undefined
-  /** Joins the known job of the same name that was submitted with this key: nothing is started then. Default: none. */
+  /** Joins the known job of the same name and `key` that was submitted with this one: nothing is started then. Default: none. */
   readonly idempotencyKey?: string | undefined
 }
 

@@ -303,6 +303,22 @@ describe("all jobs", () => {
     const ids = [await client.submit(work, { idempotencyKey: "k" }), await client.submit(work, { idempotencyKey: "k" })]
     assert.deepStrictEqual([await ids[1]?.result(), runs, ids[0]?.id === ids[1]?.id], [1, 1, true])
   })
+
+  it("have the key of the job they belong to, and jobs apart have none", async () => {
+    await using client = Client.make({ jobs: { keyConcurrency: 1 }, log: false })
+    const work = async ({ run, submit }: JobTools) => {
+      await run(() => 1, { name: "run" })
+      await (await submit(() => 1, { name: "submit" })).result()
+      await client.run(() => 1, { name: "client.run" })
+      await run(() => 1, { name: "none", key: "" })
+      await client.submit(() => 1, { name: "client.submit" })
+    }
+    await client.run(work, { name: "owner", key: "acme" })
+    await client.waitAll()
+    const keys = Object.fromEntries((await client.jobs()).map(({ key, name }) => [name, key]))
+    const own = { owner: "acme", run: "acme", submit: "acme", "client.run": "acme" }
+    assert.deepStrictEqual(keys, { ...own, none: "", "client.submit": "" })
+  })
 })
 
 describe("a defined job", () => {

@@ -13,8 +13,9 @@ export interface Options {
   /** How the periodic job is found again; no other known job may have it. Default: `job-1`, `job-2`, … */
   readonly id?: string | undefined
   /**
-   * Joins the periodic job of the same tenant and name that was started with this key and goes on: nothing is started then.
-   * One that has ended, or was cancelled, is started anew, and a job that was submitted is never joined. Default: none.
+   * Joins the periodic job of the same tenant, name and key (that of the job it is started in) that was started with this one and
+   * goes on: nothing is started then. One that has ended, or was cancelled, is started anew, and a job that was submitted is never
+   * joined. Default: none.
    */
   readonly idempotencyKey?: string | undefined
   /**

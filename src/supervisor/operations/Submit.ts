@@ -36,18 +36,20 @@ export const submit = <A, E, R>(
     const { kind = "job", priority } = options
     const owner = Context.get(context, CurrentJob)
     const current = owner?.supervision === lifecycle ? owner : undefined
+    const parent = options.owner === "supervisor" ? undefined : current
+    // Who owns work is who it is for: or a tenant would get round its limit by doing its work one level down.
+    const key = options.key ?? parent?.key ?? ""
     const submission: Submission = {
       jobId: options.id === undefined ? lifecycle.table.nextId() : JobId.fromText(options.id),
       givenName: options.name,
       kind,
       metadata: options.metadata === undefined ? noMetadata : { ...options.metadata },
-      key: options.key ?? "",
+      key,
       priority: priority === undefined ? Priority.levels.normal : Priority.toNumber(priority),
-      idempotencyKey: idempotencyKeyOf(options, context, keyOf),
+      idempotencyKey: idempotencyKeyOf(options, key, context, keyOf),
       timeout: options.timeout === undefined ? timeoutOf(kind, settings) : Duration.fromInputUnsafe(options.timeout),
       trail: kind === "call" ? Context.get(context, CallTrail.Current) : undefined
     }
-    const parent = options.owner === "supervisor" ? undefined : current
     const work = workOf(effect, options.retry, context)
     const room = parent !== undefined && options.whenFull === undefined ? "not asked for" : "asked for"
     const record = lifecycle.submit(submission, work, parent, room)
@@ -86,10 +88,14 @@ const acceptAfterWait = ({ accepted, hasOwnId, lifecycle, parent, submission, su
 }
 
 const idempotencyKeyOf = (
-  { idempotencyKey: key, name }: Options<never>,
+  { idempotencyKey, name }: Options<never>,
+  key: string,
   context: Context.Context<never>,
   keyOf: (parts: IdempotencyKey.Parts) => string
-) => (key === undefined ? undefined : keyOf({ tenant: Context.get(context, Caller.Current).tenant, name, key }))
+) =>
+  idempotencyKey === undefined
+    ? undefined
+    : keyOf({ tenant: Context.get(context, Caller.Current).tenant, name, key, idempotencyKey })
 
 /** Has a job go on without callers: what was submitted is not theirs to end. */
 export const keepGoing = (record: JobRecord): void => {

@@ -23,7 +23,10 @@ export interface Options<E = never> {
   readonly metadata?: Metadata | undefined
   /** Default `job`. The others take no slot: see {@link JobKind}. */
   readonly kind?: JobKind | undefined
-  /** Who it is for (tenant, model, customer): shares `keyConcurrency` and takes turns with other keys. Default: nobody. */
+  /**
+   * Who it is for (tenant, model, customer): shares `keyConcurrency` and takes turns with other keys; the empty text is nobody.
+   * Default: that of the job it belongs to, or nobody.
+   */
   readonly key?: string | undefined
   /** How urgent it is, as a level or a number: see {@link priorities}. Default `normal`. */
   readonly priority?: Priority.Priority | undefined
@@ -38,11 +41,11 @@ export interface Options<E = never> {
    */
   readonly retry?: Schedule.Schedule<unknown, E> | undefined
   /**
-   * Joins the known job of the same tenant and name that was submitted with this key, if there is one, whatever its `kind`:
-   * nothing is started then. What `Supervisor.every` started is never joined. Default: none.
+   * Joins the known job of the same tenant, name and `key` that was submitted with this one, if there is one, whatever its
+   * `kind`: nothing is started then. What `Supervisor.every` started is never joined. Default: none.
    */
   readonly idempotencyKey?: string | undefined
-  /** Who ends it: the job it is submitted from, or only the supervisor. Default `parent`. */
+  /** Who ends it: the job it is submitted from, or only the supervisor, and then it has no key but its own. Default `parent`. */
   readonly owner?: "parent" | "supervisor" | undefined
 }
 

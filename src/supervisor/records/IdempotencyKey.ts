@@ -1,5 +1,5 @@
 /**
- * Builds the key by which a job is joined: what is the same work for one tenant is none of another's business.
+ * Builds the key by which a job is joined: what is the same work for one tenant, or for one key, is none of another's business.
  */
 import * as Key from "../../core/call/Key.ts"
 
@@ -8,12 +8,14 @@ export interface Parts {
   readonly tenant: string | undefined
   /** The job's given name. */
   readonly name: string | undefined
-  /** What the submitter calls the work. */
+  /** Who the job is for among those that take turns; empty for nobody. */
   readonly key: string
+  /** What the submitter calls the work. */
+  readonly idempotencyKey: string
   /** True for what repeats, which is no other work's result. Default false. */
   readonly isRepeated?: boolean
 }
 
 /** Different parts give different keys. */
-export const of = ({ isRepeated = false, key, name, tenant }: Parts): string =>
-  Key.of(tenant, name, key, ...(isRepeated ? ["repeated"] : []))
+export const of = ({ idempotencyKey, isRepeated = false, key, name, tenant }: Parts): string =>
+  Key.of(tenant, name, key, idempotencyKey, ...(isRepeated ? ["repeated"] : []))

@@ -4,6 +4,7 @@
 import { Chance } from "../seed/Chance.ts"
 import { type Job, type Program, sharedKey, type Step, type Work } from "./Program.ts"
 import { specials } from "./Specials.ts"
+import { specialsOfKeys } from "./SpecialsOfKeys.ts"
 
 /**
  * Makes a program from a seed: up to three clients with up to four steps each, or one of those for what chance seldom brings
@@ -12,7 +13,7 @@ import { specials } from "./Specials.ts"
 export const generate = (seed: number): Program => {
   const chance = new Chance(seed)
   return chance.onceIn(8)
-    ? { ...chance.oneOf(specials), order: { seed: chance.below(2 ** 31) } }
+    ? { ...chance.oneOf([...specials, ...specialsOfKeys]), order: { seed: chance.below(2 ** 31) } }
     : new Generator(chance).program()
 }
 
@@ -124,9 +125,7 @@ class Generator {
       ...(chance.onceIn(3) ? { finalizer: chance.oneOf(["slow", "slow", "die"]) } : {}),
       ...(isCall ? { kind: "call" } : {}),
       ...(chance.onceIn(3) ? { timeout: 1 + chance.below(4) } : {}),
-      ...(chance.onceIn(this.hasKeys ? 1 : 6)
-        ? { key: chance.oneOf(["red", "red", "blue", `of ${name}`, `of ${name}`]) }
-        : {}),
+      ...(chance.onceIn(this.hasKeys ? 1 : 6) ? this.key(name, depth) : {}),
       ...(chance.onceIn(4) ? { priority: chance.oneOf([-10, 10, 20]) } : {}),
       ...(chance.onceIn(4) ? { whenFull: chance.onceIn(2) ? "wait" : 2 } : {}),
       ...(chance.onceIn(6) ? { retry: 1 + chance.below(2) } : {}),
@@ -134,6 +133,14 @@ class Generator {
       ...(chance.onceIn(8) ? { owner: "supervisor" } : {}),
       ...(work.some(({ do: what }) => passing.has(what)) && chance.onceIn(3) ? { passesOn: true } : {})
     }
+  }
+
+  /** Half of those that may be jobs of jobs are given none, and have their owner's. */
+  private key(name: string, depth: number): { readonly key?: string } {
+    const { chance } = this
+    if (depth < 2 && chance.onceIn(2)) return {}
+    const keys = ["red", "red", "blue", `of ${name}`, `of ${name}`] as const
+    return { key: depth < 2 && chance.onceIn(6) ? "" : chance.oneOf(keys) }
   }
 
   private periodically(job: Job): Job {

@@ -169,6 +169,7 @@ const isRunOf = ({ name, plan }: Called, job: JobHistory, jobs: History["jobs"])
   name === job.name ||
   (plan.idempotencyKey !== undefined &&
     plan.idempotencyKey === job.plan.idempotencyKey &&
+    plan.key === job.plan.key &&
     job.plan.kind !== "periodic" &&
     !jobs.has(name))
 

@@ -72,6 +72,7 @@ export interface Job {
   /** How often a periodic job repeats it, and what it does when it still runs. */
   readonly every?: { readonly millis: number; readonly overlap: "skip" | "queue" | "cancel previous" } | undefined
   readonly timeout?: number | undefined
+  /** Default: its owner's. */
   readonly key?: string | undefined
   readonly priority?: number | undefined
   readonly whenFull?: "wait" | number | undefined
@@ -96,23 +97,32 @@ export type Work =
   | { readonly do: "drain"; readonly deadline: number }
   | { readonly do: "cancel all" }
 
-/** Every job of a program, those that jobs and the hook submit included. */
+/** Every job of a program, those that jobs and the hook submit included, each with the key that it has: its own or its owner's. */
 export const jobsOf = ({ clients, hook }: Program): ReadonlyArray<Job> =>
   clients
     .flat()
-    .flatMap((step) => ("job" in step && typeof step.job !== "string" ? withChildren(step.job) : []))
+    .flatMap((step) => ("job" in step && typeof step.job !== "string" ? withChildren(step.job, undefined) : []))
     .concat(hook === "alert" ? alert : [])
 
 /** What the hook submits for each failure that it hears of. */
 export const alert: Job = { name: "alert", work: [], end: "fail" }
 
-const withChildren = (job: Job): ReadonlyArray<Job> => [
-  job,
-  ...job.work.flatMap((piece) => {
-    if ("jobs" in piece) return piece.jobs.flatMap(withChildren)
-    return "job" in piece && typeof piece.job !== "string" ? withChildren(piece.job) : []
-  })
-]
+const withChildren = (job: Job, ownersKey: string | undefined): ReadonlyArray<Job> => {
+  const key = keyOf(job, ownersKey)
+  return [
+    { ...job, key },
+    ...job.work.flatMap((piece) => {
+      if ("jobs" in piece) return piece.jobs.flatMap((child) => withChildren(child, key))
+      return "job" in piece && typeof piece.job !== "string" ? withChildren(piece.job, key) : []
+    })
+  ]
+}
+
+// What repeats is given none of its own.
+const keyOf = ({ every, key, owner }: Job, ownersKey: string | undefined): string | undefined => {
+  if (key !== undefined && every === undefined) return key === "" ? undefined : key
+  return owner === "supervisor" ? undefined : ownersKey
+}
 
 /**
  * The idempotency key of all jobs that share one, and the name they are submitted with: a key counts per name. What they are

@@ -57,6 +57,20 @@ export const mutants: ReadonlyArray<Mutant> = [
     replace: ""
   },
   {
+    fault: "a job's own jobs are nobody's, unless they say whose",
+    breaks: "neverMoreThanTheLimit",
+    file: "operations/Submit.ts",
+    search: "options.key ?? parent?.key ??",
+    replace: "options.key ??"
+  },
+  {
+    fault: "a job that is handed over has its submitter's key",
+    breaks: "stopsWaitForTheWork",
+    file: "operations/Submit.ts",
+    search: "options.key ?? parent?.key ??",
+    replace: "options.key ?? current?.key ??"
+  },
+  {
     fault: "the slot is free as soon as a job is asked to end",
     breaks: "neverMoreThanTheLimit",
     file: "lifecycle/Lifecycle.ts",
@@ -177,6 +191,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: "lifecycle/Lifecycle.ts",
     search: "if (known !== undefined) return known\n",
     replace: ""
+  },
+  {
+    fault: "an idempotency key joins the jobs of two keys",
+    breaks: "oneJobPerKey",
+    file: "records/IdempotencyKey.ts",
+    search: "Key.of(tenant, name, key, idempotencyKey,",
+    replace: "Key.of(tenant, name, idempotencyKey,"
   },
   {
     fault: "a monitor that is started twice is two monitors",

@@ -9,10 +9,13 @@ const Part = Schema.Union([
 const Parts = Schema.Struct({
   tenant: Part,
   name: Part,
-  key: Schema.Literals(["", "a", "b", '","a', "\ud800", "\udc00"])
+  key: Schema.Literals(["", "a", "#", "a#b"]),
+  idempotencyKey: Schema.Literals(["", "a", "b", "b#a", '","a', "\ud800", "\udc00"]),
+  isRepeated: Schema.Boolean
 })
 
 it.prop("is the same for the same parts, and for no others", [Parts, Parts], ([one, other]) => {
-  const same = one.tenant === other.tenant && one.name === other.name && one.key === other.key
+  const parts = ["tenant", "name", "key", "idempotencyKey", "isRepeated"] as const
+  const same = parts.every((part) => one[part] === other[part])
   assert.strictEqual(IdempotencyKey.of(one) === IdempotencyKey.of(other), same)
 })
