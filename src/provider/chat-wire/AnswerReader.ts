@@ -36,6 +36,7 @@ export interface Props {
   readonly requestId: string | undefined
 }
 
+const none: ReadonlySet<string> = new Set()
 const knownOfAnswer = new Set(["id", "object", "created", "model", "choices", "usage", "error"])
 const knownOfChoice = new Set(["index", "delta", "message", "finish_reason", "logprobs", "error", "usage", "text"])
 const knownOfMessage = new Set([
@@ -131,6 +132,7 @@ export class AnswerReader {
   /** Keeps what the answer cost. It may be said in several places, and some of it in each. */
   private count(usage: unknown): void {
     if (Predicate.isObject(usage)) Finish.add((this.usage ??= {}), usage)
+    else if (SaidErrors.isSaid(usage)) this.extras.last(this.extras.answer, { usage }, none)
   }
 
   /** Adds text to a block, which is begun unless it is open. */
@@ -201,7 +203,7 @@ export class AnswerReader {
 
   /** Says whether there was text at most. */
   private readMessage(message: Fields, isWhole: boolean, out: Array<Part>): boolean {
-    // Some servers send both fields, and one of them empty.
+    // Some servers send both fields, one of them empty or both with the same text.
     const reasoning = isText(message["reasoning_content"]) ? "reasoning_content" : "reasoning"
     let isPlain = true
     if (!isWhole) for (const name in message) if (SaidErrors.isSaid(message[name])) this.begun.add(name)
@@ -221,9 +223,10 @@ export class AnswerReader {
       isPlain = false
       this.text("content", audio["transcript"], out)
     }
-    if (Array.isArray(message["images"])) {
+    const { images } = message
+    if (SaidErrors.isSaid(images)) {
       isPlain = false
-      for (const image of message["images"])
+      for (const image of Array.isArray(images) ? images : [images])
         if (Predicate.isString(image)) this.file(image, out)
         else this.readContent(image, out)
     }
@@ -232,12 +235,15 @@ export class AnswerReader {
     return !this.extras.pieces(this.extras.message, message, knownOfMessage) && isPlain
   }
 
-  /** Keeps what stands in a field of text and is none: nobody here can read it, and its server may want it back. */
+  /** Keeps what stands in a field and has another form: nobody here can read it, and its server may want it back. */
   private keepUnread(message: Fields): boolean {
     let any = false
-    for (const name of textFields) {
+    const other = message["reasoning_content"]
+    for (const name of readFields) {
       const value = message[name]
-      if (!Predicate.isObjectOrArray(value) || !SaidErrors.isSaid(value)) continue
+      const isRead = name === "function_call" ? Predicate.isObject(value) : !Predicate.isObjectOrArray(value)
+      const isOther = name === "reasoning" && isText(value) && isText(other) && value !== other
+      if ((isRead && !isOther) || !SaidErrors.isSaid(value)) continue
       any = true
       this.extras.piece(this.extras.message, name, value)
     }
@@ -326,7 +332,7 @@ export class AnswerReader {
 /** The message of a server that answers as completions did before there were chats. */
 const legacyOf = ({ text }: Choice): unknown => (isText(text) ? { content: text } : undefined)
 
-const textFields = ["reasoning_content", "reasoning", "refusal"]
+const readFields = ["reasoning_content", "reasoning", "refusal", "function_call"]
 
 const reasoningFields = ["reasoning", "reasoning_content"]
 

@@ -33,7 +33,7 @@ export const knownFields: ReadonlySet<string> = new Set(["thinking", "text", "in
 /** The pieces of a part's text, and what else stands among them. */
 export const piecesOf = ({ thinking }: Part): { readonly text: string; readonly others: ReadonlyArray<unknown> } => {
   if (Predicate.isString(thinking)) return { text: thinking, others: [] }
-  if (!Array.isArray(thinking)) return { text: "", others: [] }
+  if (!Array.isArray(thinking)) return { text: "", others: Predicate.isNotNullish(thinking) ? [thinking] : [] }
   const others: Array<unknown> = []
   let text = ""
   for (const piece of thinking) {

@@ -186,7 +186,8 @@ export class ToolCalls {
   }
 }
 
-const isEmpty = ({ name, params }: Call): boolean => name === "" && params.isEmpty
+const isEmpty = ({ more, name, params }: Call): boolean =>
+  name === "" && params.isEmpty && Object.keys(more).length === 0
 
 /** Says which tool is called, and what came of its parameters. */
 const open = (call: Call, out: Array<Part>): void => {

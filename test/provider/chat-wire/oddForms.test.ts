@@ -1,6 +1,7 @@
 /** Answers and errors in a form that the wire does not have, as bug reports tell of them: none of them is half read in silence. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Predicate } from "effect"
+import { Chance } from "../../../src/testing/seed/Chance.ts"
 import * as LooseJson from "../../../src/provider/chat-wire/LooseJson.ts"
 import { read } from "./answers.ts"
 import {
@@ -213,6 +214,63 @@ describe("an answer of another wire is refused as such", () => {
     ["a sign of life", json({ status: "ok" }), "InvalidResponseError"],
     ["but not one that has no choices yet", json({ ...head, object: "chat.completion" }), "InternalProviderError"]
   ])
+})
+
+/** A value of some form, each of whose texts is another. */
+const valueOf = (chance: Chance, mark: () => string, depth = 0): unknown => {
+  const below = () => (depth > 2 ? mark() : valueOf(chance, mark, depth + 1))
+  return chance.oneOf<() => unknown>([
+    mark,
+    mark,
+    () => null,
+    () => true,
+    () => chance.below(9),
+    () => [below(), below()],
+    () => ({ [chance.oneOf(["x", "id", "name", "value"])]: below() }),
+    () => [
+      { type: "text", text: mark() },
+      { type: "kelp", kelp: below() }
+    ],
+    () => [{ type: "thinking", thinking: below(), signature: mark() }]
+  ])()
+}
+
+it("no text of an answer is lost, whatever form its fields have: it is in the parts, in their metadata, or the answer is refused", () => {
+  const fields = ["content", "reasoning_content", "reasoning", "refusal", "images", "audio", "annotations", "parsed"]
+  const faults = new Set(["Unreadable", "Refused", "Cut", "BeyondLimit", "InvalidOutputError"])
+  let given = 0
+  for (let seed = 1; seed <= 1_000; seed++) {
+    const chance = new Chance(seed)
+    let count = 0
+    const mark = () => `m${count++}m`
+    const some = (names: ReadonlyArray<string>): Fields =>
+      Object.fromEntries(names.filter(() => chance.onceIn(4)).map((name) => [name, valueOf(chance, mark)]))
+    const message = some([...fields, "function_call"])
+    if (chance.onceIn(4))
+      message["tool_calls"] = chance.onceIn(2) ? mark() : [callOf({ name: mark(), parameters: { x: mark() } })]
+    // Of a call that nobody can read nothing is kept but what stands beside it.
+    if (typeof message["function_call"] === "object" && !Array.isArray(message["function_call"]))
+      delete message["function_call"]
+    const choice = { index: 0, ...some(["extra", "logprobs"]) }
+    const more = some(["usage", "extra", "system_fingerprint"])
+    const last = { choices: [{ index: 0, delta: {}, finish_reason: "stop" }] }
+    const whole = JSON.stringify({ choices: [{ ...choice, message, finish_reason: "stop" }], ...more })
+    const streamed = [{ choices: [{ ...choice, delta: message }], ...more }, last].map(
+      (each) => `data: ${JSON.stringify(each)}\n\n`
+    )
+    for (const body of [whole, streamed.join("")]) {
+      let shown: string
+      try {
+        shown = JSON.stringify(read([Buffer.from(body)]))
+      } catch (error) {
+        assert(Predicate.hasProperty(error, "_tag") && faults.has(String(error._tag)), `seed ${seed}: ${String(error)}`)
+        continue
+      }
+      given += 1
+      for (const text of body.match(/m\d+m/g) ?? []) assert.include(shown, text, `seed ${seed}: ${body}`)
+    }
+  }
+  assert.isAbove(given, 700)
 })
 
 it("a thought that is no text is kept, and goes with the message", () => {
