@@ -168,6 +168,7 @@ export interface EndReport {
     readonly id: string
     readonly name: string
     readonly kind: JobKind
+    readonly parentId: string | undefined
     readonly outcome: "completed" | "failed" | "cancelled" | "not started" | "still running" | "caller"
     /** For how long it has ignored its interruption, in milliseconds; only when it is still running. */
     readonly stuckForMillis: number | undefined

@@ -8,12 +8,13 @@
 import { Effect, Exit, Option, Stream } from "effect"
 import type { CallTrail } from "../core/call/CallTrail.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
-import { JobError, StillRunning } from "./JobError.ts"
+import { type JobError, StillRunning } from "./JobError.ts"
 import type { EventsMissed, JobEvent, Progress } from "../core/JobEvent.ts"
 import * as CancelOptions from "./operations/CancelOptions.ts"
 import * as Report from "./operations/Report.ts"
 import * as WaitOptions from "./operations/WaitOptions.ts"
 import * as Waiting from "./operations/Waiting.ts"
+import * as ErrorOf from "./records/ErrorOf.ts"
 import { CurrentJob, recordOf, type Job, type JobRecord, whyForeign } from "./records/JobRecord.ts"
 import type { JobStatus } from "./records/JobStatus.ts"
 import type { ReportedProgress } from "./records/ReportedProgress.ts"
@@ -81,7 +82,7 @@ const await_ = <A, E>(
     duration: waited,
     orElse: () =>
       recordOf(job).endedAtMillis === undefined
-        ? Effect.fail(new JobError({ id: job.id, reason: new StillRunning({ waited }) }))
+        ? Effect.fail(ErrorOf.job(recordOf(job), new StillRunning({ waited })))
         : told(job)
   })
 }
@@ -155,9 +156,7 @@ export const awaitAll = (
     duration: waited,
     orElse: () => {
       const late = records.find(({ endedAtMillis }) => endedAtMillis === undefined)
-      return late === undefined
-        ? Effect.void
-        : Effect.fail(new JobError({ id: late.id, reason: new StillRunning({ waited }) }))
+      return late === undefined ? Effect.void : Effect.fail(ErrorOf.job(late, new StillRunning({ waited })))
     }
   })
 }

@@ -4,6 +4,7 @@
  * Match on the reason with `Effect.catchReason("JobError", "TimedOut", …)`.
  */
 import { Duration, Schema } from "effect"
+import * as SafeText from "../core/SafeText.ts"
 import * as ShownError from "../core/ShownError.ts"
 
 /** The job ran longer than its `timeout`, counted from its start. It has been interrupted and its finalizers have run. */
@@ -62,12 +63,16 @@ export class QueueFull extends ShownError.TaggedError<QueueFull>()("QueueFull", 
   }
 }
 
-/** The supervisor drains or has closed, or the job that would own the new one is ending. */
+/** The supervisor drains or has closed, or the job that would own the new one, named by `parentId` and `parentName`, is ending. */
 export class NotAccepting extends ShownError.TaggedError<NotAccepting>()("NotAccepting", {
-  because: Schema.Literals(["draining", "closed", "parent ending"])
+  because: Schema.Literals(["draining", "closed", "parent ending"]),
+  parentId: Schema.optionalKey(Schema.String),
+  parentName: Schema.optionalKey(Schema.String)
 }) {
   override get message(): string {
-    return `was refused: ${this.because}`
+    return this.parentId === undefined
+      ? `was refused: ${this.because}`
+      : `was refused: the job that would own it, ${called(this.parentId, this.parentName)}, is ending`
   }
 }
 
@@ -101,9 +106,27 @@ export const Reason = Schema.Union([
 ])
 export type Reason = typeof Reason.Type
 
-/** Why a job, named by `id`, was not accepted, cannot be had, or ended without a result. */
-export class JobError extends ShownError.TaggedError<JobError>()("JobError", { id: Schema.String, reason: Reason }) {
+/**
+ * Why a job was not accepted, cannot be had, or ended without a result. `jobName` is the name that its submitter gave it, where
+ * that is known; `id` is empty for a job that was refused before it had one.
+ */
+export class JobError extends ShownError.TaggedError<JobError>()("JobError", {
+  id: Schema.String,
+  jobName: Schema.optionalKey(Schema.String),
+  reason: Reason
+}) {
   override get message(): string {
-    return `Job ${this.id} ${this.reason.message}`
+    return `${subject(this.id, this.jobName)} ${this.reason.message}`
   }
 }
+
+const subject = (id: string, name: string | undefined): string => {
+  if (id !== "") return `Job ${called(id, name)}`
+  return name === undefined ? "A job" : `Job ${quoted(name)}`
+}
+
+const called = (id: string, name: string | undefined): string =>
+  name === undefined || name === id ? SafeText.inLine(id) : `${quoted(name)} (${SafeText.inLine(id)})`
+
+/** A name is others' text, of any length. */
+const quoted = (name: string): string => SafeText.inLine(JSON.stringify(SafeText.cut(name, 100)))

@@ -32,6 +32,40 @@ const collect = async <A>(all: AsyncIterable<A>): Promise<ReadonlyArray<A>> => {
   return found
 }
 
+describe("a job that is ending", () => {
+  const logged = () => {
+    const lines: Array<string> = []
+    const log = ({ level, message }: { readonly level: string; readonly message: string }) =>
+      void lines.push(`${level} ${message}`)
+    return { client: Client.make({ log, jobs: { ids: "counted" } }), lines }
+  }
+
+  it("ends although it reads the events and the progress of a job of its own, and is no failure", async () => {
+    const { client, lines } = logged()
+    for (const read of ["events", "progress"] as const) {
+      const { started, work } = endless()
+      const job = await client.submit(async ({ submit }) => {
+        const child = await submit(work)
+        await collect<unknown>(read === "events" ? child.events({ after: 0 }) : child.progress)
+      })
+      await started
+      assert.strictEqual((await job.cancel()).state, "cancelled")
+    }
+    await client.close()
+    assert.deepStrictEqual(lines, [])
+  })
+
+  it("is no failure when the client closes while it waits by the client's own methods", async () => {
+    const { client, lines } = logged()
+    const { started, work } = endless()
+    await client.submit(() => client.run(work))
+    await client.submit(async () => (await client.submit(work)).result())
+    await started
+    await client.close()
+    assert.deepStrictEqual(lines, [])
+  })
+})
+
 describe("a job", () => {
   it("has a handle that is no promise, and gives its result to whoever asks", async () => {
     await using client = silent()

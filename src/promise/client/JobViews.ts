@@ -1,7 +1,7 @@
 /**
  * Shows what is known of jobs as plain data.
  */
-import { Stream } from "effect"
+import { Effect, Stream } from "effect"
 import type * as Core from "../../core/JobEvent.ts"
 import * as Job from "../../supervisor/Job.ts"
 import type { JobEvent, JobStatus } from "../Job.ts"
@@ -58,10 +58,24 @@ const types = {
 } as const satisfies { readonly [Tag in Core.JobEvent["_tag"]]: JobEvent["type"] }
 
 /**
- * Reads a stream by `for await`, as often as is asked, each time as part of the job whose function does. Leaving a loop ends its
- * reading at once.
+ * Reads a stream by `for await`, as often as is asked, each time as part of the job whose function does: the reading ends with
+ * that job's abort, by its reason. Leaving a loop ends its reading at once.
  */
 export const iterable = <A>(stream: Stream.Stream<A, unknown>, frames: Failures.Frames): AsyncIterable<A> => {
   const shown = Stream.mapError(stream, (error) => Failures.shown(error, frames))
-  return { [Symbol.asyncIterator]: () => Stream.toAsyncIterableWith(shown, Job.asyncContext())[Symbol.asyncIterator]() }
+  return {
+    [Symbol.asyncIterator]: () => {
+      const signal = Job.asyncSignal()
+      const read = signal === undefined ? shown : Stream.interruptWhen(shown, failedBy(signal))
+      return Stream.toAsyncIterableWith(read, Job.asyncContext())[Symbol.asyncIterator]()
+    }
+  }
 }
+
+const failedBy = (signal: AbortSignal): Effect.Effect<never, unknown> =>
+  Effect.callback((resume) => {
+    const abort = () => resume(Effect.fail(Failures.aborted(signal)))
+    if (signal.aborted) return abort()
+    signal.addEventListener("abort", abort, { once: true })
+    return Effect.sync(() => signal.removeEventListener("abort", abort))
+  })

@@ -5,6 +5,7 @@ import { Clock, Context, Effect, Exit, Fiber, type ManagedRuntime } from "effect
 import * as Monotonic from "../../core/Monotonic.ts"
 import * as Job from "../../supervisor/Job.ts"
 import type { Supervisor } from "../../supervisor/Supervisor.ts"
+import * as Supervisors from "../../supervisor/Supervisor.ts"
 import * as Failures from "./Failures.ts"
 import type { Models } from "./Models.ts"
 
@@ -66,13 +67,24 @@ export class Runner {
     this.closing ??= handled(
       Effect.runPromise(
         Effect.andThen(
-          Effect.suspend(() => Fiber.interruptAll(this.fibers)),
-          this.runtime.disposeEffect
+          this.stopJobs,
+          Effect.andThen(
+            Effect.suspend(() => Fiber.interruptAll(this.fibers)),
+            this.runtime.disposeEffect
+          )
         )
       )
     )
     return this.closing
   }
+
+  /** Asks all jobs to end: one whose calls were ended before it would fail by that. */
+  private readonly stopJobs: Effect.Effect<unknown> = Effect.suspend(() => {
+    const context = this.runtime.cachedContext
+    if (context === undefined) return Effect.void
+    const stop = Supervisors.cancelAll({}, { reason: "the client was closed", limit: "0 millis" })
+    return Effect.provideContext(stop, context)
+  })
 }
 
 const promised = <A>(

@@ -11,14 +11,14 @@ import { Admission } from "./Admission.ts"
 import * as CallStack from "./CallStack.ts"
 import { type Room, RoomQueue } from "./RoomQueue.ts"
 import * as Uncaught from "../../core/Uncaught.ts"
+import * as ErrorOf from "../records/ErrorOf.ts"
 import * as EndEvent from "../records/EndEvent.ts"
 import { noMetadata, type Unplaced } from "../records/EventContents.ts"
 import { EventLog } from "../records/EventLog.ts"
 import * as FailureHook from "./FailureHook.ts"
 import * as FailureLog from "./FailureLog.ts"
-import { DuplicateId, JobError, NotAccepting, QueueFull } from "../JobError.ts"
+import { DuplicateId, type JobError, NotAccepting, QueueFull } from "../JobError.ts"
 import * as JobFiber from "./JobFiber.ts"
-import * as JobId from "../records/JobId.ts"
 import { isPartOfWork, JobRecord, type Submission, type Supervision, type Work } from "../records/JobRecord.ts"
 import { JobScheduler } from "./JobScheduler.ts"
 import { Pauses } from "./Pauses.ts"
@@ -136,7 +136,7 @@ export class Lifecycle implements Supervision {
     const known = idempotencyKey === undefined ? undefined : this.table.getByIdempotencyKey(idempotencyKey)
     if (known !== undefined) return known
     const reason = this.whyNot(submission, parent, room)
-    if (reason !== undefined) return new JobError({ id: JobId.toText(submission.jobId), reason })
+    if (reason !== undefined) return ErrorOf.refused(submission, reason)
     const now = this.now()
     const record = new JobRecord(this, submission, work, parent, ++this.lastNumber, now, this.settings.agingMillis)
     this.table.add(record)
@@ -165,8 +165,7 @@ export class Lifecycle implements Supervision {
   private whyNot(submission: Submission, parent: JobRecord | undefined, room: Room): JobError["reason"] | undefined {
     const { jobId, key, kind } = submission
     if (!this.table.isFree(jobId)) return new DuplicateId()
-    if (parent?.result !== undefined || parent?.stop !== undefined)
-      return new NotAccepting({ because: "parent ending" })
+    if (parent?.result !== undefined || parent?.stop !== undefined) return ErrorOf.endingParent(parent)
     if (this.refusal !== undefined && (this.refusal === "closed" || !isPartOfWork(parent))) {
       return new NotAccepting({ because: this.refusal })
     }

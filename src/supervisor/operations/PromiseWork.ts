@@ -1,14 +1,15 @@
 /**
  * Makes work for a supervisor of an async function: its job ends when its promise has settled, and not before.
  */
-import * as CauseChain from "../../core/CauseChain.ts"
 import * as GeneratorFunction from "../../core/GeneratorFunction.ts"
 import * as OptionCheck from "../../core/OptionCheck.ts"
 import { Cause, Context, Effect, Exit, Fiber, type Scope } from "effect"
 import * as SafeText from "../../core/SafeText.ts"
-import { JobError, NotAccepting } from "../JobError.ts"
+import { type JobError, NotAccepting } from "../JobError.ts"
+import * as ErrorOf from "../records/ErrorOf.ts"
 import { CurrentJob, type Job, type JobRecord } from "../records/JobRecord.ts"
 import * as AsyncContext from "./AsyncContext.ts"
+import * as PartOfAbort from "./PartOfAbort.ts"
 import type { ReportedProgress } from "../records/ReportedProgress.ts"
 import type { Options as SubmitOptions } from "./SubmitOptions.ts"
 import { Supervisor } from "./SupervisorService.ts"
@@ -45,8 +46,9 @@ export interface PromiseOptions<E> {
  * counts it as stuck, and a drain reports it as `still running`.
  *
  * Fails with what the function threw, unchanged; a function that throws before its first `await` counts as one that
- * rejects. After the abort, an error of the abort is part of the interruption, and any other error is reported with it. A
- * function that gives an Effect is a `RangeError` as a defect: nobody has run that.
+ * rejects. After the abort, an error that comes of it is part of the interruption: the signal's reason, an `AbortError`, a
+ * refusal to start more, and what has one of these as its cause. Any other error is reported with it. A function
+ * that gives an Effect is a `RangeError` as a defect: nobody has run that.
  *
  * In a job the function sees, of each `AsyncLocalStorage` of Node, what whoever submitted it did: the tenant, the span.
  *
@@ -128,12 +130,14 @@ const settle = <A, R>(
       run: (started, options) =>
         waits.start(
           job,
-          Effect.suspend(() => supervisor.run(effectOf(started), options))
+          Effect.suspend(() => supervisor.run(effectOf(started), options)),
+          options
         ),
       submit: (started, options) =>
         waits.start(
           job,
-          Effect.suspend(() => supervisor.submit(effectOf(started), options))
+          Effect.suspend(() => supervisor.submit(effectOf(started), options)),
+          options
         )
     }
     // A function that throws at once rejects, and what is no promise is a promise of it.
@@ -143,7 +147,7 @@ const settle = <A, R>(
       (value) => waits.end(isUnrun(value) ? Exit.die(new RangeError(gaveEffect)) : Exit.succeed(value)),
       (thrown: unknown) => waits.end(Exit.fail(thrown))
     )
-    void settled.then((exit) => resume(Effect.andThen(waits.interrupt, exit)))
+    void settled.then((exit) => resume(Effect.andThen(waits.interrupt, beforeAbort(exit, job))))
     return Effect.suspend(() => {
       const reason = new DOMException(whyAborted(job), "AbortError")
       // Listeners run where the signal is aborted, which is where whoever cancels is.
@@ -190,10 +194,14 @@ class Waits<R> {
     this.signal = signal
   }
 
-  start<A, E>(job: JobRecord | undefined, effect: Effect.Effect<A, E, R | Supervisor>): Promise<A> {
+  start<A, E>(
+    job: JobRecord | undefined,
+    effect: Effect.Effect<A, E, R | Supervisor>,
+    options: Named | undefined
+  ): Promise<A> {
     const { promise, reject, resolve } = Promise.withResolvers<A>()
     if (this.isOver || this.signal.aborted) {
-      reject(isEnding(job))
+      reject(refusal(job, options))
     } else {
       const fiber = Effect.runForkWith(AsyncContext.renew(this.context))(effect)
       this.fibers.add(fiber)
@@ -201,7 +209,7 @@ class Waits<R> {
         this.fibers.delete(fiber)
         if (Exit.isSuccess(exit)) return resolve(exit.value)
         if (!Cause.hasInterruptsOnly(exit.cause)) return reject(Cause.squash(exit.cause))
-        reject(this.signal.aborted ? this.signal.reason : isEnding(job))
+        reject(this.signal.aborted ? this.signal.reason : refusal(job, options))
       })
     }
     // Nobody may wait for it. What failed is a job of its own and has been reported as one.
@@ -225,8 +233,17 @@ class Waits<R> {
   )
 }
 
-const isEnding = (job: JobRecord | undefined): JobError =>
-  new JobError({ id: job?.id ?? "", reason: new NotAccepting({ because: "parent ending" }) })
+type Named = Pick<SubmitOptions, "id" | "name">
+
+/** Why nothing more begins. The job that is refused has the id it was to have, if any. */
+const refusal = (job: JobRecord | undefined, options: Named | undefined): JobError =>
+  ErrorOf.job(
+    { id: textOr("", options?.id), givenName: textOr(undefined, options?.name) },
+    job === undefined ? new NotAccepting({ because: "parent ending" }) : ErrorOf.endingParent(job)
+  )
+
+// Nobody has looked at the options yet.
+const textOr = <A>(absent: A, given: unknown): string | A => (typeof given === "string" ? given : absent)
 
 const effectOf = <A, E, R>(work: Startable<A, E, R>): Effect.Effect<A, E, R | Supervisor | Scope.Scope> =>
   // The type of a job's error is what its handle says; an async function may throw anything.
@@ -239,26 +256,20 @@ const whyAborted = (job: JobRecord | undefined): string => {
   return stop._tag === "Cancel" ? `the job was cancelled: ${stop.reason}` : "the job ran out of time"
 }
 
-/** What of a settled promise is to be said after its abort: nothing, unless it failed by something else. */
-const afterAbort = (exit: Exit.Exit<unknown, unknown>, signal: AbortSignal): Effect.Effect<void> =>
-  Exit.isFailure(exit) && !isAbort(Cause.squash(exit.cause), signal.reason)
-    ? Effect.asVoid(Effect.orDie(exit))
-    : Effect.void
+/**
+ * What of a settled promise is to be said that settled before its abort: all of it, unless its job, or one that owns it, is to
+ * end already and the abort came another way.
+ */
+const beforeAbort = <A>(exit: Exit.Exit<A, unknown>, job: JobRecord | undefined): Effect.Effect<A, unknown> =>
+  Exit.isFailure(exit) && isToEnd(job) && PartOfAbort.is(Cause.squash(exit.cause), undefined) ? Effect.interrupt : exit
 
-// Libraries dress an abort up in their own errors, most with its reason as the cause.
-const isAbort = (error: unknown, reason: unknown): boolean => {
-  for (const each of CauseChain.of(error)) if (each === reason || saysAbort(each)) return true
+const isToEnd = (job: JobRecord | undefined): boolean => {
+  for (const each of job?.owners() ?? []) if (each.stop !== undefined) return true
   return false
 }
 
-const saysAbort = (error: unknown): boolean => {
-  if (typeof error !== "object" || error === null) return false
-  try {
-    const { code, constructor, name } = error as Readonly<Record<string, unknown>>
-    return [name, code, typeof constructor === "function" && constructor.name].some((word) => abortWords.has(word))
-  } catch {
-    return false
-  }
-}
-
-const abortWords = new Set<unknown>(["AbortError", "ABORT_ERR", "ERR_CANCELED", "CanceledError", "APIUserAbortError"])
+/** What of a settled promise is to be said after its abort: nothing, unless it failed by something else. */
+const afterAbort = (exit: Exit.Exit<unknown, unknown>, signal: AbortSignal): Effect.Effect<void> =>
+  Exit.isFailure(exit) && !PartOfAbort.is(Cause.squash(exit.cause), signal.reason)
+    ? Effect.asVoid(Effect.orDie(exit))
+    : Effect.void

@@ -2,6 +2,7 @@
  * Accounts for jobs that were asked to end: what became of each, by name.
  */
 import type { JobKind } from "../../core/JobEvent.ts"
+import * as JobId from "../records/JobId.ts"
 import type { JobRecord } from "../records/JobRecord.ts"
 
 /**
@@ -14,6 +15,8 @@ export interface Entry {
   readonly id: string
   readonly name: string
   readonly kind: JobKind
+  /** The job that owns it, or did. */
+  readonly parentId: string | undefined
   readonly outcome: "completed" | "failed" | "cancelled" | "not started" | "still running" | "caller"
   /** For how long it has ignored its interruption, in milliseconds; only when it is still running. */
   readonly stuckForMillis: number | undefined
@@ -34,10 +37,12 @@ export const make = (records: Iterable<JobRecord>, isCaller: (record: JobRecord)
 
 const entry = (record: JobRecord, isCaller: (record: JobRecord) => boolean): Entry => {
   const { id, kind, name, startedAtMillis, state, stoppedAtMillis, supervision } = record
+  const parentId = record.parentId === undefined ? undefined : JobId.toText(record.parentId)
+  const facts = { id, name, kind, parentId, stuckForMillis: undefined }
   if (state !== "pending" && state !== "running") {
-    return { id, name, kind, outcome: startedAtMillis === undefined ? "not started" : state, stuckForMillis: undefined }
+    return { ...facts, outcome: startedAtMillis === undefined ? "not started" : state }
   }
-  if (isCaller(record)) return { id, name, kind, outcome: "caller", stuckForMillis: undefined }
+  if (isCaller(record)) return { ...facts, outcome: "caller" }
   const now = supervision.now()
-  return { id, name, kind, outcome: "still running", stuckForMillis: now - (stoppedAtMillis ?? now) }
+  return { ...facts, outcome: "still running", stuckForMillis: now - (stoppedAtMillis ?? now) }
 }

@@ -2,7 +2,8 @@
  * Waits for jobs on behalf of whoever asks: a job that waits lends its slot meanwhile.
  */
 import { Effect } from "effect"
-import { JobError, WaitsForItself } from "../JobError.ts"
+import { type JobError, WaitsForItself } from "../JobError.ts"
+import * as ErrorOf from "../records/ErrorOf.ts"
 import * as JobNews from "../records/JobNews.ts"
 import type { Progress } from "../../core/JobEvent.ts"
 import { CurrentJob, type JobRecord } from "../records/JobRecord.ts"
@@ -67,7 +68,7 @@ export const forOwnEnd: Effect.Effect<void> = Effect.flatMap(CurrentJob, (curren
   current?.stop === undefined || current.result !== undefined ? Effect.void : current.supervision.nextTurn
 )
 
-const failFor = (record: JobRecord) => Effect.fail(new JobError({ id: record.id, reason: new WaitsForItself() }))
+const failFor = (record: JobRecord) => Effect.fail(ErrorOf.job(record, new WaitsForItself()))
 
 // The slot is the waiting job's, and so lent by the supervisor that runs it.
 const lending = (

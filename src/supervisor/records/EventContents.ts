@@ -3,7 +3,8 @@
  */
 import { Cause, Predicate } from "effect"
 import type { JobEvent, Metadata } from "../../core/JobEvent.ts"
-import { Expired, JobError } from "../JobError.ts"
+import * as ErrorOf from "./ErrorOf.ts"
+import { Expired, type JobError } from "../JobError.ts"
 import * as ResultSize from "./ResultSize.ts"
 
 /** An event as its maker knows it: where it stands, when it happened and to which job, the log knows. */
@@ -54,4 +55,4 @@ const copied = <A>(value: A): A => {
  * Stands for a cause that is no longer kept. Made for each who reads it: errors are costly, and the stack of one that was made
  * as the cause was dropped would hold it.
  */
-export const goneCause = (id: string): Cause.Cause<JobError> => Cause.fail(new JobError({ id, reason: new Expired() }))
+export const goneCause = (job: ErrorOf.Subject): Cause.Cause<JobError> => Cause.fail(ErrorOf.job(job, new Expired()))

@@ -292,7 +292,8 @@ export class EventLog {
     const place = { sequence, jobSequence, atMillis: this.toEpoch(time), jobId, jobName, kind }
     const contents = EventContents.copy(happening)
     if ("cause" in contents) {
-      const cause = this.weights[at] === 0 ? EventContents.goneCause(jobId) : contents.cause
+      const cause =
+        this.weights[at] === 0 ? EventContents.goneCause({ id: jobId, givenName: this.names[at] }) : contents.cause
       return SafeJson.withoutCause({ ...contents, cause, error: SafeText.ofCause(cause), ...place })
     }
     return { ...contents, ...place }

@@ -4,7 +4,8 @@
 import { Cause, type Duration, Exit } from "effect"
 import type { CancelledBy, JobState } from "../../core/JobEvent.ts"
 import * as ErrorFrames from "./ErrorFrames.ts"
-import { Cancelled, JobError, type Reason, TimedOut } from "../JobError.ts"
+import * as ErrorOf from "./ErrorOf.ts"
+import { Cancelled, type Reason, TimedOut } from "../JobError.ts"
 
 /** Why the supervisor interrupts a job. */
 export type Stop =
@@ -20,12 +21,7 @@ export interface Outcome {
   readonly isFailure: boolean
 }
 
-/** Whose outcome it is. Its id is written out only for an error. */
-interface Subject {
-  readonly id: string
-}
-
-export const make = (job: Subject, stop: Stop | undefined, exit: Exit.Exit<unknown, unknown>): Outcome => {
+export const make = (job: ErrorOf.Subject, stop: Stop | undefined, exit: Exit.Exit<unknown, unknown>): Outcome => {
   if (Exit.isSuccess(exit)) return { state: "completed", exit, isFailure: false }
   const { cause } = exit
   if (stop?._tag === "Timeout" && Cause.hasInterrupts(cause)) {
@@ -50,7 +46,7 @@ export const cancellationOf = (
 }
 
 /** An outcome whose exit is no more than a reason. */
-export const withOnly = (job: Subject, { isFailure, state }: Outcome, reason: () => Reason): Outcome =>
+export const withOnly = (job: ErrorOf.Subject, { isFailure, state }: Outcome, reason: () => Reason): Outcome =>
   new Late(state, isFailure, () => withReason(job, reason, Cause.empty))
 
 // A class, for an accessor of an object by itself takes several times as long to make.
@@ -79,8 +75,8 @@ class Late implements Outcome {
 
 // What finalizers added to the interruption is kept; the interruption itself becomes the typed error. It is made by whoever
 // asks first, inside the job for one, and kept with the record.
-const withReason = ({ id }: Subject, reason: () => Reason, cause: Cause.Cause<unknown>) => {
-  const error = ErrorFrames.without(() => new JobError({ id, reason: reason() }))
+const withReason = (job: ErrorOf.Subject, reason: () => Reason, cause: Cause.Cause<unknown>) => {
+  const error = ErrorFrames.without(() => ErrorOf.job(job, reason()))
   return Exit.failCause(
     Cause.fromReasons<unknown>([
       ...Cause.fail(error).reasons,

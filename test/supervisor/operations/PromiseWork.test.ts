@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Layer, Logger, ManagedRuntime } from "effect"
+import { PolicyReason } from "holdfast/core"
 import { Job, type JobError, Supervisor } from "holdfast/supervisor"
 
 const quiet = Logger.layer([])
@@ -26,6 +27,20 @@ const aborted = (signal: AbortSignal): Promise<never> =>
 const turns = async (): Promise<void> => {
   for (let n = 0; n < 20; n++) await new Promise((resolve) => setImmediate(resolve))
 }
+
+const dressed = (cause: unknown): never => {
+  throw new Error("could not go on", { cause })
+}
+
+/** As a block of `await using` rejects whose disposal rejects too. */
+const suppressing = (block: Promise<unknown>, disposal: Promise<unknown>): Promise<unknown> =>
+  block.catch((suppressed: unknown) =>
+    disposal.catch((error: unknown) =>
+      Promise.reject(Object.assign(new Error("two"), { name: "SuppressedError", error, suppressed }))
+    )
+  )
+
+const notAccepted = { _tag: "NotAccepted", description: "Job job-3 was refused" } as const
 
 const thrownBy = (promise: Promise<unknown>): Promise<unknown> =>
   promise.then(
@@ -157,6 +172,63 @@ describe("a job made of an async function", () => {
       }
     }))
 
+  it.each<[string, Job.PromiseFunction<unknown, Supervisor.Supervisor>]>([
+    ["a job of its own was refused", ({ run }) => run(() => 1)],
+    ["the handle of one was", ({ submit }) => submit(() => 1)],
+    ["its caller names the refusal as the cause", ({ run }) => run(() => 1).catch(dressed)],
+    ["all of several were", ({ run }) => Promise.any([run(() => 1), run(() => 2).catch(dressed)])],
+    [
+      "its disposal was, too",
+      ({ run }) =>
+        suppressing(
+          run(() => 1),
+          run(() => 2)
+        )
+    ],
+    ["an Effect of another runtime was interrupted", ({ signal }) => Effect.runPromise(Effect.never, { signal })],
+    ["a model's call was refused", () => Promise.reject(PolicyReason.toAiError("Model", notAccepted))]
+  ])("is cancelled, or late, without a word of it when after the abort %s", (_, work) => {
+    const heard: Array<string | undefined> = []
+    const onFailure: Supervisor.Options["onFailure"] = ({ job }) => Effect.sync(() => heard.push(job.error))
+    return using({ onFailure }, async (runtime) => {
+      const after = Job.promise<unknown, Supervisor.Supervisor>(async (tools) => {
+        await aborted(tools.signal).catch(() => {})
+        return await work(tools)
+      })
+      const cancelled = await runtime.runPromise(Supervisor.submit(after))
+      await runtime.runPromise(Supervisor.submit(after, { timeout: 1 }))
+      await turns()
+      const { error, state } = await runtime.runPromise(Job.cancel(cancelled, { reason: "enough" }))
+      await runtime.runPromise(Supervisor.awaitAll())
+      await turns()
+      assert.deepStrictEqual(
+        [state, error, heard],
+        [
+          "cancelled",
+          "JobError: Job job-1 was cancelled: enough",
+          ["JobError: Job job-2 ran longer than its timeout of 1ms"]
+        ]
+      )
+    })
+  })
+
+  it("is cancelled where the abort of its owner comes to it another way, before its own", () => {
+    const heard: Array<string> = []
+    return using({ onFailure: ({ job }) => Effect.sync(() => heard.push(job.name)) }, async (runtime) => {
+      const work = Job.promise(async ({ run, signal }) => {
+        const mine = new AbortController()
+        signal.addEventListener("abort", () => mine.abort())
+        await run(() => aborted(mine.signal), { name: "child" })
+      })
+      const owner = await runtime.runPromise(Supervisor.submit(work))
+      await turns()
+      await runtime.runPromise(Job.cancel(owner))
+      await turns()
+      const [child] = await runtime.runPromise(Supervisor.list({ name: "child" }))
+      assert.deepStrictEqual([child?.state, heard], ["cancelled", []])
+    })
+  })
+
   it("tells of a clean-up that failed after the abort", () => {
     const heard: Array<string | undefined> = []
     return using({ onFailure: ({ job }) => Effect.sync(() => heard.push(job.error)) }, async (runtime) => {
@@ -276,6 +348,45 @@ describe("the jobs of an async function", () => {
       assert(late !== undefined)
       const error = (await thrownBy(late(() => 1))) as JobError.JobError
       assert.strictEqual(error.reason._tag, "NotAccepting")
+    }))
+
+  it("are refused by their own names, and by that of the job which would own them", () =>
+    using({}, async (runtime) => {
+      const said: Array<unknown> = []
+      const work = Job.promise(async ({ run, signal, submit }) => {
+        await aborted(signal).catch(() => {})
+        for (const options of [
+          { name: 'a "page"\n' },
+          { id: "page-1", name: "page" },
+          undefined,
+          { name: 7 as never }
+        ]) {
+          said.push((await thrownBy(run(() => 1, options))) as Error)
+        }
+        said.push(await thrownBy(submit(() => 1, { id: "page-2" })))
+      })
+      const job = await runtime.runPromise(Supervisor.submit(work, { name: "document" }))
+      await turns()
+      await runtime.runPromise(Job.cancel(job))
+      const why = 'was refused: the job that would own it, "document" (job-1), is ending'
+      assert.deepStrictEqual(said.map(String), [
+        `JobError: Job "a \\"page\\"\\n" ${why}`,
+        `JobError: Job "page" (page-1) ${why}`,
+        `JobError: A job ${why}`,
+        `JobError: A job ${why}`,
+        `JobError: Job page-2 ${why}`
+      ])
+      assert.deepInclude(JSON.parse(JSON.stringify(said[1])), {
+        id: "page-1",
+        jobName: "page",
+        reason: {
+          _tag: "NotAccepting",
+          message: why,
+          because: "parent ending",
+          parentId: "job-1",
+          parentName: "document"
+        }
+      })
     }))
 
   it("are cancelled, with nobody's rejection unhandled, when it settles without waiting for them", () =>

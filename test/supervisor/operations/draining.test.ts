@@ -31,6 +31,21 @@ it.effect.each(["skip", "queue", "cancel previous"] as const)(
     }).pipe(Effect.provide(Supervisor.layer()))
 )
 
+it.effect("says of each job which one owned it", () =>
+  Effect.gen(function* () {
+    yield* Supervisor.submit(Supervisor.run(Effect.never, { name: "page" }), { name: "document" })
+    yield* TestClock.adjust("1 millis")
+    const { jobs } = yield* Supervisor.cancelAll()
+    assert.deepStrictEqual(
+      jobs.map(({ name, parentId }) => [name, parentId]),
+      [
+        ["document", undefined],
+        ["page", "job-1"]
+      ]
+    )
+  }).pipe(Effect.provide(Supervisor.layer()))
+)
+
 it.effect("who waits for room is refused at once, though parts of a running job keep the queue full", () =>
   Effect.gen(function* () {
     yield* Supervisor.submit(Effect.andThen(Supervisor.submit(Effect.void), Effect.sleep("1 minute")))

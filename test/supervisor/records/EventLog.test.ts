@@ -200,7 +200,7 @@ describe("EventLog", () => {
       const events = yield* whole(log)
       assert.deepStrictEqual(
         events.map((event) => ("metadata" in event ? event.metadata : "cause" in event && Cause.squash(event.cause))),
-        [{}, new JobError.JobError({ id: "again", reason: new JobError.Expired() }), { number: 2 }, 2]
+        [{}, new JobError.JobError({ id: "again", jobName: "first", reason: new JobError.Expired() }), { number: 2 }, 2]
       )
     })
   )
@@ -228,7 +228,10 @@ describe("EventLog", () => {
       log.close()
       for (const reader of readers) assert.deepStrictEqual(yield* Fiber.join(reader), [{ number: 1 }, "no"])
       const late = yield* Stream.runCollect(Stream.map(log.follow(identity, 0), contents))
-      assert.deepStrictEqual(late, [{}, String(new JobError.JobError({ id: "job-1", reason: new JobError.Expired() }))])
+      assert.deepStrictEqual(late, [
+        {},
+        String(new JobError.JobError({ id: "job-1", jobName: "first", reason: new JobError.Expired() }))
+      ])
     })
   )
 
