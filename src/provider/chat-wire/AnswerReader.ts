@@ -241,6 +241,7 @@ export class AnswerReader {
     const other = message["reasoning_content"]
     for (const name of readFields) {
       const value = message[name]
+      if (!Predicate.isNotNullish(value)) continue
       const isRead = name === "function_call" ? Predicate.isObject(value) : !Predicate.isObjectOrArray(value)
       const isOther = name === "reasoning" && isText(value) && isText(other) && value !== other
       if ((isRead && !isOther) || !SaidErrors.isSaid(value)) continue
