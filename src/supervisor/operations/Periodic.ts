@@ -22,6 +22,8 @@ interface Running {
   readonly round: Job.Job<unknown, unknown>
   readonly ended: Deferred.Deferred<void>
   hasSkipped: boolean
+  /** Whether somebody found that it has ended, and begins the one that waits for it. */
+  isSeenTo: boolean
 }
 
 export const every = <A, E, R>(
@@ -48,7 +50,7 @@ export const every = <A, E, R>(
     const start: Effect.Effect<void, JobError, Exclude<R, Scope.Scope> | Scope.Scope> = Effect.gen(function* () {
       const round = yield* submitRound(effect)
       const ended = Deferred.makeUnsafe<void>()
-      const begun: Running = { round, ended, hasSkipped: false }
+      const begun: Running = { round, ended, hasSkipped: false, isSeenTo: false }
       running = begun
       rounds.started++
       const end = Effect.andThen(Job.await(round), seeToEnd(begun))
@@ -57,7 +59,8 @@ export const every = <A, E, R>(
 
     // Done by whoever first finds that the round has ended.
     const seeToEnd = Effect.fnUntraced(function* (ended: Running) {
-      if (running !== ended) return
+      if (running !== ended || ended.isSeenTo) return
+      ended.isSeenTo = true
       const failed = recordOf(ended.round).state === "failed"
       if (failed) rounds.failed++
       rounds.failedInARow = failed ? rounds.failedInARow + 1 : 0

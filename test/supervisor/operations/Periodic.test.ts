@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Cron, Effect, Exit, Fiber, Logger, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Job, Supervisor } from "holdfast/supervisor"
+import { SupervisorLaws } from "holdfast/testing"
 import { settle } from "../settle.ts"
 
 const quiet = Logger.layer([])
@@ -109,6 +110,29 @@ describe("periodic jobs", () => {
   it.effect("let rounds follow each other, never side by side", () =>
     Effect.map(overlapping("queue"), (seen) => assert.deepStrictEqual(seen, [3, 0, 2, 1]))
   )
+
+  it("let rounds follow each other also where two are due by the time that one has ended", async () => {
+    const every = { millis: 9, overlap: "queue" } as const
+    const program: SupervisorLaws.Program = {
+      order: { seed: 117590089 },
+      limits: { concurrency: 1, maxPending: 20, retain: 0, eventHistory: 3 },
+      hook: "note",
+      clients: [
+        [
+          { do: "submit", job: { name: "a", work: [], end: "succeed" } },
+          { do: "submit", job: { name: "c", work: [], end: "succeed", finalizer: "slow", kind: "periodic", every } }
+        ],
+        [
+          { do: "sleep", millis: 3 },
+          { do: "read", after: 3, count: 5, pause: 2 },
+          { do: "cancel", job: "a" }
+        ]
+      ],
+      rest: 60
+    }
+    const { breaches } = await Effect.runPromise(SupervisorLaws.replay(Supervisor.make, program))
+    assert.deepStrictEqual(breaches, [])
+  })
 
   it.effect("cancel the round before", () =>
     Effect.map(overlapping("cancel previous"), (seen) => assert.deepStrictEqual(seen, [6, 0, 0, 1]))
