@@ -8,9 +8,10 @@ import { createOpenAICompatible } from "@ai-sdk/openai-compatible"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, type Duration, Effect, Exit, Layer, Logger, Redacted, References, Schema, Stream, Tracer } from "effect"
 import { LanguageModel, Tool, Toolkit } from "effect/ai"
+import { Persistence } from "effect/persistence"
 import { CallTrail } from "holdfast/core"
 import { Model } from "holdfast/model"
-import { Pipeline } from "holdfast/policy"
+import { Pipeline, ResponseCache } from "holdfast/policy"
 import { AiSdk, ChatWire, Fetch, type ModelProvider } from "holdfast/provider"
 import { Job, StatusLine, Supervisor } from "holdfast/supervisor"
 import { listening } from "../sockets/listening.ts"
@@ -29,6 +30,9 @@ const mayShow = {
   trail: [],
   health: [],
   statusLine: [],
+  provider: [], // what a program prints that looks for a fault of its own
+  process: [], // what is written past all loggers, warnings of the runtime too
+  store: ["answer", "parameters"], // a shared cache keeps what was answered, and of the question a hash
   answer: ["answer", "parameters"], // this is what was asked for
   wire: ["prompt", "earlier", "result", "answer", "parameters"] // the wire log is for this, and off by default
 } as const satisfies Record<string, ReadonlyArray<Text>>
@@ -229,11 +233,29 @@ const outputsOf = Effect.fnUntraced(function* (
       return span
     }
   })
+  const store = Persistence.BackingPersistence.of({
+    make: () =>
+      Effect.succeed({
+        get: () => Effect.undefined,
+        getMany: () => Effect.die("not asked"),
+        set: (key, value) => Effect.sync(() => put("store", key, JSON.stringify(value))),
+        setMany: () => Effect.die("not asked"),
+        remove: (key) => Effect.sync(() => put("store", key)),
+        clear: Effect.void
+      })
+  })
   const onFailure = (failure: unknown) => Effect.sync(() => put("hook", deep(failure), JSON.stringify(failure)))
-  const layer = Model.layer({
-    provider: provider(seen),
-    policies: Pipeline.standard({ retry: { times: 1, base: "1 millis" }, timeout })
-  }).pipe(Layer.provideMerge(Supervisor.layer({ onFailure })))
+  yield* overheard((text) => put("process", text))
+  const made = provider(seen)
+  put("provider", deep(made), JSON.stringify(made))
+  const policies = [
+    ...Pipeline.standard({ retry: { times: 1, base: "1 millis" }, timeout }),
+    ResponseCache.shared({ timeToLive: "1 hour", leaseFor: "5 millis" })
+  ]
+  const layer = Model.layer({ provider: made, policies }).pipe(
+    Layer.provideMerge(Supervisor.layer({ onFailure })),
+    Layer.provide(Layer.succeed(Persistence.BackingPersistence, store))
+  )
   yield* Effect.gen(function* () {
     const call = asking(method, seen).pipe(
       Effect.tapCause((cause) => Effect.logDebug("the call failed", cause)),
@@ -266,6 +288,26 @@ const outputsOf = Effect.fnUntraced(function* (
   }
   return seen
 })
+
+/** Hears what is written past all loggers, until its scope closes. */
+const overheard = (hear: (text: string) => void) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const outputs = [process.stdout, process.stderr].map((output) => ({ output, write: output.write }))
+      for (const { output, write } of outputs)
+        output.write = ((...args: Parameters<typeof write>) => {
+          hear(String(args[0]))
+          return write.apply(output, args)
+        }) as typeof write
+      const warned = (warning: Error) => hear(deep(warning))
+      process.on("warning", warned)
+      return () => {
+        for (const { output, write } of outputs) output.write = write
+        process.off("warning", warned)
+      }
+    }),
+    (restore) => Effect.sync(restore)
+  )
 
 const shapes = ["known", "plain"] as const
 
