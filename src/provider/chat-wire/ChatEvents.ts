@@ -83,9 +83,12 @@ export class ChatEvents {
       throw CutJson.is(data)
         ? new Faults.Cut()
         : new Faults.Unreadable({ because: "an event of the stream is not JSON" })
-    const values = lines.map(parse)
-    if (values.includes(undefined) && values.some(isError)) throw new Faults.Refused({ body: errorIn(data) })
-    for (const line of lines) this.read(line, "", out)
+    try {
+      for (const line of lines) this.read(line, "", out)
+    } catch (fault) {
+      const error = errorBehind(lines)
+      throw error === undefined ? fault : new Faults.Refused({ body: error })
+    }
   }
 }
 
@@ -99,8 +102,12 @@ const withoutPrefixes = (data: string): string => {
 const errorIn = (data: string): string => {
   if (parse(data) !== undefined) return data
   const lines = data.split("\n")
-  return lines.find((line) => isError(parse(line))) ?? lines.filter((line) => !CutJson.is(line)).join("\n")
+  return errorBehind(lines) ?? lines.filter((line) => !CutJson.is(line)).join("\n")
 }
+
+/** It is among the last lines. To find out that a line is no JSON takes long. */
+const errorBehind = (lines: ReadonlyArray<string>): string | undefined =>
+  lines.slice(-4).find((line) => isError(parse(line)))
 
 const isError = (value: unknown): boolean => Predicate.isObject(value) && SaidErrors.isError(value)
 
