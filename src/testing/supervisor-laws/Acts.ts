@@ -79,7 +79,7 @@ export class Acts {
       case "sleep":
         return Effect.sleep(step.millis)
       case "list":
-        return Effect.asVoid(supervisor.list())
+        return this.calls.list(by)
       case "prune":
         return Effect.gen(function* () {
           stage.note({ _tag: "PruneCalled", by })

@@ -16,6 +16,8 @@ import {
   sameSeedSameRun
 } from "./OfRecords.ts"
 import { healthSaysWhatIs, theLatestAreKept } from "./OfStock.ts"
+import { listsSayWhatIs } from "./OfLists.ts"
+import { roundsOverlapAsAsked } from "./OfRounds.ts"
 import { neverMoreThanTheLimit, noSlotStaysFree } from "./OfSlots.ts"
 import { asManyWaitAsMay, whoeverWaitsForRoomGoesFirst } from "./OfRoom.ts"
 import { pausedJobsWait } from "./OfPauses.ts"
@@ -43,7 +45,9 @@ export const laws: ReadonlyArray<Law> = [
   healthSaysWhatIs,
   retriesAreAsAsked,
   oneJobPerKey,
-  endingAllFailsNobody
+  endingAllFailsNobody,
+  listsSayWhatIs,
+  roundsOverlapAsAsked
 ]
 
 /** The breaches of a run, each with the law that is broken. */

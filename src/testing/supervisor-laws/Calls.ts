@@ -50,6 +50,21 @@ export class Calls {
     })
   }
 
+  list(by: Actor): Effect.Effect<void> {
+    const { stage, supervisor } = this
+    const note = (jobs: ReadonlyArray<Job.JobStatus>, position: number | undefined) =>
+      stage.note({
+        _tag: "Listed",
+        by,
+        position,
+        jobs: jobs.map(({ id, metadata, name, state }) => ({ job: stage.label(name, id), id, state, metadata }))
+      })
+    return Effect.andThen(
+      Effect.map(supervisor.list(), (jobs) => note(jobs, undefined)),
+      Effect.map(supervisor.snapshot(), ({ jobs, position }) => void note(jobs, position))
+    )
+  }
+
   cancelAll(by: Actor): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       this.stage.note({ _tag: "CancelAllCalled", by })

@@ -5,6 +5,7 @@ import { Chance } from "../seed/Chance.ts"
 import { type Job, type Program, sharedKey, type Step, type Work } from "./Program.ts"
 import { specials } from "./Specials.ts"
 import { specialsOfKeys } from "./SpecialsOfKeys.ts"
+import { specialsOfRounds } from "./SpecialsOfRounds.ts"
 
 /**
  * Makes a program from a seed: up to three clients with up to four steps each, or one of those for what chance seldom brings
@@ -13,7 +14,7 @@ import { specialsOfKeys } from "./SpecialsOfKeys.ts"
 export const generate = (seed: number): Program => {
   const chance = new Chance(seed)
   return chance.onceIn(8)
-    ? { ...chance.oneOf([...specials, ...specialsOfKeys]), order: { seed: chance.below(2 ** 31) } }
+    ? { ...chance.oneOf([...specials, ...specialsOfRounds, ...specialsOfKeys]), order: { seed: chance.below(2 ** 31) } }
     : new Generator(chance).program()
 }
 

@@ -15,10 +15,10 @@ const wrongAttempts = (job: JobHistory): ReadonlyArray<string> => {
   const { began, end, name, plan, worked } = job
   if (end === undefined || began.length === 0) return []
   const allowed = 1 + (plan.retry ?? 0)
-  const wrong = worked.slice(0, began.length - 1).find(({ how }) => !isError(how))
+  const wrong = worked.slice(0, began.length - 1).find(({ how }) => !isError(how, plan))
   const last = worked.at(-1)
   // A finalizer that dies makes the failure a defect, and whoever is asked to end tries nothing again.
-  const mustGoOn = last !== undefined && isError(last.how) && plan.finalizer !== "die"
+  const mustGoOn = last !== undefined && isError(last.how, plan) && plan.finalizer !== "die"
   return [
     ...(began.length > allowed ? [`${name} was tried ${began.length} times, ${allowed} are allowed`] : []),
     ...(wrong === undefined ? [] : [`${name} was tried again after an attempt that ended as ${wrong.how}`]),
@@ -29,6 +29,8 @@ const wrongAttempts = (job: JobHistory): ReadonlyArray<string> => {
 }
 
 // Nor is work tried again that failed because a job it waited for was cancelled.
-const isError = (how: string): boolean => !ends.has(how)
+const isError = (how: string, { by }: JobHistory["plan"]): boolean =>
+  // A promise does not tell a defect from a failure.
+  !ends.has(how) || (how === "die" && by === "promise")
 
 const ends: ReadonlySet<string> = new Set(["success", "interrupt", "die", "Cancelled"])

@@ -62,8 +62,8 @@ const mayStart = ({ jobs, trace }: History, key: string | undefined, { look }: M
 }
 
 /**
- * No more jobs wait than `maxPending` says, but for those that a running job submits without `whenFull`; and nobody is refused
- * while fewer do.
+ * No more jobs wait than `maxPending` says, but for those that a running job submits without `whenFull`; nobody is refused while
+ * fewer do, nor before it has waited for room as long as it asked to.
  */
 export const asManyWaitAsMay: Law = {
   name: "asManyWaitAsMay",
@@ -77,9 +77,13 @@ export const asManyWaitAsMay: Law = {
       if (note._tag === "TimePassed") {
         const waiting = all.filter((job) => stateAt(job, index) === "pending" && !isPartOfWork(job))
         const since = Math.min(...waiting.map(({ changes }) => changes[0]?.index ?? 0))
-        // A slot was free for one of them, until a job took back the one that it had lent.
-        const returned = all.filter((job) => stateAt(job, index) === "running" && hasReturned(job, since, index))
-        return waiting.length > maxPending + returned.length
+        // There was a slot for one of them that somebody else took, or it was paused before it started.
+        const others = all.filter((job) =>
+          stateAt(job, index) === "running"
+            ? hasReturned(job, since, index) || (isPartOfWork(job) && hasStarted(job, since))
+            : waiting.includes(job) && isHeldAtOnce(job)
+        )
+        return waiting.length > maxPending + others.length
           ? [`${count(waiting.length, "job")} waited, ${maxPending} may`]
           : []
       }
@@ -88,7 +92,10 @@ export const asManyWaitAsMay: Law = {
       const waits = Array.from(calls.values()).some(
         (call) => call.plan.whenFull !== undefined && !hasRoomBefore(history, call, index)
       )
-      const called = calls.get(note.job)?.called
+      const call = calls.get(note.job)
+      if (call !== undefined && note.at < waitsUntil(call))
+        return [`${note.job} was refused, and did not wait for room`]
+      const called = call?.called
       const refused = history.moments[index]
       const most = all.filter((job) => mayHaveWaited(job, called, refused))
       return waits || most.length >= maxPending
@@ -99,6 +106,10 @@ export const asManyWaitAsMay: Law = {
     })
   }
 }
+
+/** Until when a call waits for room. */
+const waitsUntil = ({ called, plan: { whenFull } }: Call): number =>
+  whenFull === undefined ? 0 : whenFull === "wait" ? Infinity : called.at + whenFull
 
 const isPartOfWork = ({ parentId, plan }: JobHistory): boolean => parentId !== undefined && plan.whenFull === undefined
 
@@ -114,6 +125,16 @@ export const hasRoomBefore = ({ jobs }: History, { answered, called, name }: Cal
 /** Whether a job goes on after a wait that ended between two notes. */
 const hasReturned = ({ waits }: JobHistory, since: number, index: number): boolean =>
   waits.some(({ to }) => to >= since && to < index)
+
+/** Whether a job started after a note. */
+const hasStarted = ({ changes }: JobHistory, since: number): boolean =>
+  changes.some(({ index, state }) => state === "running" && index >= since)
+
+/** Whether a job was paused before time passed, and not as it was accepted. */
+const isHeldAtOnce = ({ changes: [accepted], holds }: JobHistory): boolean => {
+  const held = holds.find(({ isHeld }) => isHeld)
+  return held !== undefined && accepted !== undefined && held.at === accepted.at && held.look > accepted.look
+}
 
 /** Whether a job may have waited at some time between a call and its answer. */
 const mayHaveWaited = ({ changes }: JobHistory, from: Moment | undefined, to: Moment | undefined): boolean => {

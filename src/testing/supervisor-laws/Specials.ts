@@ -1,7 +1,7 @@
 /**
  * Programs for what chance seldom brings about.
  */
-import { type Job, type Program, sharedKey, type Work } from "./Program.ts"
+import { type Job, type Program, sharedKey, type Step, type Work } from "./Program.ts"
 
 /** A program that is run in many orders. */
 export type Unordered = Omit<Program, "order">
@@ -62,23 +62,6 @@ const throughCall: Unordered = {
   ]
 }
 
-// What repeats would have its next round long after the drain has begun.
-const drained: Unordered = {
-  limits: { concurrency: 1, maxPending: 20, retain: 50, eventHistory: 500 },
-  hook: "note",
-  clients: [
-    [
-      {
-        do: "submit",
-        job: { ...job("e", { do: "sleep", millis: 2 }), kind: "periodic", every: { millis: 9, overlap: "skip" } }
-      },
-      { do: "sleep", millis: 1 },
-      { do: "drain", deadline: 6 }
-    ],
-    [{ do: "sleep", millis: 4 }]
-  ]
-}
-
 // `w` waits for `d`, which drains, through `v`: neither is ended at the deadline, as `x` is.
 const waitedForByDrained: Unordered = {
   limits: { concurrency: 3, maxPending: 20, retain: 50, eventHistory: 500 },
@@ -126,22 +109,34 @@ const room: Unordered = {
   ]
 }
 
-// While `w` waits for room, `s` ends and leaves a slot that the key of `w` may take, and that of `p` may not; `n` comes then.
+// While `w` waits for room, `s` ends and leaves a slot that the key of `w` may take, and that of `p` and `q`, which are more than may
+// wait, may not; `m` and `n` come then.
 const roomOfKeys: Unordered = {
   limits: { concurrency: 2, keyConcurrency: 1, maxPending: 1, retain: 50, eventHistory: 500 },
   hook: "note",
   clients: [
     [
-      { do: "submit", job: { ...job("r", { do: "sleep", millis: 6 }), key: "red" } },
+      {
+        do: "submit",
+        job: {
+          ...job(
+            "r",
+            { do: "submit", job: { ...job("p"), key: "red" } },
+            { do: "submit", job: { ...job("q"), key: "red" } },
+            { do: "sleep", millis: 6 }
+          ),
+          key: "red"
+        }
+      },
       { do: "submit", job: { ...job("s", { do: "sleep", millis: 2 }), key: "green" } },
-      { do: "submit", job: { ...job("p"), key: "red" } },
+      { do: "sleep", millis: 1 },
       { do: "submit", job: { ...job("w", { do: "sleep", millis: 1 }), key: "blue", whenFull: "wait" } }
     ],
-    [
+    ...["m", "n"].map((name): ReadonlyArray<Step> => [
       { do: "sleep", millis: 1 },
       { do: "sleep", millis: 1 },
-      { do: "submit", job: { ...job("n"), key: "grey" } }
-    ]
+      { do: "submit", job: { ...job(name), key: `of ${name}` } }
+    ])
   ],
   rest: 8
 }
@@ -154,6 +149,7 @@ const resumed: Unordered = {
     [
       { do: "submit", job: job("r", { do: "sleep", millis: 2 }) },
       { do: "submit", job: job("p") },
+      { do: "sleep", millis: 1 },
       { do: "pause", job: "p" },
       { do: "pause name", name: "q" },
       { do: "submit", job: job("q") },
@@ -270,51 +266,27 @@ const shared: Unordered = {
   ]
 }
 
-// `p` and `q` are one, until that is cancelled: then `r` is another one.
-const monitor = (name: string): Job => ({
-  ...job(name, { do: "sleep", millis: 1 }),
-  kind: "periodic",
-  every: { millis: 3, overlap: "skip" },
-  idempotencyKey: sharedKey
-})
-const monitors: Unordered = {
-  limits: { concurrency: 1, maxPending: 20, retain: 50, eventHistory: 500 },
+// When somebody prunes, `j` has ended for longer than its record is kept, and `k` runs.
+const old: Unordered = {
+  limits: { concurrency: 2, maxPending: 20, retain: 50, retainFor: 2, eventHistory: 500 },
   hook: "note",
   clients: [
     [
-      { do: "submit", job: monitor("p") },
+      { do: "submit", job: job("j") },
+      { do: "submit", job: job("k", { do: "sleep", millis: 6 }) },
       { do: "sleep", millis: 4 },
-      { do: "cancel", job: "p" },
-      { do: "submit", job: monitor("r") }
-    ],
-    [{ do: "submit", job: monitor("q") }]
+      { do: "prune" },
+      { do: "list" }
+    ]
   ],
   rest: 8
-}
-
-// The second round of `e` waits for the first, which a drain waits for.
-const queuedRound: Unordered = {
-  limits: { concurrency: 1, maxPending: 20, retain: 50, eventHistory: 500 },
-  hook: "note",
-  clients: [
-    [
-      {
-        do: "submit",
-        job: { ...job("e", { do: "sleep", millis: 6 }), kind: "periodic", every: { millis: 3, overlap: "queue" } }
-      },
-      { do: "sleep", millis: 4 },
-      { do: "drain", deadline: 20 }
-    ]
-  ]
 }
 
 /** All of them. */
 export const specials: readonly [Unordered, ...ReadonlyArray<Unordered>] = [
   comesBack,
   throughCall,
-  drained,
-  queuedRound,
-  monitors,
+  old,
   waitedForByDrained,
   gaveUpOnDrained,
   room,

@@ -39,12 +39,16 @@ export const finalizers = { slow: Effect.sleep(2), die: Effect.die(dying) }
 /** What of it is said of work that repeats. */
 export const roundsOf = (
   { millis, overlap }: NonNullable<Program.Job["every"]>,
-  { id, idempotencyKey, name, timeout }: ReturnType<typeof optionsOf>
-) => ({ name, id, idempotencyKey, timeout, schedule: millis, overlap })
+  { id, idempotencyKey, metadata, name, timeout }: ReturnType<typeof optionsOf>
+) => ({ name, id, idempotencyKey, metadata, timeout, schedule: millis, overlap })
+
+/** The metadata of the job of that name: every other name has some. */
+export const metadataOf = (name: string) => (name.charCodeAt(0) % 2 === 0 ? { name } : undefined)
 
 export const optionsOf = (job: Program.Job, attempts: string) => ({
   name: job.idempotencyKey ?? Program.nameIn(job.name, attempts),
   id: job.idempotencyKey === undefined ? undefined : Program.nameIn(job.name, attempts),
+  metadata: metadataOf(Program.nameIn(job.name, attempts)),
   timeout: job.timeout,
   key: job.key,
   priority: job.priority,

@@ -4,6 +4,7 @@
 import { sharedKey, type Step, type Work } from "./Program.ts"
 import { job, specials, type Unordered } from "./Specials.ts"
 import { specialsOfKeys } from "./SpecialsOfKeys.ts"
+import { specialsOfRounds } from "./SpecialsOfRounds.ts"
 
 /** A client's call that is made within a job. */
 const inJob = (name: string, ...work: ReadonlyArray<Work>): Step => ({
@@ -83,4 +84,4 @@ const pairs: ReadonlyArray<Unordered> = callsOf("a").flatMap((call) =>
 )
 
 /** The programs of a sweep: those for what chance seldom brings about, and one for each pair of calls. */
-export const sweeps: ReadonlyArray<Unordered> = [...specials, ...specialsOfKeys, ...pairs]
+export const sweeps: ReadonlyArray<Unordered> = [...specials, ...specialsOfRounds, ...specialsOfKeys, ...pairs]

@@ -3,6 +3,7 @@
  * happened.
  */
 import type { JobEvent, EventsMissed, JobState } from "../../core/JobEvent.ts"
+import type { JobStatus } from "../../supervisor/Job.ts"
 import type { DrainReport, Health } from "../../supervisor/Supervisor.ts"
 import type { Ending } from "../laws/Ending.ts"
 import type { Program } from "./Program.ts"
@@ -43,6 +44,13 @@ export type Note = { readonly at: number } & (
       readonly _tag: "NamePauseCalled" | "NamePaused" | "NameResumeCalled" | "NameResumed"
       readonly name: string
       readonly by: Actor
+    }
+  /** What a list, or a snapshot with its position, said. */
+  | {
+      readonly _tag: "Listed"
+      readonly by: Actor
+      readonly position: number | undefined
+      readonly jobs: ReadonlyArray<Pick<JobStatus, "id" | "state" | "metadata"> & { readonly job: string }>
     }
   | { readonly _tag: "Counted"; readonly counts: Readonly<Record<JobState, number>> }
   /** Ids of the ended jobs that are still known, and of those among them whose result is; and how many have ended. */

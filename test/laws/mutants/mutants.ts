@@ -109,9 +109,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     fault: "giving up waiting cancels the job",
     breaks: "oneTerminalState",
     file: "Job.ts",
-    search: "? Effect.fail(new JobError({ id: job.id, reason: new StillRunning({ waited }) }))",
-    replace:
-      "? Effect.andThen(cancel(job), Effect.fail(new JobError({ id: job.id, reason: new StillRunning({ waited }) })))"
+    search: "? Effect.fail(ErrorOf.job(recordOf(job), new StillRunning({ waited })))",
+    replace: "? Effect.andThen(cancel(job), Effect.fail(ErrorOf.job(recordOf(job), new StillRunning({ waited }))))"
   },
   {
     fault: "a reader that asks for what came after event N is given N again",
@@ -592,5 +591,61 @@ export const mutants: ReadonlyArray<Mutant> = [
     return { ...made, jobs: made.jobs.map((job) => (ids.has(job.id) ? { ...job, outcome: "caller" as const } : job)) }
   })
 `
+  },
+  {
+    fault: "whenFull is ignored",
+    breaks: "asManyWaitAsMay",
+    file: "operations/Submit.ts",
+    search: 'if (whenFull === undefined || whenFull === "refuse") return',
+    replace: "if (lifecycle.isAccepting || true) return"
+  },
+  {
+    fault: "the position of a snapshot is that of an event to come",
+    breaks: "listsSayWhatIs",
+    file: "Supervisor.ts",
+    search: "position: lifecycle.events.position",
+    replace: "position: lifecycle.events.position + 1"
+  },
+  {
+    fault: "a list lacks the first job",
+    breaks: "listsSayWhatIs",
+    file: "Supervisor.ts",
+    search: 'lifecycle.table.select("Supervisor.list", filter)',
+    replace: 'lifecycle.table.select("Supervisor.list", filter).slice(1)'
+  },
+  {
+    fault: "metadata is ignored",
+    breaks: "listsSayWhatIs",
+    file: "operations/Submit.ts",
+    search: "options.metadata === undefined ? noMetadata : { ...options.metadata }",
+    replace: "noMetadata"
+  },
+  {
+    fault: "rounds do not queue",
+    breaks: "roundsOverlapAsAsked",
+    file: "operations/Periodic.ts",
+    search: 'if (overlap === "queue" && queued < maxQueued) {',
+    replace: "if (queued > maxQueued) {"
+  },
+  {
+    fault: "rounds that are to be skipped queue",
+    breaks: "roundsOverlapAsAsked",
+    file: "operations/Periodic.ts",
+    search: 'if (overlap === "queue" && queued < maxQueued) {',
+    replace: "if (queued < maxQueued) {"
+  },
+  {
+    fault: "prune drops nothing",
+    breaks: "theLatestAreKept",
+    file: "Supervisor.ts",
+    search: "prune: Effect.sync(() => Upkeep.prune(lifecycle, settings)),",
+    replace: "prune: Effect.void,"
+  },
+  {
+    fault: "a round that has ended is seen to twice, and two that waited begin",
+    breaks: "neverMoreThanTheLimit",
+    file: "operations/Periodic.ts",
+    search: "if (running !== ended || ended.isSeenTo) return",
+    replace: "if (running !== ended) return"
   }
 ]
