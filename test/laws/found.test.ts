@@ -116,6 +116,37 @@ const found: ReadonlyArray<{ readonly name: string; readonly program: Supervisor
     }
   },
   {
+    name: "a job that failed because the result of another one was kept no longer",
+    program: {
+      order: { seed: 228857835 },
+      limits: { concurrency: 3, maxPending: 20, retain: 50, retainResults: 1, eventHistory: 500 },
+      hook: "throw",
+      clients: [
+        [
+          {
+            do: "run",
+            job: {
+              name: "c",
+              work: [
+                {
+                  do: "fan out",
+                  jobs: [
+                    { name: "e", work: [], end: "fail", idempotencyKey: "same" },
+                    { name: "g", work: [], end: "interrupt" }
+                  ]
+                }
+              ],
+              end: "fail",
+              whenFull: 2,
+              retry: 1,
+              passesOn: true
+            }
+          }
+        ]
+      ]
+    }
+  },
+  {
     name: "jobs that nobody saw begin, once the wall clock was set",
     program: {
       order: { seed: 39445823 },

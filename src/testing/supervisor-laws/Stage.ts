@@ -2,9 +2,23 @@
  * Runs a program against a supervisor, in an order chosen by a seed, and takes notes of all that can be seen of it: from
  * inside the work, from the answers to calls, and by looking at the supervisor after every turn of a fiber.
  */
-import { Cause, Clock, Deferred, Duration, Effect, Exit, Fiber, Logger, Metric, References, Scope } from "effect"
+import {
+  Cause,
+  Clock,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Logger,
+  Metric,
+  Option,
+  References,
+  Scope
+} from "effect"
 import * as Monotonic from "../../core/Monotonic.ts"
 import type * as Job from "../../supervisor/Job.ts"
+import { JobError } from "../../supervisor/JobError.ts"
 import type * as Supervisor from "../../supervisor/Supervisor.ts"
 import * as SeededScheduler from "../SeededScheduler.ts"
 import { Acts } from "./Acts.ts"
@@ -199,7 +213,7 @@ class Stage implements StageOfCalls {
     if (!this.keepsLittle || this.isClosed || this.tested === undefined) return
     const { handles, supervisor } = this.tested
     const records = atOnce(supervisor.select({ state: ["completed", "failed", "cancelled"] }))
-    const results = records.filter((job) => endingOf(atOnce(handles.await(job))) !== "Expired")
+    const results = records.filter((job) => !isGone(job.id, atOnce(handles.await(job))))
     this.note({ _tag: "Kept", records: records.map(({ id }) => id), results: results.map(({ id }) => id), ended })
   }
 
@@ -280,4 +294,10 @@ const hooks = {
   slow: Effect.sleep(2),
   die: Effect.die("hook"),
   hang: Effect.never
+}
+
+/** Whether a job's own result is kept no longer: it may have failed by that of another one. */
+const isGone = (id: string, exit: Exit.Exit<unknown, unknown>): boolean => {
+  const error = Option.getOrUndefined(Exit.findErrorOption(exit))
+  return error instanceof JobError && error.reason._tag === "Expired" && error.id === id
 }
