@@ -148,6 +148,7 @@ describe("SeededScheduler.run", () => {
       const { exit } = SeededScheduler.run(effect, { seed: 4, maxSteps: 10_000 })
       const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
       assert(error instanceof SeededScheduler.Endless)
+      assert.include(error.message, "Raise maxSteps")
       assert.strictEqual(error.seed, 4)
     }
   })

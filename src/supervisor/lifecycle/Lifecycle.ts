@@ -191,6 +191,7 @@ export class Lifecycle implements Supervision {
         if (--this.admission.interruptions === 0) this.scheduleSettle()
         record.fiber?.interruptUnsafe()
       })
+      this.table.ending.add(record)
       this.lending.stop(record)
       this.scheduleSettle()
     }

@@ -1,11 +1,12 @@
 /**
- * Looks after what nobody else would see: records that grow old while nothing happens, a wall clock that was set, and a
- * blocked event loop.
+ * Looks after what nobody else would see: records that grow old while nothing happens, jobs that do not end, a wall clock that
+ * was set, and a blocked event loop.
  */
 import { Clock, Context, Duration, Effect } from "effect"
 import * as ClockKind from "../../core/ClockKind.ts"
 import type { Lifecycle } from "./Lifecycle.ts"
 import type { Settings } from "./Settings.ts"
+import * as StuckWarning from "./StuckWarning.ts"
 
 /** Does it again and again in the present scope. Gives how late the last round was, in milliseconds. */
 export const run = Effect.fnUntraced(function* (lifecycle: Lifecycle, settings: Settings) {
@@ -13,17 +14,18 @@ export const run = Effect.fnUntraced(function* (lifecycle: Lifecycle, settings: 
   const every = Duration.toMillis(settings.upkeepEvery)
   const round = Effect.clockWith((clock) => {
     const isByHand = ClockKind.isMovedByHand(clock)
-    if (isByHand && keepsNothing(lifecycle)) return lifecycle.events.awaitNext
+    if (isByHand && keepsNothing(lifecycle)) {
+      return Effect.raceFirst(lifecycle.events.awaitNext, awaitEnding(lifecycle))
+    }
     const millis = isByHand ? untilNeeded(lifecycle, settings, every) : every
     const due = lifecycle.now() + millis
-    return Effect.andThen(
-      pause(millis),
-      Effect.sync(() => {
-        lagMillis = Math.max(0, lifecycle.now() - due)
-        lifecycle.time.look()
-        prune(lifecycle, settings)
-      })
-    )
+    const look = Effect.suspend(() => {
+      lagMillis = Math.max(0, lifecycle.now() - due)
+      lifecycle.time.look()
+      prune(lifecycle, settings)
+      return StuckWarning.ofUpkeep(lifecycle, settings)
+    })
+    return Effect.andThen(pause(millis), look)
   })
   if (every < Infinity) yield* Effect.forkScoped(Effect.forever(round))
   return () => lagMillis
@@ -38,14 +40,21 @@ export const prune = (lifecycle: Lifecycle, { retention }: Settings): void => {
 
 /** Whether there will be nothing to drop before something more has happened. */
 const keepsNothing = ({ events, table }: Lifecycle): boolean =>
-  table.dueMillis === Infinity && events.unstrippedSince === undefined
+  table.dueMillis === Infinity && events.unstrippedSince === undefined && table.ending.isEmpty
 
-/** Until the round that will find something to drop. What ends meanwhile is not too old before then. */
-const untilNeeded = (lifecycle: Lifecycle, { retention }: Settings, every: number): number => {
+const awaitEnding = ({ table }: Lifecycle): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    const withdraw = table.ending.onNext(() => resume(Effect.void))
+    return Effect.sync(withdraw)
+  })
+
+/** Until the round that will find something to drop, or to warn of. What ends meanwhile is not too old before then. */
+const untilNeeded = (lifecycle: Lifecycle, { retention, stuckAfterMillis }: Settings, every: number): number => {
   const { forMillis } = retention.records
   const now = lifecycle.now()
   const due = Math.min(
     lifecycle.table.dueMillis,
+    Math.max(now + 1, lifecycle.table.ending.sinceMillis + stuckAfterMillis),
     (lifecycle.events.unstrippedSince ?? Infinity) + forMillis,
     now + Math.min(forMillis, retention.results.forMillis)
   )

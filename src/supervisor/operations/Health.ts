@@ -3,6 +3,7 @@
  */
 import type { Counts } from "../records/JobTable.ts"
 import type { Lifecycle } from "../lifecycle/Lifecycle.ts"
+import { waitsForOthers } from "../records/Ending.ts"
 import type { Settings } from "../lifecycle/Settings.ts"
 
 /** How a supervisor is right now. Times are milliseconds, ratios run from 0 to 1. */
@@ -25,7 +26,10 @@ export interface Health {
   readonly lastMinute: { readonly started: number; readonly succeeded: number; readonly failed: number }
   /** Failed ones among those that succeeded or failed in the last 60 seconds. */
   readonly errorRatio: number
-  /** Jobs that still run long after they were interrupted: they ignore it, or block the event loop. */
+  /**
+   * Jobs that still run long after they were interrupted: they ignore it, or block the event loop. Those that only wait for jobs of
+   * their own which do come last.
+   */
   readonly stuck: ReadonlyArray<{ readonly id: string; readonly name: string; readonly forMillis: number }>
   /** Periodic jobs whose latest rounds failed, and how many in a row. */
   readonly failingPeriodic: ReadonlyArray<{ readonly id: string; readonly name: string; readonly inARow: number }>
@@ -79,11 +83,13 @@ export const snapshot = (lifecycle: Lifecycle, settings: Settings, eventLoopLagM
       .at(0),
     lastMinute,
     errorRatio: lastMinute.failed === 0 ? 0 : lastMinute.failed / (lastMinute.failed + lastMinute.succeeded),
-    stuck: live.flatMap(({ id, name, state, stoppedAtMillis }) =>
-      state === "running" && stoppedAtMillis !== undefined && now - stoppedAtMillis >= settings.stuckAfterMillis
-        ? [{ id, name, forMillis: now - stoppedAtMillis }]
-        : []
-    ),
+    stuck: live
+      .filter(
+        ({ state, stoppedAtMillis = Infinity }) =>
+          state === "running" && now - stoppedAtMillis >= settings.stuckAfterMillis
+      )
+      .toSorted((one, other) => Number(waitsForOthers(one)) - Number(waitsForOthers(other)))
+      .map(({ id, name, stoppedAtMillis = now }) => ({ id, name, forMillis: now - stoppedAtMillis })),
     failingPeriodic: live.flatMap(({ id, name, rounds }) =>
       rounds !== undefined && rounds.failedInARow > 0 ? [{ id, name, inARow: rounds.failedInARow }] : []
     ),

@@ -120,19 +120,18 @@ export const run = <A, E, R>(
       if (record.runners !== undefined) record.runners++
     }
     return Effect.onExit(Effect.flatMap(submit(lifecycle, settings, effect, options, accepted), join), () =>
-      job === undefined ? Effect.void : leave(job, settings)
+      job === undefined ? Effect.void : leave(job, lifecycle, settings)
     )
   })
 
-const leave = (record: JobRecord, { stuckAfterMillis }: Settings): Effect.Effect<unknown> => {
+const leave = (record: JobRecord, lifecycle: Lifecycle, { stuckAfterMillis }: Settings): Effect.Effect<unknown> => {
   if (record.runners === undefined || --record.runners > 0) return Effect.void
   if (record.endedAtMillis === undefined) {
-    return StuckWarning.during(
-      cancel(record, { reason: "its caller was interrupted" }),
-      stuckAfterMillis,
-      () =>
-        `whoever ran job ${SafeText.inLine(`${record.name} (${record.id})`)} was interrupted, and waits for it to end, but it ignores its interruption. A job that disposes of its own runtime never ends`
-    )
+    return StuckWarning.during(cancel(record, { reason: "its caller was interrupted" }), stuckAfterMillis, () => {
+      // Upkeep need not say so again.
+      lifecycle.table.ending.delete(record)
+      return `whoever ran job ${SafeText.inLine(`${record.name} (${record.id})`)} was interrupted, and waits for it to end, but it ignores its interruption. A job that disposes of its own runtime never ends`
+    })
   }
   // What a call answered has gone to its callers, and nobody asks for it by id; who comes with its idempotency key does.
   if (record.kind === "call" && record.idempotencyKey === undefined) record.dropResult()

@@ -2,6 +2,7 @@
  * Finds jobs: those that live, and the latest of those that have ended.
  */
 import type { JobKind, JobState } from "../../core/JobEvent.ts"
+import { Ending } from "./Ending.ts"
 import * as Filter from "./Filter.ts"
 import * as JobId from "./JobId.ts"
 import type { JobRecord } from "./JobRecord.ts"
@@ -45,6 +46,8 @@ export class JobTable {
   private readonly randomId: (() => string) | undefined
   private lastNumber = 0
   private hasForeignIds = false
+  /** Of those that run, those that were asked to end and that nobody has been warned of. */
+  readonly ending = new Ending()
   private issued: JobId.JobId | undefined = undefined
 
   /** `randomId` makes the ids, where they are not to be counted. */
@@ -138,6 +141,7 @@ export class JobTable {
     else tally[state]++
     record.state = state
     this.live.remove(record)
+    this.ending.delete(record)
     if (isRound && state === "completed") return this.forget(jobId)
     // What a call answered went to its callers, who let go of it, and nobody asks for it by id; others may join it by its key.
     if (kind !== "call" || record.idempotencyKey !== undefined) this.keepResult(record)

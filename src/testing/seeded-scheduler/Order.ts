@@ -29,7 +29,7 @@ export class Deadlock extends ShownError.TaggedError<Deadlock>()("Deadlock", { s
 /** The program went on for longer than it may. */
 export class Endless extends ShownError.TaggedError<Endless>()("Endless", { seed: Schema.Int, steps: Schema.Int }) {
   override get message(): string {
-    return `no end after ${this.steps} steps with seed ${this.seed}`
+    return `no end after ${this.steps} turns of fibers with seed ${this.seed}: with the operations of fibers these are as many as maxSteps lets be. Raise maxSteps, or sleep for less: what repeats, as the upkeep of a supervisor each second, counts for all of a sleep (see its upkeepEvery)`
   }
 }
 

@@ -1,7 +1,7 @@
 import { assert, it } from "@effect/vitest"
-import { Clock, Cron, Effect } from "effect"
+import { Clock, Cron, Effect, Exit, Layer, Logger } from "effect"
 import { TestClock } from "effect/testing"
-import { Job, Supervisor } from "holdfast/supervisor"
+import { Job, StatusLine, Supervisor } from "holdfast/supervisor"
 
 const counted = Effect.map(TestClock.make(), (test) => {
   let sleeps = 0
@@ -94,4 +94,60 @@ it.effect("a test that moves its clock by three days passes three rounds of a ni
     assert.strictEqual(started, 3)
     assert.isAtMost(sleeps(), 10)
   })
+)
+
+const deaf = Effect.uninterruptible(Effect.sleep("1 hour"))
+
+/** What is logged as a warning while `program` runs. */
+const warnings = <A, E>(program: (lines: Array<string>) => Effect.Effect<A, E, Supervisor.Supervisor>) => {
+  const lines: Array<string> = []
+  const logger = Logger.make(({ logLevel, message }) => void (logLevel === "Warn" && lines.push(String(message))))
+  const layers = Layer.merge(Supervisor.layer({ concurrency: 200 }), Logger.layer([logger]))
+  return Effect.provide(program(lines), layers)
+}
+
+it.effect(
+  "warns once of each job that ignores its cancellation or its time limit, and of none that waits for one",
+  () =>
+    warnings((lines) =>
+      Effect.gen(function* () {
+        const late = yield* Supervisor.submit(deaf, { name: "a\nb", timeout: "3 seconds" })
+        const owner = yield* Supervisor.submit(Effect.andThen(Supervisor.submit(deaf), Effect.never), { name: "owner" })
+        yield* Supervisor.submit(Effect.sleep("3 seconds"), { name: "ends" })
+        yield* TestClock.adjust("1 second")
+        yield* Effect.forkChild(Job.cancel(owner, { reason: "enough" }))
+        yield* TestClock.adjust("6 seconds")
+        assert.deepStrictEqual(lines, [
+          "job job-4 was cancelled 5s ago (parent ended) and still runs: it ignores its interruption, or its async function its signal"
+        ])
+        const { stuck } = yield* Supervisor.health
+        assert.deepStrictEqual(
+          stuck.map(({ id }) => id),
+          ["job-4", "job-2"]
+        )
+        assert.include(StatusLine.render(yield* Supervisor.health), "stuck job-4")
+        yield* TestClock.adjust("30 minutes")
+        assert.deepStrictEqual(lines.slice(1), [
+          "job a\\nb (job-1) ran out of its time of 3s 5s ago and still runs: it ignores its interruption, or its async function its signal"
+        ])
+        yield* TestClock.adjust("1 hour")
+        assert.isTrue(Exit.isFailure(yield* Job.await(late)))
+        assert.lengthOf(lines, 2)
+      })
+    )
+)
+
+it.effect("names some of very many jobs that are stuck at once", () =>
+  warnings((lines) =>
+    Effect.gen(function* () {
+      yield* Effect.replicateEffect(Supervisor.submit(deaf), 100)
+      yield* TestClock.adjust("1 second")
+      yield* Supervisor.cancelAll({}, { limit: "0 millis" }).pipe(Effect.forkChild)
+      yield* TestClock.adjust("10 minutes")
+      assert.lengthOf(lines, 11)
+      assert.include(lines[9], "job job-10 was cancelled 5s ago")
+      assert.strictEqual(lines[10], "90 more jobs that are to end still run")
+      yield* TestClock.adjust("1 hour")
+    })
+  )
 )
