@@ -10,7 +10,6 @@ const filesIn = (folder: string, ending: string): ReadonlyArray<string> =>
 const apart: Readonly<Record<string, string>> = {
   "src/provider/ChatWire.ts Options": "has tests of its own for every field",
   "src/core/PeriodicWork.ts Options": "handed over by the house only",
-  "src/policy/pipeline/Providers.ts HedgeOptions": "handed on to Hedge, which refuses them",
   "src/testing/policy-laws/StandardPipeline.ts Options": "handed over by the house only",
   "src/policy/store/SharedStore.ts Options": "handed over by the house only",
   "src/cli/batch/input/BatchInput.ts Options": "handed over by the house only",

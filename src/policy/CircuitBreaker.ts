@@ -83,8 +83,8 @@ export const defaults = {
  * is under way).
  *
  * A stream is judged when it ends or fails; a reader that leaves early says nothing. A stream that is a probe closes the
- * circuit with its first content, so that a slow reader does not keep others waiting. A probe that is abandoned lets the
- * next call probe.
+ * circuit with its first content, so that a slow reader does not keep others waiting. A probe that is abandoned, or of which
+ * nothing is known after five minutes, lets the next call probe.
  */
 export const perModel = (options: Options = {}): PolicyKind.Of<"CircuitBreaker"> => {
   check.fields(options, fields)

@@ -90,9 +90,12 @@ export const adaptive = (options: AdaptiveOptions = {}): PolicyKind.Of<"Hedge"> 
  * ```
  */
 export const make = (
-  options: Omit<AdaptiveOptions, "to"> & { readonly delay?: Duration.Input | undefined } = {}
+  options:
+    | (Omit<AdaptiveOptions, "to"> & { readonly delay?: undefined })
+    | (Omit<Options, "to"> & { readonly delay: Duration.Input }) = {}
 ): Effect.Effect<<A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>> => {
   check.fields(options, effectFields)
+  if (options.delay !== undefined) check.fields(options, { maxShare: true, delay: true })
   const settings = options.delay === undefined ? learned(options) : fixed(options.delay, options)
   return Effect.gen(function* () {
     const hedge = new Hedge(settings)

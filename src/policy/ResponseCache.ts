@@ -95,7 +95,7 @@ export interface ResponseCache {
   /** Puts the cache around a provider. Several models may share one cache: their answers do not mix. */
   readonly policy: PolicyKind.Of<"ResponseCache">
   readonly stats: Effect.Effect<Stats>
-  /** Forgets every answer, in the shared store too. */
+  /** Forgets every answer, in the shared store too; that of a call of this process which is under way is not kept. */
   readonly clear: Effect.Effect<void>
   /** Drops from memory what has expired, and what was not used for `unusedFor`; says how many. */
   readonly evict: (options?: { readonly unusedFor?: Duration.Input | undefined }) => Effect.Effect<number>
@@ -208,10 +208,7 @@ const handleOf = (settings: Settings, store: CacheStore | undefined, scope: Scop
   return {
     policy: PolicyKind.of("ResponseCache", (next) => Effect.as(PolicyHealth.register(health), calls.around(next))),
     stats,
-    clear: Effect.suspend(() => {
-      tiers.memory.clear()
-      return store === undefined ? Effect.void : store.clear
-    }),
+    clear: tiers.clear,
     evict: (options = {}) => {
       check.fields(options, { unusedFor: true })
       const { unusedFor } = options

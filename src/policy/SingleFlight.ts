@@ -4,13 +4,14 @@
  * The name is that of Go's `singleflight`, https://pkg.go.dev/golang.org/x/sync/singleflight . Here callers are counted,
  * so the request ends with the last of them and not with the first, and streams are shared too.
  */
-import { ByteSize, Cause, Effect, Exit, Option, Predicate, Stream, type Scope } from "effect"
+import { ByteSize, Cause, Effect, identity, Option, Predicate, Stream, type Scope } from "effect"
 import { AiError, type Response } from "effect/ai"
 import * as Caller from "../core/call/Caller.ts"
 import * as CallContext from "../core/call/CallContext.ts"
 import * as CallTrail from "../core/call/CallTrail.ts"
 import * as Key from "../core/call/Key.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
+import * as PartCopy from "../core/call/PartCopy.ts"
 import * as PolicyHealth from "../core/call/PolicyHealth.ts"
 import * as PolicyReason from "../core/call/PolicyReason.ts"
 import * as ResponseHeaders from "../core/call/ResponseHeaders.ts"
@@ -51,11 +52,16 @@ export const identical = (options: Options = {}): PolicyKind.Of<"SingleFlight"> 
         PolicyReason.toAiError("SingleFlight", { _tag: "FellBehind", limitBytes: maxBufferBytes })
       )
       const answers = new JoinedRun.JoinedRuns<Array<Response.PartEncoded>, AiError.AiError>(
-        { maxBufferBytes, fellBehind, copy: Exit.mapBoth({ onSuccess: (parts) => [...parts], onFailure: copyError }) },
+        { maxBufferBytes, fellBehind, own: (parts) => parts.map(PartCopy.of), ownError: copyError },
         scope
       )
       const streams = new JoinedRun.JoinedRuns<Chunk, AiError.AiError | Cause.Done>(
-        { maxBufferBytes, fellBehind, copy: Exit.mapError((end) => (AiError.isAiError(end) ? copyError(end) : end)) },
+        {
+          maxBufferBytes,
+          fellBehind,
+          own: (chunk) => chunk.map(PartCopy.of) as unknown as Chunk,
+          ownError: (end) => (AiError.isAiError(end) ? copyError(end) : end)
+        },
         scope
       )
       yield* PolicyHealth.register(
@@ -131,7 +137,7 @@ export const make = <Input, A, E, R>(options: {
   check.callback("run", run)
   return Effect.map(Effect.scope, (scope) => {
     const runs = new JoinedRun.JoinedRuns<A, E>(
-      { maxBufferBytes: Infinity, fellBehind: Effect.never, copy: (end) => end },
+      { maxBufferBytes: Infinity, fellBehind: Effect.never, own: identity, ownError: identity },
       scope
     )
     return (input) =>

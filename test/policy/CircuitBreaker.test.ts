@@ -133,6 +133,23 @@ describe("CircuitBreaker", () => {
     }).pipe(withoutJitter, ids)
   )
 
+  it.effect.each(["call", "stream"] as const)("lets another call probe when a %s has probed for five minutes", (how) =>
+    Effect.gen(function* () {
+      const breaker = yield* breaking()
+      yield* open(breaker)
+      yield* TestClock.adjust("5 seconds")
+      breaker.answers({ delay: 86_400_000 })
+      const probe = yield* Effect.forkChild(how === "call" ? breaker.generate : breaker.stream)
+      yield* TestClock.adjust("299 seconds")
+      breaker.answers({})
+      const before = yield* breaker.generate
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual([before, yield* breaker.generate], [0, "ok"])
+      yield* Fiber.interrupt(probe)
+      assert.strictEqual(yield* breaker.generate, "ok")
+    }).pipe(withoutJitter)
+  )
+
   it.effect("is open twice as long after each failed probe, up to the maximum", () =>
     Effect.gen(function* () {
       const breaker = yield* breaking(CircuitBreaker.perModel({ open: "5 seconds", maxOpen: "30 seconds" }))

@@ -385,6 +385,8 @@ describe("Hedge", () => {
   it("rejects options that make no sense", () => {
     assert.throws(() => Hedge.afterDelay("1 second", { maxShare: 2 }), RangeError, "maxShare")
     assert.throws(() => Hedge.afterDelay(Infinity), RangeError, "delay")
+    // @ts-expect-error what is fixed is not learned
+    assert.throws(() => Hedge.make({ delay: "1 second", warmUp: 5 }), RangeError, "no option warmUp")
     assert.throws(() => Hedge.adaptive({ quantile: 1 }), RangeError, "quantile")
     assert.throws(() => Hedge.adaptive({ samples: 0 }), RangeError, "samples")
     assert.throws(() => Hedge.adaptive({ samples: 10, warmUp: 11 }), RangeError, "warmUp")

@@ -81,6 +81,8 @@ describe("Pipeline.standard", () => {
   const { provider: model } = scripted([{}])
 
   it("takes no policy of another kind in a place: not in its types, and not when it is made", () => {
+    // @ts-expect-error what is fixed is not learned
+    assert.throws(() => Pipeline.standard({ hedge: { delay: "1 second", quantile: 0.9 } }), "no option quantile")
     // @ts-expect-error a retry is no time limit
     assert.throws(() => Pipeline.standard({ timeout: Retry.transient() }), wrong)
     // @ts-expect-error the time of an attempt is not that of the call

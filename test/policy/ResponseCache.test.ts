@@ -579,6 +579,24 @@ describe("the bounds of ResponseCache", () => {
     }).pipe(Effect.scoped, ids)
   )
 
+  it.effect("are not those of calls that were under way when all were forgotten", () =>
+    Effect.gen(function* () {
+      const cache = yield* ResponseCache.make(hour)
+      const { provider, seen } = scripted([{ delay: 100 }])
+      const cached = yield* cache.policy(provider)
+      const options = yield* request
+      for (const call of [cached.generateText(options), Stream.runDrain(cached.streamText(options))]) {
+        const fiber = yield* Effect.forkChild(Effect.asVoid(call), { startImmediately: true })
+        yield* TestClock.adjust(50)
+        yield* cache.clear
+        yield* TestClock.adjust(1_000)
+        yield* Fiber.join(fiber)
+        assert.strictEqual((yield* cache.stats).entries, 0)
+      }
+      assert.strictEqual(seen.calls, 2)
+    }).pipe(Effect.scoped, ids)
+  )
+
   it.effect("pass an answer on that is too large, and do not keep it", () =>
     Effect.gen(function* () {
       const { provider, seen } = counting(() => [{ type: "text", text: "x".repeat(5_000) }, finish])

@@ -174,6 +174,35 @@ describe("SpendBudget", () => {
     }).pipe(ids)
   )
 
+  it.effect.each([
+    { inputTokens: 1e15, outputTokens: 5 },
+    { inputTokens: Infinity, outputTokens: 5 },
+    { inputTokens: NaN, outputTokens: NaN },
+    { inputTokens: 10, outputTokens: -1e9 },
+    { inputTokens: 10, outputTokens: 5, cachedInputTokens: -1e9 },
+    { inputTokens: 10, outputTokens: 5, cachedInputTokens: NaN }
+  ])("neither closes nor opens for what no answer can have used: %j", (used) =>
+    Effect.gen(function* () {
+      const { cachedInputTokens: cacheRead, inputTokens, outputTokens } = used
+      const { limited, options, spent } = yield* budgeted({ tokens: 1_000, money: 1 })
+      const { provider } = yield* FaultyModel.make({ script: [{}] })
+      const lying = { inputTokens: { total: inputTokens, cacheRead }, outputTokens: { total: outputTokens } }
+      const budget = yield* SpendBudget.make({ prices, tokens: 1_000, money: 1 })
+      const model = yield* budget.policy({
+        ...provider,
+        generateText: (request) =>
+          Effect.map(provider.generateText(request), (parts) =>
+            parts.map((part) => (part.type === "finish" ? { ...part, usage: lying } : part))
+          )
+      })
+      yield* limited.generateText(options)
+      yield* model.generateText(options)
+      const [honest, booked] = [yield* spent(), yield* budget.spent()]
+      assert.isTrue(booked.tokens > 0 && booked.tokens <= honest.tokens, `${booked.tokens} tokens`)
+      assert.isTrue(booked.money > 0 && booked.money <= 10 * honest.money, `${booked.money} of money`)
+    }).pipe(ids)
+  )
+
   it.effect("books nothing for what was refused", () =>
     Effect.gen(function* () {
       const { limited, options, spent } = yield* budgeted(

@@ -286,17 +286,17 @@ const said = (reason: PolicyReason): string => {
       return `${left} of the whole call's time are left, and a turn${ofTenant(reason)} needs ${needed}`
     }
     case "CircuitOpen":
-      return `the circuit of ${named(reason.key)} is open${later(reason)}`
+      return `the circuit${ofKey(reason)} is open${later(reason)}`
     case "RateLimited":
       return reason.dimension === undefined
         ? `${named(reason.key)} asked for a wait${later(reason)}`
-        : `the limit of ${reason.dimension} of ${named(reason.key)} is reached${later(reason)}`
+        : `the limit of ${reason.dimension}${ofKey(reason)} is reached${later(reason)}`
     case "LargerThanLimit": {
-      const { dimension, key, limit, needed } = reason
-      return `it needs ${amount(needed)} ${dimension}, and the rate limit of ${named(key)} is ${amount(limit)}`
+      const { dimension, limit, needed } = reason
+      return `it needs ${amount(needed)} ${dimension}, and the rate limit${ofKey(reason)} is ${amount(limit)}`
     }
     case "SpendExhausted":
-      return `${amount(reason.spent)} of ${amount(reason.limit)} ${reason.unit} of ${named(reason.key)} are spent${later(reason)}`
+      return `${amount(reason.spent)} of ${amount(reason.limit)} ${reason.unit}${ofKey(reason)} are spent${later(reason)}`
     case "NoProvider":
       return `none of these providers may be used now: ${reason.names.join(", ")}`
     case "NotAcceptable":
@@ -322,6 +322,9 @@ const awaited = {
 
 const ofTenant = ({ limitOf }: { readonly limitOf?: "tenant" }): string =>
   limitOf === undefined ? "" : " of this tenant"
+
+/** What is nobody's in particular has no key. */
+const ofKey = ({ key }: { readonly key: string }): string => (key === "" ? "" : ` of ${named(key)}`)
 
 const later = ({ retryAfterMillis }: { readonly retryAfterMillis: number }): string =>
   retryAfterMillis > 0 ? `; it may be tried again in ${time(retryAfterMillis)}` : ""

@@ -1,7 +1,7 @@
 /**
  * Counts the tokens of model calls.
  */
-import { Schema } from "effect"
+import { Predicate, Schema } from "effect"
 import type { Response } from "effect/ai"
 
 /** Tokens of one call or the sum over many. What a provider did not report counts as 0. */
@@ -45,12 +45,26 @@ export const fromParts = (parts: ReadonlyArray<Response.PartEncoded | Response.S
 }
 
 /** Reads the usage of a `finish` part. */
-export const fromFinish = ({ usage }: Pick<Response.FinishPartEncoded, "usage">): Usage => {
-  const { inputTokens, outputTokens } = usage
-  return {
-    inputTokens: inputTokens.total ?? 0,
-    cachedInputTokens: inputTokens.cacheRead ?? 0,
-    outputTokens: outputTokens.total ?? 0,
-    reasoningTokens: outputTokens.reasoning ?? 0
-  }
-}
+export const fromFinish = (finish: Pick<Response.FinishPartEncoded, "usage">): Usage => ({ ...empty, ...said(finish) })
+
+/** What a `finish` part says of its usage: without what was not said, or is no number of tokens. */
+export const said = ({ usage }: Pick<Response.FinishPartEncoded, "usage">): Partial<Usage> => ({
+  ...count("inputTokens", field(field(usage, "inputTokens"), "total")),
+  ...count("cachedInputTokens", field(field(usage, "inputTokens"), "cacheRead")),
+  ...count("outputTokens", field(field(usage, "outputTokens"), "total")),
+  ...count("reasoningTokens", field(field(usage, "outputTokens"), "reasoning"))
+})
+
+/** A hundred times what the longest contexts hold: no answer took more. */
+const most = 1_000_000_000
+
+/**
+ * Whether a server can mean this as a number of tokens. Some subtract or add what they do not know; one such number would use
+ * up a budget for days, or give it back.
+ */
+export const isCount = (value: unknown): value is number =>
+  Number.isInteger(value) && Number(value) >= 0 && Number(value) <= most
+
+const count = (name: keyof Usage, value: unknown): Partial<Usage> => (isCount(value) ? { [name]: value } : {})
+
+const field = (value: unknown, name: string): unknown => (Predicate.hasProperty(value, name) ? value[name] : undefined)

@@ -10,7 +10,7 @@ import type * as PolicyReason from "../../core/call/PolicyReason.ts"
 import type { Verdict } from "../../core/call/Verdict.ts"
 import type { Restore } from "../../core/Restore.ts"
 import type { Readiness } from "../../core/call/ModelProvider.ts"
-import type { Admission, CircuitStore, Outcome } from "./CircuitStore.ts"
+import { type Admission, type CircuitStore, longestProbeMillis, type Outcome } from "./CircuitStore.ts"
 import type * as StoredCircuit from "./StoredCircuit.ts"
 
 /** The options, decided and in milliseconds. */
@@ -130,8 +130,8 @@ export class Circuit {
   // As far as this process knows.
   private state: "closed" | "open" | "halfOpen" = "closed"
   private openUntil = -Infinity
-  // Whether a call of this process probes.
-  private probing = false
+  // The call of this process that probes.
+  private probe: { readonly permit: Permit; readonly since: number } | undefined
   // Which closed phase, or probe, the window counts: outcomes of calls let through earlier say nothing about it.
   private generation: number | undefined
 
@@ -149,7 +149,7 @@ export class Circuit {
     const now = Monotonic.millisUnsafe(clock)
     if (this.state === "open" && now < this.openUntil) return Effect.fail(this.refusal(this.openUntil - now))
     return Effect.matchEffect(this.store.admit(restore), {
-      onFailure: (rejection) => this.rejected(rejection, clock),
+      onFailure: (rejection) => this.rejected(rejection, clock, restore),
       onSuccess: (admission) => this.admitted(new Permit(this, admission, clock))
     })
   }
@@ -167,7 +167,7 @@ export class Circuit {
   /** What a further call would meet. */
   readinessAt(now: number): Readiness {
     if (this.state === "closed") return "ready"
-    return this.probing || this.stateAt(now) === "open" ? "circuitOpen" : "circuitHalfOpen"
+    return this.probe !== undefined || this.stateAt(now) === "open" ? "circuitOpen" : "circuitHalfOpen"
   }
 
   /** Milliseconds until a call is let through, while open. */
@@ -209,12 +209,22 @@ export class Circuit {
       return Effect.succeed(permit)
     }
     this.state = "halfOpen"
-    this.probing = true
+    this.probe = { permit, since: permit.now }
     return Effect.as(CallTrail.record({ _tag: "CircuitProbed", key: this.key }), permit)
   }
 
-  private rejected(reason: StoredCircuit.Rejection, clock: Clock.Clock) {
+  private rejected(
+    reason: StoredCircuit.Rejection,
+    clock: Clock.Clock,
+    restore: Restore
+  ): Effect.Effect<Permit, CircuitOpen> {
     if (reason._tag !== "CircuitOpen") {
+      // A call that has no time limit, or whose reader does not read on, would keep everybody out.
+      const { probe } = this
+      if (probe !== undefined && Monotonic.millisUnsafe(clock) - probe.since > longestProbeMillis) {
+        this.probe = undefined
+        return Effect.andThen(probe.permit.abandoned() ?? Effect.void, this.acquire(clock, restore))
+      }
       this.state = "halfOpen"
       // Nobody knows when the probe will have ended.
       return Effect.fail(this.refusal(0))
@@ -226,7 +236,7 @@ export class Circuit {
   }
 
   private record(permit: Permit, outcome: Outcome, openMillis: number): Effect.Effect<void> {
-    if (permit.admission.probe) this.probing = false
+    if (this.probe?.permit === permit) this.probe = undefined
     return Effect.flatMap(this.store.record(permit.admission, outcome, Duration.millis(openMillis)), (transition) =>
       Effect.andThen(this.store.release(permit.admission) ?? Effect.void, this.moved(transition, permit))
     )

@@ -182,5 +182,8 @@ const passed = (
 /** How long a store that did not answer is left alone. */
 const retryMillis = 1_000
 
-/** However long a store says that somebody probes, calls go by a circuit in this process after 5 minutes. */
-const longestProbeMillis = 5 * 60_000
+/**
+ * For how long somebody may probe. After that the next call of this process may, or, where a store says that another process
+ * probes, calls go by a circuit in this one.
+ */
+export const longestProbeMillis = 5 * 60_000

@@ -80,12 +80,14 @@ export interface RaceWith<R = never> extends Race.Options {
  * The options of `Hedge.adaptive`; with `delay`, those of `Hedge.afterDelay`. A provider that is asked second has all that
  * stands further in. A hedge that was made does not fit here: who it asks would escape the limits.
  */
-export interface HedgeOptions extends Hedge.AdaptiveOptions {
-  /** When the second attempt is due. Default: it is learned. */
-  readonly delay?: Duration.Input | undefined
-}
+export type HedgeOptions =
+  | (Hedge.AdaptiveOptions & { readonly delay?: undefined })
+  | (Hedge.Options & {
+      /** When the second attempt is due. Default: it is learned. */
+      readonly delay: Duration.Input
+    })
 
-const hedgeFields: OptionCheck.Fields<HedgeOptions> = {
+const hedgeFields: OptionCheck.Fields<Hedge.AdaptiveOptions & { readonly delay?: Duration.Input | undefined }> = {
   delay: true,
   maxShare: true,
   to: true,

@@ -91,6 +91,12 @@ export const giveBack = (bucket: Bucket, amount: number, now: number): Bucket =>
         atMillis: Math.max(bucket.atMillis, now)
       }
 
+/**
+ * What a call gives back, or takes beyond its estimate: no more than twice of what the limit allows in its whole window, which
+ * nobody can have used at once. What a server says that was used would otherwise close the limit for as long as it likes.
+ */
+export const unused = (bucket: Bucket, amount: number): number => Math.max(amount, -2 * bucket.limit)
+
 /** Leaves at most `most` in it at `from`, and from then on it refills. */
 export const lower = (bucket: Bucket, most: number, from: number): Bucket => ({
   ...bucket,

@@ -12,6 +12,7 @@ import * as PolicyReason from "../../core/call/PolicyReason.ts"
 import * as ResponseHeaders from "../../core/call/ResponseHeaders.ts"
 import { keyOf, type ModelProvider } from "../../core/call/ModelProvider.ts"
 import * as TokenEstimate from "../../core/call/TokenEstimate.ts"
+import * as Usage from "../../core/call/Usage.ts"
 import * as Verdict from "../../core/call/Verdict.ts"
 import * as Estimate from "./Estimate.ts"
 import type { Ending, Limiter, Permit } from "./Limiter.ts"
@@ -47,12 +48,12 @@ export const around = (next: ModelProvider, { each, estimate }: Limited) => {
   const told = (exit: Exit.Exit<unknown, AiError.AiError>, finish: Finish | undefined): Ending => {
     if (Exit.isFailure(exit)) return isTenants ? tenantsPart(exit.cause) : toldByFailure(exit.cause)
     if (finish === undefined) return nothingSaid
-    const { inputTokens: input, outputTokens: output } = finish.usage
-    if (output.total !== undefined) answers.observe(output.total)
-    const cached = isCachedFree ? (input.cacheRead ?? 0) : 0
+    const { cachedInputTokens = 0, inputTokens, outputTokens } = Usage.said(finish)
+    if (outputTokens !== undefined) answers.observe(outputTokens)
+    const cached = isCachedFree ? cachedInputTokens : 0
     return {
-      inputTokens: input.total === undefined ? undefined : Math.max(0, input.total - cached),
-      outputTokens: output.total,
+      inputTokens: inputTokens === undefined ? undefined : Math.max(0, inputTokens - cached),
+      outputTokens,
       headers: finish.response?.headers
     }
   }

@@ -11,7 +11,7 @@ import * as Key from "../../core/call/Key.ts"
 import type { Restore } from "../../core/Restore.ts"
 import * as Failure from "../../core/call/Failure.ts"
 import { SharedStore } from "../store/SharedStore.ts"
-import type * as Bucket from "./Bucket.ts"
+import * as Bucket from "./Bucket.ts"
 import type { Dimension } from "./Headers.ts"
 import type { CallQueue, Refusal } from "./CallQueue.ts"
 import * as State from "./State.ts"
@@ -93,7 +93,7 @@ export class SharedLimits {
   giveBack(queue: CallQueue, buckets: ReadonlyArray<Bucket.Bucket>, unused: State.Need): Effect.Effect<void> {
     const changed = buckets.filter(({ dimension }) => unused[dimension] !== 0)
     if (changed.length === 0) return Effect.void
-    return this.shared.tell(this.taking(queue, changed, (bucket) => -unused[bucket.dimension]))
+    return this.shared.tell(this.taking(queue, changed, (bucket) => -Bucket.unused(bucket, unused[bucket.dimension])))
   }
 
   /** Uses up what the store's limit of requests would grant until a pause is over, so that the others pause as well. */

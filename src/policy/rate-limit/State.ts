@@ -138,7 +138,7 @@ export const settle = (state: State, { need }: Taken, used: Need, now: number): 
     : {
         ...state,
         buckets: state.buckets.map((bucket) =>
-          Bucket.giveBack(bucket, need[bucket.dimension] - used[bucket.dimension], now)
+          Bucket.giveBack(bucket, Bucket.unused(bucket, need[bucket.dimension] - used[bucket.dimension]), now)
         )
       }
 

@@ -6,6 +6,7 @@ import type { AiError, IdGenerator, LanguageModel, Response } from "effect/ai"
 import * as Monotonic from "../../core/Monotonic.ts"
 import * as CallContext from "../../core/call/CallContext.ts"
 import * as CallTrail from "../../core/call/CallTrail.ts"
+import * as PartCopy from "../../core/call/PartCopy.ts"
 import * as RequestKey from "../../core/call/RequestKey.ts"
 import type { ModelProvider } from "../../core/call/ModelProvider.ts"
 import * as Acceptance from "./Acceptance.ts"
@@ -154,7 +155,8 @@ export class CachedCalls {
         let bytes = 0
         const recorded = Stream.mapArray(call.next.streamText(call.request), (chunk) => {
           if (chunks !== undefined) {
-            chunks.push(chunk)
+            // Its reader may write into it before the answer is kept.
+            chunks.push(chunk.map(PartCopy.of))
             for (const part of chunk) bytes += CacheEntry.sizeOf(part)
             if (bytes > maxEntryBytes) chunks = undefined
           }
@@ -177,9 +179,12 @@ export class CachedCalls {
     return Effect.flatMap(CallTrail.Current, (outer) => {
       const recorder = outer ?? new CallTrail.Recorder()
       const before = substitutesIn(recorder, next)
+      const { clears } = this.tiers
       const keep = (answer: CacheEntry.CacheEntry["answer"]) =>
         Effect.flatMap(Clock.currentTimeMillis, (date) => {
           if (!look.stores || substitutesIn(recorder, next) !== before) return Effect.void
+          // Whoever forgot every answer meant also those that were under way.
+          if (this.tiers.clears !== clears) return Effect.void
           const entry = CacheEntry.make(answer, date)
           if (entry === undefined || !Acceptance.isFor(entry, request, next.codecTransformer)) return Effect.void
           return this.tiers.keep(key, entry)
@@ -260,7 +265,7 @@ const replay = ({ entry, found }: Hit): PartStream =>
       let at = 0
       return Effect.suspend(() => {
         const chunk = chunks[at++]
-        return chunk === undefined ? Cause.done() : Effect.succeed(chunk as NonEmptyChunk)
+        return chunk === undefined ? Cause.done() : Effect.succeed(chunk.map(PartCopy.of) as unknown as NonEmptyChunk)
       })
     })
   )

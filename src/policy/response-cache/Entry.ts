@@ -7,6 +7,7 @@
 import { Exit, Predicate, Schema } from "effect"
 import { Response } from "effect/ai"
 import * as FinishMark from "../../core/call/FinishMark.ts"
+import * as PartCopy from "../../core/call/PartCopy.ts"
 import * as StreamParts from "../../core/stream/StreamParts.ts"
 import * as WellFormed from "../../core/stream/WellFormed.ts"
 import * as WholeParts from "../../core/stream/WholeParts.ts"
@@ -33,7 +34,7 @@ export interface Found {
 }
 
 /**
- * Makes an entry of a complete answer; `undefined` when it is not one to give again.
+ * Makes an entry of a complete answer, of which a whole one is copied; `undefined` when it is not one to give again.
  *
  * Kept is what ended by itself (`stop`) or with tool calls, and says something. What was cut, filtered, paused, ended for
  * a reason unknown or holds an error is not kept.
@@ -42,7 +43,7 @@ export const make = (answer: CacheEntry["answer"], storedAtMillis: number): Cach
   if (!isWorthKeeping(answer)) return undefined
   const kept: CacheEntry["answer"] =
     answer._tag === "Whole"
-      ? { _tag: "Whole", parts: answer.parts.map(withoutTraces) }
+      ? { _tag: "Whole", parts: answer.parts.map(withoutTraces).map(PartCopy.of) }
       : { _tag: "Streamed", chunks: answer.chunks.map((chunk) => chunk.map(withoutTraces)) }
   const bytes = lengthOf(kept)
   return bytes === undefined ? undefined : { storedAtMillis, answer: kept, bytes }
@@ -69,13 +70,13 @@ const lengthOf = (answer: CacheEntry["answer"]): number | undefined => {
 
 /** Gives an entry as a whole answer. */
 export const partsOf = ({ answer }: CacheEntry, found: Found): Array<Response.PartEncoded> => {
-  const parts = answer._tag === "Whole" ? [...answer.parts] : WholeParts.of(answer.chunks.flat())
+  const parts = (answer._tag === "Whole" ? answer.parts : WholeParts.of(answer.chunks.flat())).map(PartCopy.of)
   const last = parts.at(-1)
   if (last?.type === "finish") parts[parts.length - 1] = marked(last, found)
   return parts
 }
 
-/** Gives an entry as the pieces of a stream. */
+/** Gives an entry as the pieces of a stream, which are to be copied for their reader. */
 export const chunksOf = ({ answer }: CacheEntry, found: Found): ReadonlyArray<Chunk> => {
   const chunks = answer._tag === "Streamed" ? [...answer.chunks] : [StreamParts.ofParts(answer.parts)]
   const last = chunks.at(-1) ?? []

@@ -57,6 +57,8 @@ export class CacheTiers {
   readonly memory: CacheMemory
   readonly store: CacheStore | undefined
   readonly settings: Settings
+  /** How often every answer was forgotten. */
+  clears = 0
   private leases = 0
 
   constructor(settings: Settings, store: CacheStore | undefined) {
@@ -76,8 +78,9 @@ export class CacheTiers {
   shared(key: string, look: Look): Effect.Effect<Hit | undefined> {
     const { store } = this
     if (store === undefined) return Effect.undefined
+    const { clears } = this
     return Effect.flatMap(store.get(key), (entry) =>
-      entry === undefined || !look.accepts(entry)
+      entry === undefined || clears !== this.clears || !look.accepts(entry)
         ? Effect.undefined
         : Effect.clockWith((clock) => {
             const age = this.remember(key, entry, clock)
@@ -126,6 +129,15 @@ export class CacheTiers {
     return Effect.clockWith((clock) => {
       this.memory.set(key, entry, 0, this.keepMillis, Monotonic.millisUnsafe(clock))
       return this.store === undefined ? Effect.void : this.store.set(key, entry, this.keepMillis)
+    })
+  }
+
+  /** Forgets every answer, in both places, and those of calls under way. */
+  get clear(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.clears++
+      this.memory.clear()
+      return this.store === undefined ? Effect.void : this.store.clear
     })
   }
 

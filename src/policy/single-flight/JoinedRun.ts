@@ -9,7 +9,7 @@
  * list is held from its start only while newcomers may still join, which ends when it has grown to the bound. From then
  * on the bound is on how far a reader may be behind: one that is further behind is put out.
  */
-import { Effect, type Exit, Fiber, type Scope } from "effect"
+import { Effect, Exit, Fiber, type Scope } from "effect"
 import type * as ResponseHeaders from "../../core/call/ResponseHeaders.ts"
 
 export interface Settings<A, E> {
@@ -17,8 +17,10 @@ export interface Settings<A, E> {
   readonly maxBufferBytes: number
   /** What a reader is told that was put out. */
   readonly fellBehind: Effect.Effect<A, E>
-  /** What readers who came later get of the end, so that they do not share objects others may mark as theirs. */
-  readonly copy: (end: Exit.Exit<A, E>) => Exit.Exit<A, E>
+  /** A reader's own copy of what several get, so that none writes into what is another's. */
+  readonly own: (value: A) => A
+  /** A reader's own copy of the error that several get, for others may mark theirs. Who was first gets it as it is. */
+  readonly ownError: (error: E) => E
 }
 
 /** The runs under way, by key. */
@@ -79,6 +81,8 @@ export class JoinedRun<A, E> {
   run: Fiber.Fiber<A, E> | undefined
   end: Exit.Exit<A, E> | undefined
   waiting = 0
+  /** Whether it ever had more than one reader. */
+  isJoined = false
   readonly settings: Settings<A, E>
   private first: Piece<A> | undefined = { next: undefined, value: undefined, bytes: 0 }
   private last: Piece<A> = this.first as Piece<A>
@@ -113,6 +117,7 @@ export class JoinedRun<A, E> {
 
   enter(isJoiner: boolean, hear: ((headers: ResponseHeaders.Headers) => void) | undefined): Reader<A, E> {
     const reader = new Reader(this, this.first, isJoiner, hear)
+    this.isJoined ||= isJoiner
     this.readers.add(reader)
     if (this.headers !== undefined) hear?.(this.headers)
     return reader
@@ -199,10 +204,11 @@ export class Reader<A, E> {
     const { next } = this.at
     if (next !== undefined) {
       this.at = next
-      return Effect.succeed(next.value as A) // only the piece before the first one has none
+      return Effect.succeed(settings.own(next.value as A)) // only the piece before the first one has none
     }
     if (end === undefined) return this.more
-    return this.isJoiner ? settings.copy(end) : end
+    if (Exit.isSuccess(end)) return this.shared.isJoined ? Effect.succeed(settings.own(end.value)) : end
+    return this.isJoiner ? Exit.mapError(end, settings.ownError) : end
   })
 
   get readBytes(): number {

@@ -243,6 +243,6 @@ const fromUsage = ({ inputTokens, outputTokens }: LanguageModelV4Usage): Respons
   }
 })
 
-/** Leaves out what is unknown, and what is no whole number: Effect would refuse the whole answer for it. */
+/** Leaves out what is unknown, and what is no number of tokens: Effect would refuse the whole answer for some of these. */
 const count = (name: string, tokens: number | undefined): { readonly [name: string]: number } =>
-  tokens !== undefined && Number.isSafeInteger(tokens) ? { [name]: tokens } : {}
+  Usage.isCount(tokens) ? { [name]: tokens } : {}

@@ -5,6 +5,7 @@
  */
 import { Predicate } from "effect"
 import type { Response } from "effect/ai"
+import * as Usage from "../../core/call/Usage.ts"
 import * as FinishWord from "../errors/FinishWord.ts"
 
 /**
@@ -75,7 +76,7 @@ const field = (value: unknown, name: string): unknown => (Predicate.hasProperty(
 
 const count = (value: unknown, name: string): number | undefined => {
   const found = field(value, name)
-  return Predicate.isNumber(found) && Number.isSafeInteger(found) && found >= 0 ? found : undefined
+  return Usage.isCount(found) ? found : undefined
 }
 
 const minus = (all: number | undefined, part: number | undefined): number | undefined =>

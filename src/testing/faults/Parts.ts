@@ -2,6 +2,7 @@
 import { Array } from "effect"
 import type { Response } from "effect/ai"
 import { type Behaviour, type Block, blocksOf, defaults, finishReasonOf, textOf } from "./Behaviour.ts"
+import * as PartCopy from "../../core/call/PartCopy.ts"
 
 /** What the parts say about where they come from. */
 export interface Origin {
@@ -24,7 +25,8 @@ export const whole = (behaviour: Behaviour, origin: Origin): Array<Response.Part
   metadata(origin),
   ...blocksOf(behaviour).map(({ content }): Response.PartEncoded =>
     "toolCall" in content
-      ? { type: "tool-call", ...content.toolCall }
+      ? // A script answers several calls.
+        PartCopy.of({ type: "tool-call", ...content.toolCall })
       : { type: "text" in content ? "text" : "reasoning", text: textOf(content) }
   ),
   finish(behaviour, origin)

@@ -9,6 +9,7 @@ import * as CallTrail from "../../core/call/CallTrail.ts"
 import * as Content from "../../core/stream/Content.ts"
 import * as Deadline from "../../core/call/Deadline.ts"
 import type { ModelProvider } from "../../core/call/ModelProvider.ts"
+import * as PartCopy from "../../core/call/PartCopy.ts"
 import * as RecordedAttempts from "../../core/call/RecordedAttempts.ts"
 import * as Monotonic from "../../core/Monotonic.ts"
 import * as FaultyModel from "../FaultyModel.ts"
@@ -128,7 +129,7 @@ export class Models {
         Effect.withFiber((fiber) => {
           const attempt = this.attend(fiber, model, "generateText", request)
           return Effect.map(provider.generateText(attempt.request), (parts) => {
-            attempt.chunks.push(parts)
+            attempt.chunks.push(parts.map(PartCopy.of))
             return parts
           })
         }),
@@ -203,7 +204,7 @@ export class Models {
       attempt.flowed ??= 0
       for (const part of parts) if ("delta" in part) attempt.characters += part.delta.length
     }
-    attempt.chunks.push(parts)
+    attempt.chunks.push(parts.map(PartCopy.of))
     return parts
   }
 

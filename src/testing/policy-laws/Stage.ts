@@ -1,13 +1,14 @@
 /**
  * Runs a program against a stack of policies, in the order its seed chooses, and notes what callers and models see.
  */
-import { Clock, Context, Effect, Exit, Fiber, Logger, Metric, Scope, Stream } from "effect"
+import { Clock, Context, Effect, Exit, Fiber, Logger, Metric, Predicate, Scope, Stream } from "effect"
 import { type AiError, IdGenerator, type Response } from "effect/ai"
 import * as Caller from "../../core/call/Caller.ts"
 import * as CallTrail from "../../core/call/CallTrail.ts"
 import * as Deadline from "../../core/call/Deadline.ts"
 import * as PolicyHealth from "../../core/call/PolicyHealth.ts"
 import type { ModelProvider } from "../../core/call/ModelProvider.ts"
+import * as PartCopy from "../../core/call/PartCopy.ts"
 import * as Monotonic from "../../core/Monotonic.ts"
 import { bounds } from "./Law.ts"
 import { CurrentCall, Models, type Open } from "./Models.ts"
@@ -212,9 +213,9 @@ class Stage {
     )
     const asked =
       method === "generateText"
-        ? Effect.map(provider.generateText(request), (answer) => void parts.push(...answer))
+        ? Effect.map(provider.generateText(request), (answer) => void parts.push(...taken(answer)))
         : Stream.runForEachArray(read(provider.streamText(request), take), (chunk) => {
-            parts.push(...chunk)
+            parts.push(...taken(chunk))
             return pause > 0 ? Effect.sleep(pause) : Effect.void
           })
     return Effect.provideContext(asked, context)
@@ -292,6 +293,19 @@ const read = <E, R>(
   stream: Stream.Stream<Response.StreamPartEncoded, E, R>,
   take: number | undefined
 ): Stream.Stream<Response.StreamPartEncoded, E, R> => (take === undefined ? stream : Stream.take(stream, take))
+
+/** What a caller got. It then writes into it, as some do, which must be nothing to those who get the same. */
+const taken = (parts: ReadonlyArray<Part>): ReadonlyArray<Part> => {
+  const copies = parts.map(PartCopy.of)
+  for (const part of parts) {
+    if (part.type === "text") Object.assign(part, { text: scribble })
+    if (part.type === "text-delta") Object.assign(part, { delta: scribble })
+    if (part.type === "tool-call" && Predicate.isObject(part.params)) Object.assign(part.params, { scribble })
+  }
+  return copies
+}
+
+const scribble = "a caller wrote over this"
 
 /** So long, and then so many turns, for all that may be ready at that time. */
 const after = (millis: number, turns: number): Effect.Effect<void> => {

@@ -20,6 +20,46 @@ export const mutants: ReadonlyArray<PolicyMutant> = [
     replace: "return Effect.andThen(Effect.exit(self), attempt(self, 0))"
   },
   {
+    fault: "callers who share an answer write into one another's",
+    breaks: "oneWellFormedStream",
+    kinds: ["SingleFlight"],
+    file: "policy/single-flight/JoinedRun.ts",
+    search: "return this.shared.isJoined ? Effect.succeed(settings.own(end.value)) : end",
+    replace: "return end"
+  },
+  {
+    fault: "callers who share a stream write into one another's",
+    breaks: "oneWellFormedStream",
+    kinds: ["SingleFlight"],
+    file: "policy/single-flight/JoinedRun.ts",
+    search: "return Effect.succeed(settings.own(next.value as A))",
+    replace: "return Effect.succeed(next.value as A)"
+  },
+  {
+    fault: "a caller writes into what the cache keeps",
+    breaks: "oneWellFormedStream",
+    kinds: ["ResponseCache"],
+    file: "policy/response-cache/Entry.ts",
+    search: "answer.parts.map(withoutTraces).map(PartCopy.of)",
+    replace: "answer.parts.map(withoutTraces)"
+  },
+  {
+    fault: "a caller writes into what the cache gives the next one",
+    breaks: "oneWellFormedStream",
+    kinds: ["ResponseCache"],
+    file: "policy/response-cache/Entry.ts",
+    search: "WholeParts.of(answer.chunks.flat())).map(PartCopy.of)",
+    replace: "WholeParts.of(answer.chunks.flat())).slice()"
+  },
+  {
+    fault: "the reader of a stream writes into what the cache keeps of it",
+    breaks: "oneWellFormedStream",
+    kinds: ["ResponseCache"],
+    file: "policy/response-cache/CachedCalls.ts",
+    search: "chunks.push(chunk.map(PartCopy.of))",
+    replace: "chunks.push(chunk)"
+  },
+  {
     fault: "a stream is passed on without its frame",
     breaks: "sentOnceAndUnchanged",
     kinds: ["AdaptiveLimit"],

@@ -109,6 +109,17 @@ describe("the limits of a key", () => {
     assert.deepStrictEqual(State.wait(State.settle(state, ticket, need(20, 200), 0), need(1, 0), 100).millis, 1_210)
   })
 
+  it.prop(
+    "take no more than two windows for what one call is said to have used",
+    [int(1, 1_000), int(1, 100_000), int(0, 1_000_000_000)],
+    ([limit, windowMillis, used]) => {
+      const bucket = Bucket.make({ dimension: "tokens", limit, windowMillis, learned: false, now: 0 })
+      const [state, ticket] = State.take(State.make([bucket], false, 0), need(1, 0), 0)
+      const settled = State.settle(state, ticket, need(0, used), 0)
+      assert.isAtMost(State.wait(settled, need(1, 0), 0).millis, 2 * windowMillis + (2 * windowMillis) / limit + 100)
+    }
+  )
+
   it("are told by headers; a quota over more than a minute is no pace", () => {
     const { state, tickets } = takeMany(State.make([], true, 0), 3, 0)
     const learned = State.learn(state, [told(20, 17)], nth(tickets, 2), 0)

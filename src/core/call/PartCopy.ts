@@ -1,0 +1,26 @@
+/**
+ * Copies the parts of an answer that several callers get, so that none of them writes into what the others get: those who
+ * prepare the parameters of a tool call, or who hide words of a text, do it in place.
+ */
+import { Predicate } from "effect"
+
+/** A part of one's own. */
+export const of = <Part extends object>(part: Part): Part => copied(part, mostLevels)
+
+/** Deeper than the data of answers goes, and so flat that nothing runs out of stack. What is deeper is shared. */
+const mostLevels = 200
+
+// Of plain data; what is none stays as it is.
+const copied = <A>(value: A, left: number): A => {
+  if (left === 0) return value
+  if (Array.isArray(value)) return value.map((item: unknown) => copied(item, left - 1)) as A
+  if (!Predicate.isObject(value) || !isPlain(value)) return value
+  const own: Record<string, unknown> = { ...value }
+  for (const name in own) if (Predicate.isObjectOrArray(own[name])) own[name] = copied(own[name], left - 1)
+  return own as A
+}
+
+const isPlain = (value: object): boolean => {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null
+}
