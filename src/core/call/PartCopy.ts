@@ -5,7 +5,10 @@
 import { Predicate } from "effect"
 
 /** A part of one's own. */
-export const of = <Part extends object>(part: Part): Part => copied(part, mostLevels)
+export const of = <Part extends object>(part: Part): Part => (isFlat(part) ? { ...part } : copied(part, mostLevels))
+
+// Pieces of a text come by the thousand, and have nothing in them but texts.
+const isFlat = (part: object): boolean => ("delta" in part || "text" in part) && !("metadata" in part)
 
 /** Deeper than the data of answers goes, and so flat that nothing runs out of stack. What is deeper is shared. */
 const mostLevels = 200

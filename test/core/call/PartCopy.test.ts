@@ -17,6 +17,14 @@ describe("a copy of a part", () => {
     assert.isUndefined(({} as { b?: unknown }).b)
   })
 
+  it("of a text is another, and so is what is said about it", () => {
+    const part = { type: "text-delta", id: "t", delta: "a", metadata: { some: { notes: 1 } } }
+    const copies = [PartCopy.of({ type: "text", text: "a" }), PartCopy.of(part)]
+    Object.assign(PartCopy.of(part).metadata.some, { notes: 2 })
+    assert.deepStrictEqual(copies, [{ type: "text", text: "a" }, part])
+    assert.strictEqual(part.metadata.some.notes, 1)
+  })
+
   it("leaves alone what is no plain data, and what is deeper than data is", () => {
     const bytes = new Uint8Array(2)
     let deep: unknown = []
