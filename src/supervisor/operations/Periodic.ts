@@ -57,7 +57,7 @@ export const every = <A, E, R>(
       yield* Effect.forkScoped(Effect.interruptible(Effect.ensuring(end, Deferred.succeed(ended, undefined))))
     }).pipe(Effect.uninterruptible)
 
-    // Done by whoever first finds that the round has ended.
+    // Done by whoever first finds that the round has ended, as a whole: nobody else does what is left undone.
     const seeToEnd = Effect.fnUntraced(function* (ended: Running) {
       if (running !== ended || ended.isSeenTo) return
       ended.isSeenTo = true
@@ -74,7 +74,7 @@ export const every = <A, E, R>(
           })
         )
       }
-    })
+    }, Effect.uninterruptible)
 
     const awaitLast: Effect.Effect<void> = Effect.suspend(() =>
       running === undefined ? Effect.void : Effect.andThen(Deferred.await(running.ended), awaitLast)

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Cron, Effect, Exit, Fiber, Logger, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Job, Supervisor } from "holdfast/supervisor"
-import { SupervisorLaws } from "holdfast/testing"
+import { SeededScheduler, SupervisorLaws } from "holdfast/testing"
 import { settle } from "../settle.ts"
 
 const quiet = Logger.layer([])
@@ -132,6 +132,18 @@ describe("periodic jobs", () => {
     }
     const { breaches } = await Effect.runPromise(SupervisorLaws.replay(Supervisor.make, program))
     assert.deepStrictEqual(breaches, [])
+  })
+
+  it("come to rest also where a drain begins as one is to follow another", () => {
+    const program = Effect.gen(function* () {
+      yield* Supervisor.every(Effect.sleep(15), { name: "slow", schedule: 10, overlap: "queue" })
+      yield* Effect.sleep(30)
+      yield* Supervisor.drain({ deadline: "1 second" })
+    }).pipe(Effect.provide(Supervisor.layer()), Effect.provide(quiet))
+    const restless = SeededScheduler.points(program).filter((preempt) =>
+      Exit.isFailure(SeededScheduler.run(program, { preempt, maxSteps: 5_000 }).exit)
+    )
+    assert.deepStrictEqual(restless, [])
   })
 
   it.effect("cancel the round before", () =>
