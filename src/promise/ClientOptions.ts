@@ -85,7 +85,8 @@ export interface ClientOptions extends Hooks {
   readonly jobs?: JobLimits | undefined
   /**
    * Hears of each job that failed, once it has ended: for alerts. Work that repeats is heard of for each round. A cancellation is
-   * no failure. It holds no job up; what it throws is logged, and one that takes longer than 5 seconds is given up. Default: nobody.
+   * no failure. It holds no job up; what it throws is logged, and one that takes longer than 5 seconds is given up. It does not
+   * hear of jobs that it starts by the client itself, or an alert that fails would go on for ever. Default: nobody.
    */
   readonly onJobFailure?: ((failure: JobFailure) => Promise<void> | void) | undefined
   /** Where to log: a function, or nowhere. A job that fails is logged once. Default: the console. */

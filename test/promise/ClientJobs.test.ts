@@ -124,6 +124,64 @@ describe("a job", () => {
     assert.match(failed[0] ?? "", /^import: .*no alert today/)
   })
 
+  it("does not fail, nor is told to onJobFailure, when what it asks of the client is refused because that is closed", async () => {
+    const heard: Array<unknown> = []
+    const doors: Record<string, (client: Client) => Promise<unknown>> = {
+      run: (client) => client.run(() => 1),
+      submit: (client) => client.submit(() => 1),
+      every: (client) => client.every("1 hour", () => {}, { name: "late" }),
+      find: (client) => client.job("nobody")
+    }
+    for (const [name, door] of Object.entries(doors)) {
+      for (const isAborted of [false, true]) {
+        const client = Client.make({
+          log: false,
+          onJobFailure: ({ error }) => void heard.push([name, isAborted, error])
+        })
+        const closes = Promise.withResolvers<void>()
+        const job = await client.submit(async ({ signal }) => {
+          await closes.promise
+          if (isAborted && !signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve))
+          return await door(client)
+        })
+        while ((await job.status()).state !== "running") await new Promise(setImmediate)
+        const closing = client.close()
+        closes.resolve()
+        await closing
+        assert.strictEqual((await job.status()).state, "cancelled")
+      }
+    }
+    assert.deepStrictEqual(heard, [])
+  })
+
+  it("does not tell onJobFailure of what that brought about by the client, or an alert that fails would go on for ever", async () => {
+    const heard: Array<string> = []
+    const told = Promise.withResolvers<void>()
+    const alert = () => Promise.reject(new Error("no mail today"))
+    const client = Client.make({
+      log: false,
+      onJobFailure: async ({ job }) => {
+        heard.push(job.name)
+        if (heard.length > 9) return
+        await client.run(alert, { name: "run" }).catch(() => {})
+        await (await client.submit(alert, { name: "submitted" })).result().catch(() => {})
+        const sends = async () => {
+          await client.run(alert, { name: "run in it" }).catch(() => {})
+          await client.submit(alert, { name: "submitted in it" })
+        }
+        await client.run(sends, { name: "sends" })
+        await client.waitAll()
+        told.resolve()
+      }
+    })
+    await client.run(alert, { name: "import" }).catch(() => {})
+    await told.promise
+    const { jobs } = await client.health()
+    await client.close()
+    assert.deepStrictEqual(heard, ["import"])
+    assert.strictEqual(jobs.failureHook.missed, 4)
+  })
+
   it("is known by its handle when the client is closed, too", async () => {
     const client = silent()
     const done = await client.submit(() => 42)

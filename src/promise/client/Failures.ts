@@ -43,7 +43,12 @@ const isOne = <A>(is: (value: unknown) => value is A, value: unknown): value is 
 export const ofCause = (cause: Cause.Cause<unknown>, frames: Frames): unknown =>
   Cause.hasInterruptsOnly(cause) ? at(closed(), frames) : shown(Cause.squash(cause), frames)
 
-const closed = (): HoldfastError => new HoldfastError("the client is closed", { code: "closed" })
+// The cause is an abort: a job that hears of it before its own abort, as they end in one step, does not fail by it.
+const closed = (): HoldfastError =>
+  new HoldfastError("the client is closed", {
+    code: "closed",
+    cause: new DOMException("the client was closed", "AbortError")
+  })
 
 /** Has an error point to whoever called the client. */
 export const at = <E extends Error>(error: E, { stack = "" }: Frames): E => {

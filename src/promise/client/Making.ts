@@ -1,11 +1,12 @@
 /**
  * Reads the options of a client, and puts together what it runs on.
  */
-import { Cause, Effect, Layer, Logger, Predicate, References } from "effect"
+import { Cause, Layer, Logger, Predicate, References } from "effect"
 import type { ModelProvider, Policy } from "../../core/call/ModelProvider.ts"
 import * as OptionCheck from "../../core/OptionCheck.ts"
 import * as SafeText from "../../core/SafeText.ts"
 import * as Pipeline from "../../policy/Pipeline.ts"
+import * as Job from "../../supervisor/Job.ts"
 import * as Supervisor from "../../supervisor/Supervisor.ts"
 import type { Hooks as CallHooks } from "../Call.ts"
 import type { ClientOptions, JobLimits, LogEntry, ModelChoice } from "../ClientOptions.ts"
@@ -60,11 +61,11 @@ export const read = (options: ClientOptions): Made => {
   }
 }
 
-const onFailureOf = ({ onJobFailure }: ClientOptions): Supervisor.Options["onFailure"] =>
+const onFailureOf = ({ onJobFailure }: ClientOptions): Supervisor.Options<Supervisor.Supervisor>["onFailure"] =>
   onJobFailure === undefined
     ? undefined
     : ({ cause, job }) =>
-        Effect.promise(async () => onJobFailure({ job: JobViews.status(job), error: Failures.ofCause(cause, nowhere) }))
+        Job.promise(() => onJobFailure({ job: JobViews.status(job), error: Failures.ofCause(cause, nowhere) }))
 
 /** A failure that nobody waits for has no caller to show. */
 const nowhere: Failures.Frames = {}

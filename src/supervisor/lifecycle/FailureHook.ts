@@ -72,6 +72,9 @@ const Within = Context.Reference<ReadonlySet<FailureHook>>("holdfast/supervisor/
 export const within = (context: Context.Context<never>, other: Context.Context<never>): Context.Context<never> =>
   Context.add(context, Within, Context.get(other, Within))
 
+/** Whether what runs in a context comes from a failure hook. */
+export const isOf = (context: Context.Context<never>): boolean => Context.get(context, Within).size > 0
+
 interface Waiting {
   readonly record: JobRecord
   readonly job: JobStatus

@@ -6,7 +6,8 @@
  * makes work of async functions. Effects have their own context, which is always their submitter's.
  */
 import { Context } from "effect"
-import { CurrentJob, type JobRecord } from "../records/JobRecord.ts"
+import * as FailureHook from "../lifecycle/FailureHook.ts"
+import { CurrentJob } from "../records/JobRecord.ts"
 
 /** Calls a function where it was made. */
 type Within = <A>(call: () => A) => A
@@ -42,19 +43,24 @@ export const run = <A>(context: Context.Context<never>, call: () => A): A => {
   return within === undefined ? call() : within(call)
 }
 
-/** A job, for as long as its async function runs: what the function leaves behind, such as a socket, holds nothing of it. */
+/**
+ * Whose an async function is, a job's or a failure hook's, for as long as it runs: what it leaves behind, such as a socket, holds
+ * nothing of it. `signal` is a job's.
+ */
 interface Place {
-  job: JobRecord | undefined
-  readonly signal: AbortSignal
+  context: Context.Context<never> | undefined
+  readonly signal: AbortSignal | undefined
 }
 
 const places = hooks === undefined ? undefined : new hooks.AsyncLocalStorage<Place>()
 
-/** Has {@link asyncContext} tell a job in all that its async function does, until that has settled. */
-export const within = <A>(job: JobRecord | undefined, signal: AbortSignal, start: () => Promise<A>): Promise<A> => {
-  if (places === undefined || job === undefined) return start()
-  const place: Place = { job, signal }
-  return places.run(place, start).finally(() => void (place.job = undefined))
+/** Has {@link asyncContext} tell whose it is in all that an async function does, until that has settled. */
+export const within = <A>(of: Context.Context<never>, signal: AbortSignal, start: () => Promise<A>): Promise<A> => {
+  const job = Context.get(of, CurrentJob)
+  if (places === undefined || (job === undefined && !FailureHook.isOf(of))) return start()
+  const context = FailureHook.within(job === undefined ? Context.empty() : CurrentJob.context(job), of)
+  const place: Place = { context, signal: job && signal }
+  return places.run(place, start).finally(() => void (place.context = undefined))
 }
 
 /**
@@ -81,12 +87,12 @@ export const within = <A>(job: JobRecord | undefined, signal: AbortSignal, start
  * ```
  */
 export const asyncContext = (): Context.Context<never> => {
-  const job = places?.getStore()?.job
-  return job === undefined ? Context.empty() : renew(CurrentJob.context(job))
+  const context = places?.getStore()?.context
+  return context === undefined ? Context.empty() : renew(context)
 }
 
 /** The signal of the job in whose async function this is called: see {@link asyncContext}. Absent elsewhere. */
 export const asyncSignal = (): AbortSignal | undefined => {
   const place = places?.getStore()
-  return place?.job === undefined ? undefined : place.signal
+  return place?.context === undefined ? undefined : place.signal
 }

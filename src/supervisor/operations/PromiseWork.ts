@@ -142,7 +142,7 @@ const settle = <A, R>(
     }
     // A function that throws at once rejects, and what is no promise is a promise of it.
     const settled = AsyncContext.run(context, () =>
-      AsyncContext.within(job, signal, () => promised(() => work(tools)))
+      AsyncContext.within(context, signal, () => promised(() => work(tools)))
     ).then(
       (value) => waits.end(isUnrun(value) ? Exit.die(new RangeError(gaveEffect)) : Exit.succeed(value)),
       (thrown: unknown) => waits.end(Exit.fail(thrown))
