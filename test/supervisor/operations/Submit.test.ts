@@ -523,7 +523,7 @@ it.effect("what outlives its job starts nothing for it any more, but jobs of the
     yield* Supervisor.run(Effect.forkIn(later, scope), { id: "first" })
     yield* TestClock.adjust("1 second")
     yield* settle
-    assert.deepStrictEqual(seen, ["JobError: Job N was refused: parent ending", "served"])
+    assert.deepStrictEqual(seen, ["JobError: Job N was refused: the job that would own it, first, is ending", "served"])
   }).pipe(Effect.scoped, Effect.provide(Supervisor.layer()))
 )
 
