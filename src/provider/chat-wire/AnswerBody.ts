@@ -10,6 +10,7 @@ import * as CutJson from "../errors/CutJson.ts"
 import * as Faults from "./Faults.ts"
 import * as LooseJson from "./LooseJson.ts"
 import * as SaidErrors from "./SaidErrors.ts"
+import { Pieces } from "../http/Pieces.ts"
 import { Preamble } from "../http/Preamble.ts"
 import { Parser } from "../http/Sse.ts"
 
@@ -23,7 +24,7 @@ export class AnswerBody {
   private decoder: StringDecoder | undefined
   private isInsideCharacter = false
   private form: "events" | "json" | undefined
-  private buffers: Array<Buffer> = []
+  private readonly json = new Pieces()
   private out: Array<Part> = []
 
   constructor(props: Props) {
@@ -40,23 +41,17 @@ export class AnswerBody {
   /** Reads on. Throws what is wrong; the parts that came before are in `out` then. */
   feed(bytes: Buffer, out: Array<Part>): void {
     this.out = out
-    if (this.form === "json") this.buffers.push(bytes)
+    if (this.form === "json") this.json.add(bytes)
     else if (this.form === "events") this.sse.feed(this.decode(bytes))
     else this.begin(bytes)
   }
 
   /** Ends the answer with its `finish`, or throws why it has none. */
   end(out: Array<Part>, response: Response.FinishPartEncoded["response"]): void {
-    if (this.form === "json") this.readJson(this.bytes().toString("utf8"), out)
+    if (this.form === "json") this.readJson(this.json.take().toString("utf8"), out)
     const rest = this.isDone ? undefined : this.sse.end()
     if (rest !== undefined) this.events.readLast(rest.data, rest.name, out)
     this.reader.end(out, response)
-  }
-
-  /** Most answers come in one read, and need not be copied. */
-  private bytes(): Buffer {
-    const [first, second] = this.buffers
-    return first !== undefined && second === undefined ? first : Buffer.concat(this.buffers)
   }
 
   /** Reads one object, or several, each on a line of its own, as some servers write a stream. */
@@ -82,7 +77,7 @@ export class AnswerBody {
     if (first === undefined) return
     if (first === 0x3c) throw new Faults.Unreadable({ because: "the answer is a page, and no answer of a model" })
     this.form = first === 0x7b || first === 0x5b ? "json" : "events"
-    if (this.form === "json") this.buffers.push(begun)
+    if (this.form === "json") this.json.add(begun)
     // Whether its first line is indented matters to events.
     else this.sse.feed(`${this.preamble.isIndented ? " " : ""}${this.decode(begun)}`)
   }

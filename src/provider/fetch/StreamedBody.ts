@@ -5,6 +5,7 @@
 import { StringDecoder } from "node:string_decoder"
 import { Predicate } from "effect"
 import * as NotEvents from "../errors/NotEvents.ts"
+import { Pieces } from "../http/Pieces.ts"
 import { Preamble } from "../http/Preamble.ts"
 import { Parser } from "../http/Sse.ts"
 
@@ -34,7 +35,7 @@ export class StreamedBody {
     if (isLast(data)) this.isComplete = true
   }, Infinity)
   private form: "events" | "json" | undefined
-  private buffers: Array<Uint8Array> = []
+  private readonly json = new Pieces()
   private isComplete = false
 
   constructor(reader: Reader, head: Head) {
@@ -44,7 +45,7 @@ export class StreamedBody {
 
   data(bytes: Buffer): void {
     if (this.isComplete) return
-    if (this.form === "json") this.buffers.push(bytes)
+    if (this.form === "json") this.json.add(bytes)
     else if (this.form === "events") this.events(bytes)
     else this.begin(bytes)
   }
@@ -54,7 +55,7 @@ export class StreamedBody {
     if (this.isComplete) return
     this.isComplete = true
     if (this.form === "json") {
-      const text = Buffer.concat(this.buffers).toString("utf8")
+      const text = this.json.take().toString("utf8")
       const events = eventsOf(text)
       if (events === undefined) return this.refuse(text)
       this.reader.data(Buffer.from(events))
@@ -72,7 +73,7 @@ export class StreamedBody {
       return this.refuse(begun.subarray(0, mostOfPage).toString("utf8"))
     }
     this.form = first === 0x7b || first === 0x5b ? "json" : "events"
-    if (this.form === "json") this.buffers.push(begun)
+    if (this.form === "json") this.json.add(begun)
     else this.events(this.preamble.isIndented ? Buffer.concat([space, begun]) : begun)
   }
 

@@ -46,7 +46,8 @@ export const held = (pieces: ReadonlyArray<Buffer>): number => {
   const before = now()
   const reading = begin({ maxEventSize: 1 << 26, maxToolCalls: 1 << 20 })
   try {
-    for (const piece of pieces) reading.feed(piece)
+    // What a socket brings nobody else holds.
+    for (const piece of pieces) reading.feed(Buffer.from(piece))
   } catch {
     // A refused answer holds what it was refused with.
   }
@@ -222,6 +223,8 @@ export const growing: Readonly<Record<string, (size: number) => ReadonlyArray<Bu
   },
   "a word for the end with much space in it": (size) =>
     cutEvenly(`{"choices":[{"message":{},"finish_reason":"a${" ".repeat(size)}b:"}]}`, 65_536),
+  "a whole answer, byte by byte": (size) =>
+    cutEvenly(`{"choices":[{"message":{"content":"${"x".repeat(size / 4)}"},"finish_reason":"stop"}]}`, 1),
   "a field that grows": (size) =>
     cutEvenly('data: {"choices":[{"delta":{"other":"xxxx"}}]}\n\n'.repeat(size / 48), 65_536)
 }
