@@ -78,7 +78,8 @@ export const toJson = (value: unknown, depth = 0): Schema.Json => {
 const toJsonObject = (value: object, depth = 0): Record<string, Schema.Json> => {
   const json: Record<string, Schema.Json> = {}
   for (const [key, field] of Object.entries(value)) {
-    if (field !== undefined && typeof field !== "function" && typeof field !== "symbol")
+    // That name would become what the object is made of.
+    if (key !== "__proto__" && field !== undefined && typeof field !== "function" && typeof field !== "symbol")
       json[key] = toJson(field, depth)
   }
   return json

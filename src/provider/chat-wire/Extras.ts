@@ -40,9 +40,9 @@ export class Extras {
   }
 
   /** Puts one piece to those before: text to text, lists to lists, and the lists of an object each to its own. */
-  piece(into: Fields, name: string, value: unknown): void {
+  piece(into: Fields, name: string, said: unknown): void {
     const before = Object.hasOwn(into, name) ? into[name] : undefined
-    this.check(name, value)
+    const value = this.checked(name, said)
     if (Array.isArray(before) && Array.isArray(value)) {
       for (const item of value) before.push(item)
     } else if (Predicate.isString(before) && Predicate.isString(value)) {
@@ -56,13 +56,12 @@ export class Extras {
 
   private set(into: Fields, name: string, value: unknown): void {
     if (name === "__proto__") return
-    this.check(name, value)
-    // Checked to be what JSON.parse made.
-    into[name] = value as Schema.Json
+    // What JSON.parse made is JSON.
+    into[name] = this.checked(name, value) as Schema.Json
   }
 
-  private check(name: string, value: unknown): void {
-    if (Limits.isWithin(value, this.limits.maxDepth)) return
+  private checked(name: string, value: unknown): unknown {
+    if (Limits.isWithin(value, this.limits.maxDepth)) return withNulls(value)
     const because = `${Faults.named("field", name)} is nested too deeply`
     throw new Faults.BeyondLimit({ limit: "maxDepth", allowed: this.limits.maxDepth, because })
   }
@@ -71,3 +70,16 @@ export class Extras {
 const none: ReadonlySet<string> = new Set()
 
 const isFields = (value: unknown): value is Fields => Predicate.isObject(value)
+
+/** Makes `null`, in its place, of a number that is larger than numbers are, such as `1e999`: JSON has none. */
+const withNulls = (value: unknown): unknown => {
+  if (Predicate.isNumber(value)) return Number.isFinite(value) ? value : null
+  if (!Predicate.isObjectOrArray(value)) return value
+  const fields = value as Record<string, unknown>
+  for (const name in fields) {
+    const field = fields[name]
+    const is = withNulls(field)
+    if (is !== field) fields[name] = is
+  }
+  return value
+}

@@ -143,6 +143,8 @@ const joinedList = (value: ReadonlyArray<Schema.Json>): Schema.Json => {
 
 const goOn = (before: Fields, item: Fields): void => {
   for (const [name, piece] of Object.entries(item)) {
+    // It would become what the item is made of.
+    if (name === "__proto__") continue
     const text = before[name]
     if (texts.has(name) && Predicate.isString(text) && Predicate.isString(piece)) before[name] = text + piece
     else if (Predicate.isNotNullish(piece) && piece !== "") before[name] = piece

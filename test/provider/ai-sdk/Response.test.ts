@@ -263,6 +263,13 @@ describe("structured output", () => {
   })
 })
 
+it("metadata has no name that would change what its object is made of", () => {
+  const openai = JSON.parse(`{"a":{"__proto__":{"b":1},"constructor":1}}`)
+  const part = one({ type: "text", text: "Hi", providerMetadata: { openai } })
+  expect(part).toEqual({ type: "text", text: "Hi", metadata: { openai: { a: { constructor: 1 } } } })
+  expect(Schema.is(Schema.Json)(part?.metadata)).toBe(true)
+})
+
 describe("response metadata", () => {
   it("comes first, with id, model and time", () => {
     const timestamp = new Date("2026-11-20T10:00:00Z")
@@ -298,9 +305,11 @@ describe("the finish part", () => {
     expect(part.metadata?.["aiSdk"]).toEqual({ finishReason: "stop", usage: { prompt_tokens: 10, cost: 0.25 } })
   })
 
-  it("leaves out counts that are unknown or no whole numbers", () => {
+  it("leaves out counts that are unknown, below zero or no whole numbers", () => {
     const inputTokens = { total: Number.NaN, noCache: 1.5, cacheRead: undefined, cacheWrite: 0 }
-    expect(finish({ usage: { ...usage, inputTokens } }).usage.inputTokens).toEqual({ cacheWrite: 0 })
+    const outputTokens = { total: -1_000_000, text: -0.5, reasoning: 1 }
+    const counted = finish({ usage: { ...usage, inputTokens, outputTokens } }).usage
+    expect(counted).toEqual({ inputTokens: { cacheWrite: 0 }, outputTokens: { reasoning: 1 } })
   })
 
   it.each([

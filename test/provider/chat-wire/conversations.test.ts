@@ -227,6 +227,17 @@ describe("thinking with a signature", () => {
     assert.deepStrictEqual(next(read([Buffer.from(stream(events, new Chance(1)))]), own), messages)
   })
 
+  it("is read although a field of it has a name of JavaScript's own", () => {
+    const block = (more: string) => `{"type":"thinking","index":0,"thinking":"1"${more}}`
+    const blocks = `[${block("")},${block(',"__proto__":{"a":1},"constructor":{}')}]`
+    const message = `{"content":"Hi.","thinking_blocks":${blocks}}`
+    const answer = read([Buffer.from(`{"choices":[{"message":${message},"finish_reason":"stop"}]}`)])
+    const isJson = Schema.is(Schema.Json)
+    for (const part of answer) assert.isTrue(!("metadata" in part) || isJson(part.metadata))
+    const [back] = (next(answer, own)[0]?.["thinking_blocks"] ?? []) as ReadonlyArray<object>
+    assert.deepInclude(back, { type: "thinking", thinking: "11", constructor: {} })
+  })
+
   it("whatever parts there are, both ways send them back", () => {
     for (let seed = 1; seed <= 500; seed++) {
       const chance = new Chance(seed)

@@ -1,6 +1,6 @@
 /** Answers and errors in a form that the wire does not have, as bug reports tell of them: none of them is half read in silence. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Predicate } from "effect"
+import { Effect, Predicate, Schema } from "effect"
 import { Chance } from "../../../src/testing/seed/Chance.ts"
 import * as LooseJson from "../../../src/provider/chat-wire/LooseJson.ts"
 import { read } from "./answers.ts"
@@ -118,6 +118,21 @@ describe("JSON of Python", () => {
     }
     for (const wrong of ["NaNa", "nan", '{"a":NaN', '"NaN', "Infinity NaN"]) assert.throws(() => LooseJson.parse(wrong))
   })
+})
+
+it("a number larger than numbers are is kept as null, wherever it stands", () => {
+  const large = [{ a: "?", text: "1e999" }, "?"]
+  const call = { id: "a", index: 0, function: { name: "t", arguments: {} }, large }
+  const thinking = [{ type: "thinking", thinking: "x", large }]
+  const message = { content: thinking, reasoning_details: large, tool_calls: [call], annotations: "?" }
+  const usage = { prompt_tokens: 7, cost: "?", prompt_tokens_details: { large } }
+  const said = (field: string) => ({ choices: [{ [field]: message, finish_reason: "stop", large }], usage, large })
+  const written = (field: string) => JSON.stringify(said(field)).replaceAll('"?"', "-1e999")
+  for (const body of [written("message"), `data: ${written("delta")}\n\n`.repeat(2)]) {
+    const parts = read([Buffer.from(body)])
+    for (const part of parts) assert.isTrue(!("metadata" in part) || Schema.is(Schema.Json)(part.metadata), part.type)
+    assert.include(JSON.stringify(parts.at(-1)), `"large":[{"a":null,"text":"1e999"},null`)
+  }
 })
 
 describe("an error", () => {
