@@ -147,6 +147,45 @@ const found: ReadonlyArray<{ readonly name: string; readonly program: Supervisor
     }
   },
   {
+    name: "a list after a round that succeeded, which is counted and not kept",
+    program: {
+      order: { seed: 228092109 },
+      limits: { concurrency: 1, maxPending: 20, retain: 50, eventHistory: 500 },
+      hook: "note",
+      clients: [
+        [
+          {
+            do: "submit",
+            job: {
+              name: "a",
+              work: [],
+              end: "succeed",
+              kind: "periodic",
+              every: { millis: 3, overlap: "cancel previous" }
+            }
+          }
+        ],
+        [{ do: "list" }]
+      ]
+    }
+  },
+  {
+    name: "a job that found a slot free and was paused before it took that",
+    program: {
+      order: { seed: 1894227195 },
+      limits: { concurrency: 1, maxPending: 1, retain: 50, stuckAfter: 1, eventHistory: 3 },
+      hook: "note",
+      clients: [
+        [{ do: "run", job: { name: "b", work: [], end: "succeed" } }],
+        [{ do: "pause name", name: "b" }],
+        [
+          { do: "submit", job: { name: "d", work: [], end: "succeed", owner: "supervisor" } },
+          { do: "pause name", name: "d" }
+        ]
+      ]
+    }
+  },
+  {
     name: "jobs that nobody saw begin, once the wall clock was set",
     program: {
       order: { seed: 39445823 },

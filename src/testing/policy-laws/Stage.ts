@@ -36,7 +36,7 @@ const rest = 24 * 3_600_000
 const probed = 10
 
 /** Turns and operations after which a program is taken to go on for ever. One takes about two thousand. */
-const maxSteps = 2_000_000
+const maxSteps = 5_000_000
 
 /** A call that goes on. */
 interface Calling extends Open<CallSeen> {

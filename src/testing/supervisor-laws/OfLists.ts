@@ -2,7 +2,7 @@
  * The promise about lists: they name every job there is, as it is, with the metadata that it was submitted with.
  */
 import type { JobEvent, JobState } from "../../core/JobEvent.ts"
-import { type History, isTerminal, stateAt } from "./History.ts"
+import { type History, isTerminal, type JobHistory, stateAt } from "./History.ts"
 import type { Law } from "./Law.ts"
 import { jobsOf, planned } from "./Program.ts"
 import { metadataOf } from "./Submission.ts"
@@ -66,7 +66,7 @@ const wrongList = (
       const state = stateAt(job, index)
       if (
         state === undefined ||
-        (isTerminal(state) && mayBeDropped) ||
+        (isTerminal(state) && (mayBeDropped || isRound(job))) ||
         job.changes.some((change) => change.look === look)
       )
         return []
@@ -75,6 +75,9 @@ const wrongList = (
     ...(places.every((place, at) => at === 0 || place > (places[at - 1] ?? 0)) ? [] : ["a list was out of order"])
   ]
 }
+
+// One that succeeded is counted, and not kept.
+const isRound = ({ parentId, plan }: JobHistory): boolean => parentId !== undefined && plan.kind === "periodic"
 
 const wrongSnapshot = (
   { events, trace }: History,

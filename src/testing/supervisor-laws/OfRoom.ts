@@ -4,7 +4,7 @@
 import { stopsBefore } from "./EarlyEnds.ts"
 import { type History, type JobHistory, type Moment, stateAt } from "./History.ts"
 import { count, type Law } from "./Law.ts"
-import { type Job, jobsOf, planned, sharedKey } from "./Program.ts"
+import { hasPauses, type Job, jobsOf, planned, sharedKey } from "./Program.ts"
 import type { Note } from "./Trace.ts"
 
 /** A submit that asks for room in the queue. */
@@ -74,7 +74,8 @@ export const asManyWaitAsMay: Law = {
     const all = Array.from(jobs.values()).filter(({ plan }) => plan.kind === undefined)
     const calls = callsOf(history)
     return trace.notes.flatMap((note, index) => {
-      if (note._tag === "TimePassed") {
+      // One that found a slot free may have been paused before it took that.
+      if (note._tag === "TimePassed" && !hasPauses(trace.program)) {
         const waiting = all.filter((job) => stateAt(job, index) === "pending" && !isPartOfWork(job))
         const since = Math.min(...waiting.map(({ changes }) => changes[0]?.index ?? 0))
         // There was a slot for one of them that somebody else took, or it was paused before it started.
