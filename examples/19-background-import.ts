@@ -3,7 +3,7 @@
 // prints: 50% 2 of 4 rows
 // prints: imported 4 rows
 // prints: closed the file
-// prints: cancelled: Job import-2 was cancelled: wrong file
+// prints: cancelled: Job "import" (import-2) was cancelled: wrong file
 import { setTimeout as sleep } from "node:timers/promises"
 import { Client, HoldfastError } from "holdfast/promise"
 import { z } from "zod"

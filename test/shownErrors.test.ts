@@ -14,7 +14,7 @@ import * as CallError from "../src/core/call/CallError.ts"
 import * as SafeText from "../src/core/SafeText.ts"
 import * as ShownError from "../src/core/ShownError.ts"
 import { EventTooLarge } from "../src/provider/http/Sse.ts"
-import { Miscoded, TooLarge, UnknownCoding } from "../src/provider/http/Exchange.ts"
+import { Miscoded, NoHttp, TooLarge, UnknownCoding } from "../src/provider/http/Exchange.ts"
 import { NotEvents } from "../src/provider/errors/NotEvents.ts"
 import { UnknownStatus } from "../src/provider/Fetch.ts"
 import { scripted } from "./policy/scripted.ts"
@@ -181,6 +181,7 @@ describe("an effect that a policy limits", () => {
 const plain: Readonly<Record<string, Error>> = {
   EventTooLarge: new EventTooLarge({ atMost: 3 }),
   Miscoded: new Miscoded({ coding: "gzip", because: "incorrect header check" }),
+  NoHttp: new NoHttp({ because: "a status that is none" }),
   NotEvents: new NotEvents({ statusCode: 200, responseHeaders: {} }),
   ProxyError: new (ShownError.DataError("ProxyError"))<{ message: string }>({ message: "the proxy did not answer" }),
   TooLarge: new TooLarge({ atMostBytes: 3 }),

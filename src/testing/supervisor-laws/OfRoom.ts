@@ -4,7 +4,7 @@
 import { stopsBefore } from "./EarlyEnds.ts"
 import { type History, type JobHistory, type Moment, stateAt } from "./History.ts"
 import { count, type Law } from "./Law.ts"
-import { hasPauses, type Job, jobsOf, planned, sharedKey } from "./Program.ts"
+import { type Job, jobsOf, planned, sharedKey } from "./Program.ts"
 import type { Note } from "./Trace.ts"
 
 /** A submit that asks for room in the queue. */
@@ -73,16 +73,24 @@ export const asManyWaitAsMay: Law = {
     if (trace.isLate) return []
     const all = Array.from(jobs.values()).filter(({ plan }) => plan.kind === undefined)
     const calls = callsOf(history)
+    const pauses = trace.notes.flatMap(({ _tag }, index) =>
+      _tag === "PauseCalled" || _tag === "NamePauseCalled" ? [index] : []
+    )
+    const isPausedSince = ({ holds, name }: JobHistory, index: number): boolean => {
+      const from = calls.get(name)?.called.index ?? index
+      return (
+        holds.findLast((hold) => hold.index < index)?.isHeld === true && pauses.some((at) => at > from && at < index)
+      )
+    }
     return trace.notes.flatMap((note, index) => {
-      // One that found a slot free may have been paused before it took that.
-      if (note._tag === "TimePassed" && !hasPauses(trace.program)) {
+      if (note._tag === "TimePassed") {
         const waiting = all.filter((job) => stateAt(job, index) === "pending" && !isPartOfWork(job))
         const since = Math.min(...waiting.map(({ changes }) => changes[0]?.index ?? 0))
         // There was a slot for one of them that somebody else took, or it was paused before it started.
         const others = all.filter((job) =>
           stateAt(job, index) === "running"
             ? hasReturned(job, since, index) || (isPartOfWork(job) && hasStarted(job, since))
-            : waiting.includes(job) && isHeldAtOnce(job)
+            : waiting.includes(job) && (isHeldAtOnce(job) || isPausedSince(job, index))
         )
         return waiting.length > maxPending + others.length
           ? [`${count(waiting.length, "job")} waited, ${maxPending} may`]
