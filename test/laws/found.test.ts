@@ -186,6 +186,118 @@ const found: ReadonlyArray<{ readonly name: string; readonly program: Supervisor
     }
   },
   {
+    name: "a job that came and went within one turn while its caller waited for its slot",
+    program: {
+      order: { seed: 1533423397 },
+      limits: { concurrency: 3, keyConcurrency: 1, maxPending: 2, retain: 0, eventHistory: 500 },
+      hook: "slow",
+      clients: [
+        [
+          {
+            do: "submit",
+            job: {
+              name: "a",
+              work: [
+                { do: "submit", job: { name: "b", work: [], end: "succeed", finalizer: "slow" } },
+                { do: "run", job: { name: "c", work: [], end: "succeed", key: "of c", whenFull: 2 } }
+              ],
+              end: "die",
+              timeout: 1,
+              key: "red"
+            }
+          }
+        ],
+        [
+          {
+            do: "submit",
+            job: {
+              name: "e",
+              work: [
+                { do: "block", millis: 1 },
+                { do: "sleep", millis: 3 },
+                { do: "cancel", job: "b" }
+              ],
+              end: "die",
+              finalizer: "die",
+              timeout: 2,
+              key: "blue",
+              priority: 20
+            }
+          },
+          { do: "sleep", millis: 4 }
+        ]
+      ]
+    }
+  },
+  {
+    name: "a job that drains, submits a job of its own, and has come and gone within one turn",
+    program: {
+      order: { seed: 2073440213 },
+      limits: { concurrency: 2, maxPending: 20, retain: 0, stuckAfter: 2, eventHistory: 500 },
+      hook: "note",
+      clients: [
+        [
+          {
+            do: "submit",
+            job: {
+              name: "a",
+              work: [
+                {
+                  do: "run",
+                  job: {
+                    name: "b",
+                    work: [
+                      { do: "drain", deadline: 4 },
+                      { do: "submit", job: { name: "c", work: [], end: "succeed" } }
+                    ],
+                    end: "succeed"
+                  }
+                }
+              ],
+              end: "succeed"
+            }
+          }
+        ]
+      ],
+      rest: 8
+    }
+  },
+  {
+    name: "a caller of a drain that runs one more job between its report and its return",
+    program: {
+      order: { seed: 1655691734 },
+      limits: {
+        concurrency: 2,
+        maxPending: 20,
+        retain: 50,
+        retainResults: 2,
+        retainResultsFor: 3,
+        stuckAfter: 1,
+        eventHistory: 500
+      },
+      hook: "die",
+      clients: [
+        [
+          {
+            do: "submit",
+            job: {
+              name: "a",
+              work: [
+                { do: "submit", job: { name: "b", work: [{ do: "drain", deadline: 1 }], end: "succeed" } },
+                { do: "run", job: { name: "f", work: [{ do: "sleep", millis: 1 }], end: "succeed" } },
+                { do: "run", job: { name: "g", work: [], end: "never", finalizer: "slow", idempotencyKey: "same" } }
+              ],
+              end: "fail once",
+              kind: "periodic",
+              every: { millis: 8, overlap: "cancel previous" }
+            }
+          }
+        ]
+      ],
+      rest: 8
+    }
+  },
+  {
     name: "jobs that nobody saw begin, once the wall clock was set",
     program: {
       order: { seed: 39445823 },

@@ -6,7 +6,7 @@ import { mayBeBehind } from "./Behind.ts"
 import { hanging, type Law, some } from "./Law.ts"
 import { isLendingAt, stopsBefore } from "./EarlyEnds.ts"
 import { type History, isHeldAt, isRound, isTerminal, type JobHistory, type Moment, stateAt } from "./History.ts"
-import { alert } from "./Program.ts"
+import { alert, jobsOf, planned } from "./Program.ts"
 import { interruptLimit, type Note, type Trace } from "./Trace.ts"
 
 /**
@@ -161,6 +161,7 @@ export const drainAccountsForAll: Law = {
     const { jobs, moments, trace } = history
     const { notes } = trace
     const all = Array.from(jobs.values())
+    const names = new Set(jobsOf(trace.program).map(({ name }) => name))
     return [
       ...hanging(trace, "DrainCalled", ["DrainReturned"]),
       ...notes.flatMap((note, index) => {
@@ -181,7 +182,8 @@ export const drainAccountsForAll: Law = {
             .filter((job) => isRound(job) && (job.changes[0]?.look ?? 0) > looks)
             .map(({ name }) => `a round, ${name}, began after the drain had begun`),
           ...notes.flatMap((each, at) => {
-            const isClient = each._tag === "Submitted" && !jobs.has(each.by)
+            // A job that came and went within one turn is known by its plan alone.
+            const isClient = each._tag === "Submitted" && !names.has(planned(each.by))
             const called = notes.findLastIndex((call, before) => before < at && isSubmitOf(call, each))
             return isClient && called > sure ? [`${each.job} was accepted after the drain had begun`] : []
           })
@@ -209,6 +211,10 @@ export const drainAccountsForAll: Law = {
           ...all
             .filter((job) => live.includes(job) || (report.clean && isOfOne(job, outcomes, moments[sure]?.look ?? 0)))
             .filter(({ changes, name }) => !outcomes.has(name) && (changes[0]?.index ?? 0) < index)
+            // Whoever is not waited for goes on, between the report and the return too.
+            .filter(
+              ({ changes, parent }) => outcomes.get(parent?.name ?? "") !== "caller" || changes[0]?.at !== note.at
+            )
             .map(({ name }) => `the drain did not account for ${name}`),
           ...all.flatMap((job) => {
             const outcome = outcomes.get(job.name)

@@ -173,7 +173,8 @@ export const callsOf = ({ moments, trace }: History): ReadonlyMap<string, Call> 
   return calls
 }
 
-const answers = new Set(["Submitted", "Joined", "Refused", "RunReturned", "LeaveCalled", "Left"])
+// One that came and went within one turn may be seen by its work alone.
+const answers = new Set(["Began", "Submitted", "Joined", "Refused", "RunReturned", "LeaveCalled", "Left"])
 
 /** Whether a job may wait for room. With an idempotency key it may join another instead. */
 export const mayWait = ({ idempotencyKey, kind, whenFull }: Job): boolean =>
