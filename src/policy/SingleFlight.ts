@@ -11,7 +11,7 @@ import * as CallContext from "../core/call/CallContext.ts"
 import * as CallTrail from "../core/call/CallTrail.ts"
 import * as Key from "../core/call/Key.ts"
 import * as OptionCheck from "../core/OptionCheck.ts"
-import * as PartCopy from "../core/call/PartCopy.ts"
+import * as WireBytes from "../core/call/WireBytes.ts"
 import * as PolicyHealth from "../core/call/PolicyHealth.ts"
 import * as PolicyReason from "../core/call/PolicyReason.ts"
 import * as ResponseHeaders from "../core/call/ResponseHeaders.ts"
@@ -52,14 +52,14 @@ export const identical = (options: Options = {}): PolicyKind.Of<"SingleFlight"> 
         PolicyReason.toAiError("SingleFlight", { _tag: "FellBehind", limitBytes: maxBufferBytes })
       )
       const answers = new JoinedRun.JoinedRuns<Array<Response.PartEncoded>, AiError.AiError>(
-        { maxBufferBytes, fellBehind, own: (parts) => parts.map(PartCopy.of), ownError: copyError },
+        { maxBufferBytes, fellBehind, own: (parts) => parts.map(WireBytes.copyOf), ownError: copyError },
         scope
       )
       const streams = new JoinedRun.JoinedRuns<Chunk, AiError.AiError | Cause.Done>(
         {
           maxBufferBytes,
           fellBehind,
-          own: (chunk) => chunk.map(PartCopy.of) as unknown as Chunk,
+          own: (chunk) => chunk.map(WireBytes.copyOf) as unknown as Chunk,
           ownError: (end) => (AiError.isAiError(end) ? copyError(end) : end)
         },
         scope

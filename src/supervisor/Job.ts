@@ -26,7 +26,7 @@ export {
   type PromiseTools,
   type Startable
 } from "./operations/PromiseWork.ts"
-export { asyncContext, asyncSignal } from "./operations/AsyncContext.ts"
+export { apartContext, asyncContext, asyncSignal } from "./operations/AsyncContext.ts"
 export type { Options as CancelOptions } from "./operations/CancelOptions.ts"
 export type { Progress } from "../core/JobEvent.ts"
 export type { Job } from "./records/JobRecord.ts"

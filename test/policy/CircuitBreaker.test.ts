@@ -143,7 +143,10 @@ describe("CircuitBreaker", () => {
       yield* TestClock.adjust("299 seconds")
       breaker.answers({})
       const before = yield* breaker.generate
+      const readiness = breaker.guarded.readiness ?? Effect.die("no reading")
+      assert.strictEqual(yield* readiness, "circuitOpen")
       yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* readiness, "circuitHalfOpen")
       assert.deepStrictEqual([before, yield* breaker.generate], [0, "ok"])
       yield* Fiber.interrupt(probe)
       assert.strictEqual(yield* breaker.generate, "ok")

@@ -244,6 +244,37 @@ describe("ResponseCache.shared", () => {
     }).pipe(Effect.scoped, memoryStore, ids, Effect.provide(quiet))
   )
 
+  it.live("is empty after it was cleared, although a call read it meanwhile", () =>
+    Effect.gen(function* () {
+      const inner = yield* (yield* Persistence.BackingPersistence).make("inner")
+      const { promise: cleared, resolve } = Promise.withResolvers<void>()
+      const slow: Persistence.BackingPersistenceStore = {
+        get: (key) => inner.get(key),
+        getMany: (keys) => inner.getMany(keys),
+        set: (key, value, ttl) => inner.set(key, value, ttl),
+        setMany: (entries) => inner.setMany(entries),
+        remove: (key) => inner.remove(key),
+        clear: Effect.andThen(
+          Effect.promise(() => cleared),
+          inner.clear
+        )
+      }
+      const layer = Layer.succeed(Persistence.BackingPersistence, { make: () => Effect.succeed(slow) })
+      const { provider, seen } = scripted([{}])
+      const cache = yield* Effect.provide(ResponseCache.makeShared(hour), layer)
+      const cached = yield* cache.policy(provider)
+      const ask = cached.generateText(yield* request)
+      yield* ask
+      const clearing = yield* Effect.forkChild(cache.clear, { startImmediately: true })
+      yield* ask
+      resolve()
+      yield* Fiber.join(clearing)
+      assert.deepStrictEqual([seen.calls, (yield* cache.stats).entries], [1, 0])
+      yield* ask
+      assert.strictEqual(seen.calls, 2)
+    }).pipe(Effect.scoped, memoryStore, ids, Effect.provide(quiet))
+  )
+
   it.effect("takes what it cannot read for missing, and stays with the store", () =>
     Effect.gen(function* () {
       const options = yield* request

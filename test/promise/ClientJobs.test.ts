@@ -154,6 +154,47 @@ describe("a job", () => {
     assert.deepStrictEqual(heard, [])
   })
 
+  it("tells onJobFailure and the log what failed beside its cancellation", async () => {
+    const said: Array<string> = []
+    await using client = Client.make({
+      log: ({ message }) => said.push(message),
+      onJobFailure: ({ error }) => void said.push(`hook: ${error}`)
+    })
+    const { started, work } = endless()
+    const job = await client.submit(async (tools) => {
+      await work(tools).catch(() => {})
+      throw new Error("disk full")
+    })
+    await started
+    await job.cancel("stop")
+    await client.drain()
+    assert.include(said, "hook: Error: disk full")
+    assert.include(said.join(), "job failed: ")
+    assert.strictEqual(said.filter((line) => line.includes("disk full")).length, 2)
+  })
+
+  it("lets nothing begin while it is being closed, for as long as a job cleans up", async () => {
+    const client = Client.make({ log: false, jobs: { concurrency: 2, maxPending: 1 } })
+    const begun = { now: 0, atClose: 0 }
+    const { promise: started, resolve } = Promise.withResolvers<void>()
+    const slow = ({ signal }: JobTools) =>
+      new Promise<never>((_, reject) => {
+        signal.addEventListener("abort", () => setTimeout(reject, 60, signal.reason))
+        resolve()
+      })
+    const counted = (tools: JobTools) => {
+      begun.now++
+      return endless().work(tools)
+    }
+    void client.run(slow)
+    await started
+    for (let n = 0; n < 5; n++) void client.submit(counted, { whenFull: "wait" })
+    await client.every(5, () => void begun.now++, { name: "tick", overlap: "queue" })
+    begun.atClose = begun.now
+    await client.close()
+    assert.strictEqual(begun.now, begun.atClose)
+  })
+
   it("does not tell onJobFailure of what that brought about by the client, or an alert that fails would go on for ever", async () => {
     const heard: Array<string> = []
     const told = Promise.withResolvers<void>()
@@ -171,6 +212,8 @@ describe("a job", () => {
         }
         await client.run(sends, { name: "sends" })
         await client.waitAll()
+        const often = await client.every("1 hour", alert, { name: "often" })
+        while ((await often.status()).rounds?.failed !== 1) await new Promise((resolve) => setImmediate(resolve))
         told.resolve()
       }
     })
@@ -179,7 +222,7 @@ describe("a job", () => {
     const { jobs } = await client.health()
     await client.close()
     assert.deepStrictEqual(heard, ["import"])
-    assert.strictEqual(jobs.failureHook.missed, 4)
+    assert.strictEqual(jobs.failureHook.missed, 5)
   })
 
   it("is known by its handle when the client is closed, too", async () => {

@@ -5,7 +5,9 @@
  * that speaks the same wire sends it as it is, and remembers which bytes each part was read from. {@link Reading} then
  * gives those bytes for the parts that came through unchanged, and says which parts have to be written anew.
  */
+import { isDeepStrictEqual } from "node:util"
 import { Context } from "effect"
+import * as PartCopy from "./PartCopy.ts"
 import type { LanguageModel, Prompt, Response } from "effect/ai"
 
 type Part = Response.PartEncoded | Response.StreamPartEncoded
@@ -121,8 +123,17 @@ export class Reading {
   }
 }
 
+/** A part of one's own, read from the same bytes as long as nobody writes into it. */
+export const copyOf = <P extends Part>(part: P): P => {
+  const own = PartCopy.of(part)
+  const frame = frames.get(part)
+  if (frame !== undefined) frames.set(own, frame)
+  return own
+}
+
 const isSame = (original: Part, part: Part): boolean =>
   original === part ||
+  isDeepStrictEqual(original, part) ||
   (original.type === "finish" &&
     part.type === "finish" &&
     original.reason === part.reason &&

@@ -167,7 +167,8 @@ export class Circuit {
   /** What a further call would meet. */
   readinessAt(now: number): Readiness {
     if (this.state === "closed") return "ready"
-    return this.probe !== undefined || this.stateAt(now) === "open" ? "circuitOpen" : "circuitHalfOpen"
+    const isProbed = this.probe !== undefined && now - this.probe.since <= longestProbeMillis
+    return isProbed || this.stateAt(now) === "open" ? "circuitOpen" : "circuitHalfOpen"
   }
 
   /** Milliseconds until a call is let through, while open. */

@@ -134,11 +134,12 @@ export class CacheTiers {
 
   /** Forgets every answer, in both places, and those of calls under way. */
   get clear(): Effect.Effect<void> {
-    return Effect.suspend(() => {
+    const forget = Effect.sync(() => {
       this.clears++
       this.memory.clear()
-      return this.store === undefined ? Effect.void : this.store.clear
     })
+    // What was read of the store before it was cleared is forgotten too.
+    return this.store === undefined ? forget : forget.pipe(Effect.andThen(this.store.clear), Effect.ensuring(forget))
   }
 
   /**

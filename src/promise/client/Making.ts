@@ -7,6 +7,7 @@ import * as OptionCheck from "../../core/OptionCheck.ts"
 import * as SafeText from "../../core/SafeText.ts"
 import * as Pipeline from "../../policy/Pipeline.ts"
 import * as Job from "../../supervisor/Job.ts"
+import { JobError } from "../../supervisor/JobError.ts"
 import * as Supervisor from "../../supervisor/Supervisor.ts"
 import type { Hooks as CallHooks } from "../Call.ts"
 import type { ClientOptions, JobLimits, LogEntry, ModelChoice } from "../ClientOptions.ts"
@@ -65,7 +66,17 @@ const onFailureOf = ({ onJobFailure }: ClientOptions): Supervisor.Options<Superv
   onJobFailure === undefined
     ? undefined
     : ({ cause, job }) =>
-        Job.promise(() => onJobFailure({ job: JobViews.status(job), error: Failures.ofCause(cause, nowhere) }))
+        Job.promise(() =>
+          onJobFailure({ job: JobViews.status(job), error: Failures.ofCause(withoutCancellation(cause), nowhere) })
+        )
+
+// A cancelled job is reported for what failed beside that.
+const withoutCancellation = (cause: Cause.Cause<unknown>): Cause.Cause<unknown> => {
+  const isCancellation = (reason: Cause.Reason<unknown>) =>
+    Cause.isFailReason(reason) && reason.error instanceof JobError && reason.error.reason._tag === "Cancelled"
+  const others = cause.reasons.filter((reason) => !isCancellation(reason))
+  return others.some((reason) => !Cause.isInterruptReason(reason)) ? Cause.fromReasons(others) : cause
+}
 
 /** A failure that nobody waits for has no caller to show. */
 const nowhere: Failures.Frames = {}
@@ -95,8 +106,7 @@ const logger = (log: (entry: LogEntry) => void) =>
     log({ level: levels[logLevel as keyof typeof levels] ?? "info", message: said + why, ...job })
   })
 
-/** Of a cause, the failure itself. */
-const written = (value: unknown): string => SafeText.of(Cause.isCause(value) ? Cause.squash(value) : value)
+const written = (value: unknown): string => (Cause.isCause(value) ? SafeText.ofCause(value) : SafeText.of(value))
 
 const levels = { Trace: "debug", Debug: "debug", Info: "info", Warn: "warn", Error: "error", Fatal: "error" } as const
 

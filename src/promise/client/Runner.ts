@@ -32,7 +32,7 @@ export class Runner {
 
   /** Runs an effect. It rejects only when the effect has ended, finalizers included. */
   run<A>(effect: Effect.Effect<A, unknown, Services>, running: Running): Promise<A> {
-    const whole = running.apart === true ? effect : within(effect)
+    const whole = running.apart === true ? Effect.provideContext(effect, Job.apartContext()) : within(effect)
     return promised(running, (signal, ended) => void this.start(whole, signal, ended))
   }
 
@@ -82,7 +82,15 @@ export class Runner {
   private readonly stopJobs: Effect.Effect<unknown> = Effect.suspend(() => {
     const context = this.runtime.cachedContext
     if (context === undefined) return Effect.void
-    const stop = Supervisors.cancelAll({}, { reason: "the client was closed", limit: "0 millis" })
+    const atOnce = "0 millis"
+    // The drain first, in the same step: nobody is let in, and no round begins, in the room that the others leave.
+    const stop = Effect.all(
+      [
+        Supervisors.drain({ deadline: atOnce, interruptLimit: atOnce }),
+        Supervisors.cancelAll({}, { reason: "the client was closed", limit: atOnce })
+      ],
+      { concurrency: "unbounded", discard: true }
+    )
     return Effect.provideContext(stop, context)
   })
 }

@@ -55,7 +55,8 @@ export class ChatEvents {
     }
     const chunk = parse(data)
     // Others name what is no part of the answer: what their tools do, or that they are still there.
-    if (chunk === null || (name !== "" && !isOfAnswer(chunk))) return
+    if (chunk === null || (name !== "" && !(chunk === undefined ? data.includes('"choices"') : isOfAnswer(chunk))))
+      return
     if (chunk === undefined) return this.readAgain(data, out)
     reader.read(chunk, out)
     if (reader.plainField !== undefined && this.tries < mostTries && data.length <= mostCharacters) {

@@ -34,7 +34,7 @@ export const isSaid = (value: unknown, depth = 0): boolean =>
 const isBare = (chunk: Fields): boolean =>
   !Array.isArray(chunk["choices"]) &&
   (Predicate.isString(chunk["message"]) ||
-    isText(chunk["detail"]) ||
+    (isText(chunk["detail"]) && !("usage" in chunk)) ||
     ["detail", "errors"].some((name) => Array.isArray(chunk[name]) && isSaid(chunk[name])) ||
     ((isText(chunk["msg"]) || isText(chunk["error_msg"])) && codes.some((name) => Predicate.isNotNullish(chunk[name]))))
 

@@ -29,7 +29,10 @@ export const ofUpkeep = (lifecycle: Lifecycle, { stuckAfterMillis }: Settings): 
   Effect.suspend(() => {
     const now = lifecycle.now()
     const stuck = lifecycle.table.ending.takeUntil(now - stuckAfterMillis)
-    const warnings = stuck.slice(0, mostNamed).map((record) => warnOf(record, described(record, now)))
+    const warnings = stuck.slice(0, mostNamed).map((record) => {
+      const about = { jobId: record.id, jobName: record.name }
+      return Effect.annotateLogs(warnOf(record, described(record, now)), about)
+    })
     const next = stuck.at(mostNamed)
     if (next !== undefined)
       warnings.push(warnOf(next, `${stuck.length - mostNamed} more jobs that are to end still run`))

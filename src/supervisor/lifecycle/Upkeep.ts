@@ -25,7 +25,10 @@ export const run = Effect.fnUntraced(function* (lifecycle: Lifecycle, settings: 
       prune(lifecycle, settings)
       return StuckWarning.ofUpkeep(lifecycle, settings)
     })
-    return Effect.andThen(pause(millis), look)
+    const next = Effect.andThen(pause(millis), look)
+    // Who waits for others is seen to after these have ended, which is an event.
+    const areWaiting = !lifecycle.table.ending.isEmpty && lifecycle.table.ending.sinceMillis === Infinity
+    return isByHand && areWaiting ? Effect.raceFirst(next, lifecycle.events.awaitNext) : next
   })
   if (every < Infinity) yield* Effect.forkScoped(Effect.forever(round))
   return () => lagMillis

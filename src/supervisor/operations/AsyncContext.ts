@@ -91,6 +91,10 @@ export const asyncContext = (): Context.Context<never> => {
   return context === undefined ? Context.empty() : renew(context)
 }
 
+/** The same without the job: what is started apart from it comes from the same failure hook. */
+export const apartContext = (): Context.Context<never> =>
+  FailureHook.within(Context.empty(), places?.getStore()?.context ?? Context.empty())
+
 /** The signal of the job in whose async function this is called: see {@link asyncContext}. Absent elsewhere. */
 export const asyncSignal = (): AbortSignal | undefined => {
   const place = places?.getStore()

@@ -12,9 +12,9 @@ export class Ending {
     return this.records.size === 0
   }
 
-  /** When the first of them was asked to end, in the supervisor's own time. */
+  /** When the first was asked to end that waits for no others, in the supervisor's own time. */
   get sinceMillis(): number {
-    for (const { stoppedAtMillis } of this.records) return stoppedAtMillis ?? Infinity
+    for (const record of this.records) if (!waitsForOthers(record)) return record.stoppedAtMillis ?? Infinity
     return Infinity
   }
 

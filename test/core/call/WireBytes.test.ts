@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 import { Prompt, type Response } from "effect/ai"
 import { WireBytes } from "holdfast/core"
+import { SingleFlight } from "holdfast/policy"
 import { ChatWire } from "holdfast/provider"
 import { request, withIds } from "../../../src/testing/provider-contract/Stage.ts"
 import { Chance } from "../../../src/testing/seed/Chance.ts"
@@ -68,6 +69,20 @@ describe("the bytes of a call", () => {
         assert.strictEqual(given(bytesOf(parts)), bytes.toString("utf8"), `seed ${seed}`)
       }
     })
+  )
+
+  it.live("come back as they are to each of those who share one answer", () =>
+    Effect.gen(function* () {
+      const bytes = Buffer.from(JSON.stringify(whole(answer), undefined, 3))
+      const { provider } = yield* serving([bytes])
+      const shared = yield* SingleFlight.identical()(provider)
+      const { prompt, ...call } = yield* request("é")
+      const one = Effect.provideService(shared.generateText({ prompt, ...call }), WireBytes.Current, { body, prompt })
+      const [first = [], second = []] = yield* Effect.all([one, one], { concurrency: 2 })
+      assert.deepStrictEqual([given(bytesOf(first)), given(bytesOf(second))], [bytes.toString(), bytes.toString()])
+      const written = second.map((part) => (part.type === "text" ? { ...part, text: "other" } : part))
+      assert.include(bytesOf(written), "changed")
+    }).pipe(Effect.scoped, withIds)
   )
 
   it.live("of a whole answer are given with its last part", () =>

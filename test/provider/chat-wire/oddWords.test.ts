@@ -241,6 +241,22 @@ describe("events", () => {
       events(...[said, last, counted].flatMap((each) => ["event: completion\n", each]), end),
       right
     ],
+    [
+      "with a name are not passed over when they are cut",
+      events(
+        "event: completion\n",
+        said,
+        'event: completion\ndata: {"choices":[{"delta":{"content":"Ke\n\n',
+        last,
+        end
+      ),
+      "InternalProviderError"
+    ],
+    [
+      "of usage may have details, which are no error",
+      events(said, { id: "x", detail: "timings", usage }, last, counted, end),
+      right
+    ],
     ["that are null say nothing", events(said, "data: null\n\n", last, counted, end), right],
     ["whose end is in quotes", events(said, last, counted, 'data: "[DONE]"\n\n'), right],
     ["whose end is in small letters", events(said, last, counted, "data: [done]\n\n"), right],

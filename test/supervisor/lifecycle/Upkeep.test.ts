@@ -1,7 +1,8 @@
 import { assert, it } from "@effect/vitest"
-import { Clock, Cron, Effect, Exit, Layer, Logger } from "effect"
+import { Clock, Cron, Effect, Exit, Fiber, Layer, Logger } from "effect"
 import { TestClock } from "effect/testing"
 import { Job, StatusLine, Supervisor } from "holdfast/supervisor"
+import { settle } from "../settle.ts"
 
 const counted = Effect.map(TestClock.make(), (test) => {
   let sleeps = 0
@@ -44,6 +45,25 @@ it.effect(
       assert.deepStrictEqual(seen, [0, 0])
       assert.isAtMost(sleeps(), 5)
     })
+)
+
+it.effect("a test that moves its clock by hours passes few rounds while a job waits for one that ignores its end", () =>
+  Effect.gen(function* () {
+    const { clock, sleeps } = yield* counted
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const deaf = Job.promise(() => promise)
+    const hours = Effect.gen(function* () {
+      const owner = yield* Supervisor.submit(Supervisor.run(deaf))
+      yield* settle
+      const cancelling = yield* Effect.forkChild(Job.cancel(owner))
+      yield* settle
+      yield* clock.adjust("12 hours")
+      resolve()
+      yield* Fiber.join(cancelling)
+    })
+    yield* hours.pipe(Effect.provide(Supervisor.layer()), Effect.provideService(Clock.Clock, clock))
+    assert.isAtMost(sleeps(), 200)
+  }).pipe(Effect.provide(Logger.layer([])))
 )
 
 it.effect("a test sees each record and each result dropped in the second in which it becomes too old", () =>
