@@ -27,3 +27,15 @@ const isPlain = (value: object): boolean => {
   const prototype: unknown = Object.getPrototypeOf(value)
   return prototype === Object.prototype || prototype === null
 }
+
+/** Whether a copy is as what it was made of: nobody has written into either. */
+export const isAs = (original: unknown, own: unknown, left: number = mostLevels): boolean => {
+  if (Object.is(original, own)) return true
+  if (left === 0 || !Predicate.isObjectOrArray(original) || !Predicate.isObjectOrArray(own)) return false
+  const [names, ownNames] = [Object.keys(original), Object.keys(own)]
+  if (names.length !== ownNames.length || Array.isArray(original) !== Array.isArray(own)) return false
+  if (Object.getPrototypeOf(original) !== Object.getPrototypeOf(own)) return false
+  return names.every((name) => Object.hasOwn(own, name) && isAs(fieldOf(original, name), fieldOf(own, name), left - 1))
+}
+
+const fieldOf = (value: object, name: string): unknown => (value as Readonly<Record<string, unknown>>)[name]

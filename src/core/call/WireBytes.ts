@@ -5,7 +5,6 @@
  * that speaks the same wire sends it as it is, and remembers which bytes each part was read from. {@link Reading} then
  * gives those bytes for the parts that came through unchanged, and says which parts have to be written anew.
  */
-import { isDeepStrictEqual } from "node:util"
 import { Context } from "effect"
 import * as PartCopy from "./PartCopy.ts"
 import type { LanguageModel, Prompt, Response } from "effect/ai"
@@ -133,7 +132,7 @@ export const copyOf = <P extends Part>(part: P): P => {
 
 const isSame = (original: Part, part: Part): boolean =>
   original === part ||
-  isDeepStrictEqual(original, part) ||
+  PartCopy.isAs(original, part) ||
   (original.type === "finish" &&
     part.type === "finish" &&
     original.reason === part.reason &&
