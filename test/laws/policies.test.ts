@@ -123,6 +123,21 @@ describe("what stacks are drawn from", () => {
   })
 })
 
+it("who tries again after an empty answer of one model does not ask another too early, which told it to ask no more", async () => {
+  const policies = [
+    { is: "Retry.transient", with: { times: 3, base: 1_000, cap: 500, maxRetryAfter: 60_000 } },
+    { is: "Race.with", with: { stagger: 0, complete: true } }
+  ]
+  const program: PolicyLaws.Program = {
+    stack: { policies },
+    order: 17,
+    models: [[{ fault: { is: "refuse", because: "content policy" } }], [{ content: [] }], [{}]],
+    clients: [[{ method: "streamText", prompt: 0 }]]
+  }
+  const { breaches } = await Effect.runPromise(PolicyLaws.replay(PolicyLaws.own, program))
+  assert.deepStrictEqual(breaches, [])
+})
+
 describe("a stack of one's own", () => {
   const overall = Timeout.overall("20 seconds")
   const inner = [

@@ -96,9 +96,11 @@ const askedTooEarly = (made: ReadonlyArray<AttemptSeen>, { attempts, unsent }: T
     const isAlone = before.every(
       ({ endMillis }) => endMillis <= (last?.startMillis ?? 0) || endMillis === last?.endMillis
     )
-    // A pool whose other member failed somebody else meanwhile goes back to this one.
+    // A pool whose other member failed somebody else meanwhile goes back to this one; an answer that says nothing may count as a
+    // failure.
     const othersAreWell = attempts.every(
-      ({ endMillis, error, model }) => model === ask.model || error === undefined || endMillis > ask.startMillis
+      ({ chunks, endMillis, error, model }) =>
+        model === ask.model || (error === undefined && chunks.flat().some(says)) || endMillis > ask.startMillis
     )
     const isFurther = last?.model === ask.model && isAlone && othersAreWell && isAfter(last, ask)
     // Nor can an application's own policy be blamed for what only Holdfast reads, as the wait in an error of overload.
@@ -107,6 +109,9 @@ const askedTooEarly = (made: ReadonlyArray<AttemptSeen>, { attempts, unsent }: T
       : []
   })
 ]
+
+const says = (part: AttemptSeen["chunks"][number][number]): boolean =>
+  "delta" in part ? part.delta !== "" : "text" in part ? part.text !== "" : part.type === "tool-call"
 
 /** Whether an attempt was made when another had ended, and not beside that, just when it failed. */
 const isAfter = ({ endMillis }: AttemptSeen, { origin, startMillis }: AttemptSeen): boolean =>
