@@ -11,6 +11,7 @@
 import { hash } from "node:crypto"
 import { Effect, Predicate, type Schema } from "effect"
 import { LanguageModel, Tool } from "effect/ai"
+import * as PlainData from "../PlainData.ts"
 import * as Caller from "./Caller.ts"
 import * as Key from "./Key.ts"
 import type { ModelProvider } from "./ModelProvider.ts"
@@ -110,7 +111,8 @@ const canonicalObject = (value: object): string => {
   }
   if (Predicate.hasProperty(value, "toJSON") && Predicate.isFunction(value.toJSON)) return canonical(value.toJSON())
   const keys = Object.keys(value)
-  if (keys.length === 0 && !isPlain(value)) throw new TypeError("an object without fields has no canonical form")
+  if (keys.length === 0 && !PlainData.isPlain(value))
+    throw new TypeError("an object without fields has no canonical form")
   if (keys.length > 1) keys.sort()
   let text = "{"
   for (const key of keys) {
@@ -118,9 +120,4 @@ const canonicalObject = (value: object): string => {
     if (field !== undefined) text += `${key.length}"${key}${canonical(field)},`
   }
   return `${text}}`
-}
-
-const isPlain = (value: object): boolean => {
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === Object.prototype || prototype === null
 }

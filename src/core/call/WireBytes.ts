@@ -6,6 +6,7 @@
  * gives those bytes for the parts that came through unchanged, and says which parts have to be written anew.
  */
 import { Context } from "effect"
+import * as PlainData from "../PlainData.ts"
 import * as PartCopy from "./PartCopy.ts"
 import type { LanguageModel, Prompt, Response } from "effect/ai"
 
@@ -132,7 +133,7 @@ export const copyOf = <P extends Part>(part: P): P => {
 
 const isSame = (original: Part, part: Part): boolean =>
   original === part ||
-  PartCopy.isAs(original, part) ||
+  PlainData.isSame(original, part) ||
   (original.type === "finish" &&
     part.type === "finish" &&
     original.reason === part.reason &&

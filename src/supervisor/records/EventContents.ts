@@ -1,8 +1,9 @@
 /**
  * Says what an event carries that its job's submitter gave or its work made, and what the event is without it.
  */
-import { Cause, Predicate } from "effect"
+import { Cause } from "effect"
 import type { JobEvent, Metadata } from "../../core/JobEvent.ts"
+import * as PlainData from "../../core/PlainData.ts"
 import * as ErrorOf from "./ErrorOf.ts"
 import { Expired, type JobError } from "../JobError.ts"
 import * as ResultSize from "./ResultSize.ts"
@@ -38,17 +39,10 @@ export const copy = (happening: Unplaced<JobEvent>): Unplaced<JobEvent> => {
   const { cost, trail, usage } = happening
   return {
     ...happening,
-    trail: copied(trail),
-    ...(usage && { usage: copied(usage) }),
-    ...(cost && { cost: copied(cost) })
+    trail: PlainData.copy(trail),
+    ...(usage && { usage: PlainData.copy(usage) }),
+    ...(cost && { cost: PlainData.copy(cost) })
   }
-}
-
-// Of plain data; what is none stays as it is.
-const copied = <A>(value: A): A => {
-  if (Array.isArray(value)) return value.map(copied) as A
-  if (!Predicate.isObject(value) || Object.getPrototypeOf(value) !== Object.prototype) return value
-  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, copied(each)])) as A
 }
 
 /**
