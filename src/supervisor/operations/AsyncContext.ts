@@ -91,7 +91,10 @@ export const asyncContext = (): Context.Context<never> => {
   return context === undefined ? Context.empty() : renew(context)
 }
 
-/** The same without the job: what is started apart from it comes from the same failure hook. */
+/**
+ * The context of what is started apart from the job in whose async function this is called: without that job, but from the same
+ * failure hook, which is not called for what it brought about. Empty elsewhere. See {@link asyncContext}.
+ */
 export const apartContext = (): Context.Context<never> =>
   FailureHook.within(Context.empty(), places?.getStore()?.context ?? Context.empty())
 
